@@ -1,0 +1,2 @@
+//! Hinomi door.
+fn main() {}

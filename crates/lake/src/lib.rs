@@ -1,0 +1,1 @@
+//! Hinomi room: lake.
