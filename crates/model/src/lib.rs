@@ -1,1 +1,44 @@
-//! Hinomi room: model.
+//! The words of Hinomi: events, entities, ids, verdicts, alerts, incidents, investigations, actions.
+//!
+//! Floor 0: plain data with serde and nothing else. No clocks, sockets, files or randomness; whoever
+//! creates a value passes in its time and id. Enumerations are spelled as in the public schema of the
+//! commercial reference, so that public clients and queries fit.
+//!
+//! ```
+//! use hinomi_model::{Event, Table, Timestamp};
+//! let mut event = Event::new(Table::DeviceProcessEvents, Timestamp::from_micros(0));
+//! event.set("FileName", "bash");
+//! assert_eq!(event.str("FileName"), Some("bash"));
+//! ```
+
+mod action;
+mod alert;
+mod device;
+mod entity;
+mod event;
+mod id;
+mod incident;
+mod indicator;
+mod investigation;
+mod message;
+mod people;
+mod schema;
+mod sighting;
+mod text;
+mod time;
+
+pub use action::*;
+pub use alert::*;
+pub use device::*;
+pub use entity::*;
+pub use event::*;
+pub use id::*;
+pub use incident::*;
+pub use indicator::*;
+pub use investigation::*;
+pub use message::*;
+pub use people::*;
+pub use schema::Table;
+pub use sighting::*;
+pub use text::*;
+pub use time::*;

@@ -1,0 +1,228 @@
+//! Actions: something we did or propose, with approval, receipts and undo.
+
+use crate::alert::words;
+use crate::{
+    ActionId, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId, MessageId, ProcessKey,
+    Text, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+/// What to do, ready to be run.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum ActionSpec {
+    /// Take every copy of these messages out of the users' sight; restorable. Undo: restore.
+    SoftDeleteMessages {
+        /// Copies to remove: message and recipient.
+        copies: Vec<MessageCopyRef>,
+    },
+    /// Put removed copies back, with flags and date.
+    RestoreMessages {
+        /// The action whose receipts are undone.
+        action_id: ActionId,
+    },
+    /// Stop a process and all its descendants. Cannot be undone.
+    StopProcessTree {
+        /// Root of the tree.
+        process: ProcessKey,
+    },
+    /// Move every file with this hash out of reach. Undo: restore file.
+    QuarantineFile {
+        /// Device.
+        device_id: DeviceId,
+        /// SHA-256 of the file, lower-case hex.
+        sha256: String,
+        /// Paths where it was seen.
+        paths: Vec<String>,
+    },
+    /// Put a quarantined file back.
+    RestoreFile {
+        /// Device.
+        device_id: DeviceId,
+        /// SHA-256 of the file.
+        sha256: String,
+    },
+    /// Cut the device off from everything but the server. Undo: release.
+    IsolateDevice {
+        /// Device.
+        device_id: DeviceId,
+        /// Seconds until it releases itself; at most 7 days.
+        lease_seconds: i64,
+    },
+    /// End isolation.
+    ReleaseDevice {
+        /// Device.
+        device_id: DeviceId,
+    },
+    /// Block or allow a value everywhere: sensors (hash) and gateway (hash, URL, domain, sender).
+    /// Undo: the indicator is removed.
+    AddIndicator {
+        /// The indicator to add.
+        indicator: IndicatorSpec,
+    },
+    /// Remove an indicator.
+    RemoveIndicator {
+        /// The indicator.
+        indicator_id: IndicatorId,
+    },
+    /// Ask the sensor for its state.
+    CollectStatus {
+        /// Device.
+        device_id: DeviceId,
+    },
+}
+
+impl ActionSpec {
+    /// Returns the kind as in JSON.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            ActionSpec::SoftDeleteMessages { .. } => "soft_delete_messages",
+            ActionSpec::RestoreMessages { .. } => "restore_messages",
+            ActionSpec::StopProcessTree { .. } => "stop_process_tree",
+            ActionSpec::QuarantineFile { .. } => "quarantine_file",
+            ActionSpec::RestoreFile { .. } => "restore_file",
+            ActionSpec::IsolateDevice { .. } => "isolate_device",
+            ActionSpec::ReleaseDevice { .. } => "release_device",
+            ActionSpec::AddIndicator { .. } => "add_indicator",
+            ActionSpec::RemoveIndicator { .. } => "remove_indicator",
+            ActionSpec::CollectStatus { .. } => "collect_status",
+        }
+    }
+
+    /// True when undo exists for this kind.
+    pub fn can_undo(&self) -> bool {
+        matches!(
+            self,
+            ActionSpec::SoftDeleteMessages { .. }
+                | ActionSpec::QuarantineFile { .. }
+                | ActionSpec::IsolateDevice { .. }
+                | ActionSpec::AddIndicator { .. }
+        )
+    }
+}
+
+/// One mailbox copy of a message.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MessageCopyRef {
+    /// NetworkMessageId.
+    pub message_id: MessageId,
+    /// Recipient, lower case.
+    pub recipient: String,
+}
+
+words! {
+    /// State of an action.
+    ActionState {
+        /// Waits for a person.
+        PendingApproval,
+        /// A person said no.
+        Declined,
+        /// Approved, waits to run (the device may be offline).
+        Queued,
+        /// Runs.
+        Running,
+        /// Every target succeeded.
+        Succeeded,
+        /// Some targets succeeded.
+        PartiallySucceeded,
+        /// No target succeeded.
+        Failed,
+        /// Nobody approved in time, or the device did not come back in time.
+        Expired,
+        /// Withdrawn before it ran.
+        Cancelled,
+        /// Undone again.
+        Undone,
+    }
+    /// State of one target of an action.
+    ReceiptState {
+        /// Not yet tried.
+        Pending,
+        /// Handed to whoever does it.
+        Running,
+        /// Done and proved.
+        Done,
+        /// It was already so.
+        AlreadyDone,
+        /// The target is no longer there.
+        NotFound,
+        /// Failed, with a reason.
+        Failed,
+        /// Undone again.
+        Undone,
+    }
+}
+
+/// What happened to one target of an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Receipt {
+    /// The target: device, message copy, file, indicator.
+    pub target: EntityKey,
+    /// State.
+    pub state: ReceiptState,
+    /// What happened, or why it failed.
+    pub detail: Text,
+    /// Proof of the one who did it (COPYUID numbers, killed pids, paths), as a JSON object in text.
+    pub proof: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Something we did or propose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Action {
+    /// Id.
+    pub id: ActionId,
+    /// What to do.
+    pub spec: ActionSpec,
+    /// State.
+    pub state: ActionState,
+    /// Why it is proposed.
+    pub reason: Text,
+    /// Who proposed it: a person, `investigation:<number>` or `system`.
+    pub proposed_by: String,
+    /// Who decided (approved or declined): a person or `automation:full`.
+    pub decided_by: Option<String>,
+    /// When it was decided.
+    pub decided_at: Option<Timestamp>,
+    /// Remark with the decision.
+    pub comment: Option<String>,
+    /// Incident it belongs to.
+    pub incident_id: Option<IncidentId>,
+    /// Investigation it belongs to.
+    pub investigation_id: Option<InvestigationId>,
+    /// One per target.
+    pub receipts: Vec<Receipt>,
+    /// The action that undoes this one, once ordered.
+    pub undone_by: Option<ActionId>,
+    /// The action this one undoes.
+    pub undoes: Option<ActionId>,
+    /// When it was proposed.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When it expires if nothing happens. Reference: pending actions expire after 7 days.
+    pub expires_at: Timestamp,
+    /// Grows by one with every change (ETag).
+    pub version: i64,
+}
+
+impl Action {
+    /// Derives the state of a running action from its receipts; `None` while targets are open.
+    pub fn state_of_receipts(&self) -> Option<ActionState> {
+        let open = |receipt: &&Receipt| matches!(receipt.state, ReceiptState::Pending | ReceiptState::Running);
+        if self.receipts.iter().any(|receipt| open(&receipt)) {
+            return None;
+        }
+        let failed = self.receipts.iter().filter(|receipt| receipt.state == ReceiptState::Failed).count();
+        Some(match failed {
+            0 => ActionState::Succeeded,
+            all if all == self.receipts.len() => ActionState::Failed,
+            _ => ActionState::PartiallySucceeded,
+        })
+    }
+}

@@ -1,0 +1,112 @@
+//! Messages: one row per message and recipient.
+
+use crate::alert::words;
+use crate::{IndicatorId, MessageId, Timestamp, Verdict};
+use serde::{Deserialize, Serialize};
+
+words! {
+    /// What the gateway did.
+    DeliveryAction {
+        /// Delivered.
+        Delivered,
+        /// Delivered to the junk folder.
+        Junked,
+        /// Not delivered.
+        Blocked,
+        /// Delivered with replaced parts.
+        Replaced,
+    }
+    /// Where a copy is.
+    DeliveryLocation {
+        /// In the inbox or a folder of the user.
+        Inbox,
+        /// In the junk folder.
+        JunkFolder,
+        /// In the deleted items.
+        DeletedItems,
+        /// In Hinomi's quarantine, out of the user's sight.
+        Quarantine,
+        /// Refused at the gateway.
+        Dropped,
+        /// Delivery failed.
+        Failed,
+        /// Not known yet.
+        Unknown,
+    }
+}
+
+/// One file of a message. Files inside archives and attached mails have a parent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Attachment {
+    /// Name as declared (untrusted).
+    pub name: String,
+    /// SHA-256 of the decoded content, lower-case hex.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// Type by content, a media type.
+    pub file_type: String,
+    /// SHA-256 of the file it lies in.
+    pub parent_sha256: Option<String>,
+    /// What could not be inspected and why (encrypted, limit reached, damaged).
+    pub uninspected: Option<String>,
+}
+
+/// Results of sender authentication, words of RFC 8601 (`pass`, `fail`, `none`, `temperror`, …).
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuthResults {
+    /// SPF.
+    pub spf: String,
+    /// DKIM.
+    pub dkim: String,
+    /// DMARC.
+    pub dmarc: String,
+}
+
+/// One copy of a message: what the gateway knew and where it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MessageCopy {
+    /// NetworkMessageId.
+    pub message_id: MessageId,
+    /// Recipient, lower case.
+    pub recipient: String,
+    /// Message-ID header, without angle brackets; attacker-controlled, may be empty.
+    pub internet_message_id: String,
+    /// Envelope sender.
+    pub sender_mail_from: String,
+    /// Address of the From header, lower case.
+    pub sender_from: String,
+    /// Display name of the From header.
+    pub sender_display_name: String,
+    /// Address that handed the mail in.
+    pub sender_ip: String,
+    /// Subject, decoded.
+    pub subject: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// When the gateway saw it.
+    pub received_at: Timestamp,
+    /// SHA-256 of the normalised body text; with the part hashes it proves identity in a mailbox.
+    pub body_sha256: String,
+    /// Files, nested ones after their parent.
+    pub attachments: Vec<Attachment>,
+    /// Normalised URLs, at most 1,000.
+    pub urls: Vec<String>,
+    /// Authentication.
+    pub auth: AuthResults,
+    /// What the gateway did.
+    pub delivery_action: DeliveryAction,
+    /// Where it went.
+    pub delivery_location: DeliveryLocation,
+    /// Where it is now, as far as we know.
+    pub latest_location: DeliveryLocation,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// Indicators that decided.
+    pub indicators: Vec<IndicatorId>,
+    /// Grows by one with every change (ETag).
+    pub version: i64,
+}
