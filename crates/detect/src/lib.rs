@@ -1,1 +1,33 @@
-//! Hinomi room: detect.
+//! Detection: rules and indicators over events, one engine on sensor and server.
+//!
+//! Floor 1: pure. No I/O, clocks or randomness; rules come in as text, events as rows of the hunting
+//! tables, detections come out.
+//!
+//! * [`Engine`] loads Sigma rules (with our block `hinomi`) and evaluates events.
+//! * [`FieldMap`] says which tables and columns a Sigma log source and its fields mean.
+//! * [`IndicatorSet`] looks up values an administrator allows or blocks.
+//! * [`content`] is what ships with every build: our rules, the mapping, the ATT&CK table.
+//!
+//! What it does not do: group detections into alerts (that is `cases`), read files, keep state.
+//!
+//! ```
+//! use hinomi_model::{Event, Table, Timestamp};
+//! let engine = hinomi_detect::content::engine();
+//! let mut event = Event::new(Table::DeviceProcessEvents, Timestamp::from_micros(0));
+//! event.set("ActionType", "ProcessCreated").set("FolderPath", "/usr/bin/ls");
+//! assert!(engine.evaluate(&event).is_empty());
+//! ```
+
+pub mod attack;
+pub mod content;
+mod engine;
+mod error;
+mod fields;
+mod indicator;
+mod rule;
+
+pub use engine::Engine;
+pub use error::{RuleError, RuleErrorCode};
+pub use fields::FieldMap;
+pub use indicator::{Hit, IndicatorSet};
+pub use rule::{Respond, RuleInfo, RuleSource};

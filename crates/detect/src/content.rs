@@ -1,0 +1,60 @@
+//! The content that ships with every build: rules, field mapping, ATT&CK table, texts.
+
+use crate::attack::Attack;
+use crate::{Engine, FieldMap, RuleSource};
+use hinomi_model::Text;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+mod files {
+    include!(concat!(env!("OUT_DIR"), "/content.rs"));
+}
+
+/// Everything of `content/` that is needed at run time.
+#[derive(Debug)]
+pub struct Content {
+    /// The rules, by path.
+    pub rules: Vec<RuleSource>,
+    /// The field mapping.
+    pub fields: FieldMap,
+}
+
+/// Returns the embedded content.
+pub fn embedded() -> &'static Content {
+    static CONTENT: OnceLock<Content> = OnceLock::new();
+    CONTENT.get_or_init(|| {
+        let rules = files::FILES
+            .iter()
+            .filter(|(path, _)| path.starts_with("rules/"))
+            .map(|(path, yaml)| RuleSource { path: (*path).to_owned(), yaml: (*yaml).to_owned() })
+            .collect();
+        Content { rules, fields: FieldMap::default() }
+    })
+}
+
+/// Returns the engine over the embedded rules, compiled at the first call.
+pub fn engine() -> Arc<Engine> {
+    static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
+    Arc::clone(ENGINE.get_or_init(|| {
+        let content = embedded();
+        Arc::new(Engine::load(&content.rules, &content.fields).0)
+    }))
+}
+
+/// Returns the ATT&CK table.
+pub fn attack() -> &'static Attack {
+    static ATTACK: OnceLock<Attack> = OnceLock::new();
+    ATTACK.get_or_init(|| Attack::parse(file("attack.json")).expect("the embedded table is tested"))
+}
+
+/// Returns a text of `content/texts.json` by key; the key itself when there is none.
+pub fn text(key: &str) -> Text {
+    static TEXTS: OnceLock<HashMap<String, Text>> = OnceLock::new();
+    let texts =
+        TEXTS.get_or_init(|| serde_json::from_str(file("texts.json")).expect("the embedded texts are tested"));
+    texts.get(key).cloned().unwrap_or_else(|| Text::same(key))
+}
+
+fn file(path: &str) -> &'static str {
+    files::FILES.iter().find(|(at, _)| *at == path).map(|(_, text)| *text).expect("content holds the file")
+}
