@@ -1,1 +1,3 @@
-//! Hinomi room: testkit.
+//! Real services and fakes for tests; never part of the product.
+
+pub mod mail;
