@@ -1,0 +1,93 @@
+//! Actions and indicators.
+
+use crate::Problem;
+use hinomi_model::{Action, ActionId, ActionSpec, IncidentId, IndicatorAction, IndicatorKind, InvestigationId};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Filter of the action centre.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ActionQuery {
+    /// States, separated by commas (`pendingApproval,queued,running`).
+    pub state: Option<String>,
+    /// Incident.
+    pub incident: Option<IncidentId>,
+    /// Investigation.
+    pub investigation: Option<InvestigationId>,
+    /// Cursor of the page before.
+    pub cursor: Option<String>,
+    /// Page size, at most 200.
+    pub limit: Option<u32>,
+}
+
+/// Orders an action. Send an `Idempotency-Key` header: the same key never acts twice.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAction {
+    /// What to do.
+    pub spec: ActionSpec,
+    /// Why, 1 to 2,000 characters.
+    pub reason: String,
+    /// Incident it belongs to.
+    #[serde(default)]
+    pub incident_id: Option<IncidentId>,
+    /// True: only propose it; somebody approves it later. Otherwise it runs at once.
+    #[serde(default)]
+    pub propose_only: bool,
+}
+
+/// A decision about an action.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decision {
+    /// A remark, at most 2,000 characters.
+    pub comment: Option<String>,
+}
+
+/// Approves several actions.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveActions {
+    /// The actions, at most 200.
+    pub ids: Vec<ActionId>,
+    /// A remark, at most 2,000 characters.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// What came of approving several actions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovedActions {
+    /// One per id, in the order asked.
+    pub results: Vec<ApprovedAction>,
+}
+
+/// What came of approving one of several actions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ApprovedAction {
+    /// The action.
+    pub id: ActionId,
+    /// The action after it, when it was approved.
+    pub action: Option<Action>,
+    /// Why it was not.
+    pub error: Option<Problem>,
+}
+
+/// Filter of the indicators.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct IndicatorQuery {
+    /// Kind.
+    pub kind: Option<IndicatorKind>,
+    /// What happens.
+    pub action: Option<IndicatorAction>,
+    /// Part of the value or note.
+    pub text: Option<String>,
+    /// Cursor of the page before.
+    pub cursor: Option<String>,
+    /// Page size, at most 200.
+    pub limit: Option<u32>,
+}

@@ -1,0 +1,377 @@
+//! The one table of routes.
+
+use crate::*;
+use hinomi_model::*;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, ToSchema};
+
+/// Where the routes lie.
+pub const BASE: &str = "/api/v1";
+
+/// HTTP methods in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Makes something or does something.
+    Post,
+    /// Changes parts.
+    Patch,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// Returns the name as in HTTP.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+}
+
+/// A schema by reference and everything it refers to.
+pub(crate) struct Body {
+    pub(crate) schema: RefOr<Schema>,
+    pub(crate) components: Vec<(String, RefOr<Schema>)>,
+}
+
+/// What a route answers with when all goes well.
+pub(crate) enum Answer {
+    /// 200 or 201 with JSON.
+    Json(u16, Body),
+    /// 204.
+    Nothing,
+    /// 200 with another media type.
+    Other(&'static str, &'static str),
+}
+
+/// A route: what it needs, takes and answers.
+pub struct Route {
+    /// Method.
+    pub method: Method,
+    /// Path below [`BASE`], with `{names}`.
+    pub path: &'static str,
+    /// Operation id, unique; the server finds its handler by it.
+    pub id: &'static str,
+    /// What it does, one line.
+    pub summary: &'static str,
+    /// What it needs.
+    pub permission: Permission,
+    /// Needs proof of presence (authenticator app or passkey) within five minutes, at least for
+    /// some requests.
+    pub step_up: bool,
+    /// Takes `If-Match`, answers `ETag`.
+    pub etag: bool,
+    pub(crate) idempotency: bool,
+    pub(crate) query: Vec<Parameter>,
+    pub(crate) body: Option<Body>,
+    pub(crate) answer: Answer,
+}
+
+fn body_of<T: ToSchema>() -> Body {
+    let mut components = vec![(T::name().into_owned(), T::schema())];
+    T::schemas(&mut components);
+    Body { schema: Ref::from_schema_name(T::name()).into(), components }
+}
+
+fn list_of<T: ToSchema>() -> Body {
+    use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+    let inner = body_of::<T>();
+    let name = format!("{}List", T::name());
+    let nullable_text = SchemaType::from_iter([Type::String, Type::Null]);
+    let list = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some("One page of a list."))
+        .property("items", ArrayBuilder::new().items(inner.schema))
+        .required("items")
+        .property("next", ObjectBuilder::new().schema_type(nullable_text).description(Some("Cursor of the next page.")))
+        .required("next")
+        .property("total", ObjectBuilder::new().schema_type(Type::Integer).description(Some("How many match.")))
+        .required("total");
+    let mut components = inner.components;
+    components.push((name.clone(), list.into()));
+    Body { schema: Ref::from_schema_name(name).into(), components }
+}
+
+impl Route {
+    fn new(
+        method: Method,
+        path: &'static str,
+        id: &'static str,
+        permission: Permission,
+        summary: &'static str,
+    ) -> Self {
+        Route {
+            method,
+            path,
+            id,
+            summary,
+            permission,
+            step_up: false,
+            etag: false,
+            idempotency: false,
+            query: Vec::new(),
+            body: None,
+            answer: Answer::Nothing,
+        }
+    }
+
+    fn query<T: IntoParams>(mut self) -> Self {
+        self.query = T::into_params(|| Some(ParameterIn::Query));
+        self
+    }
+
+    fn takes<T: ToSchema>(mut self) -> Self {
+        self.body = Some(body_of::<T>());
+        self
+    }
+
+    fn gives<T: ToSchema>(mut self) -> Self {
+        self.answer = Answer::Json(200, body_of::<T>());
+        self
+    }
+
+    fn creates<T: ToSchema>(mut self) -> Self {
+        self.answer = Answer::Json(201, body_of::<T>());
+        self
+    }
+
+    fn lists<T: ToSchema>(mut self) -> Self {
+        self.answer = Answer::Json(200, list_of::<T>());
+        self
+    }
+
+    fn streams(mut self, media_type: &'static str, description: &'static str) -> Self {
+        self.answer = Answer::Other(media_type, description);
+        self
+    }
+
+    fn step_up(mut self) -> Self {
+        self.step_up = true;
+        self
+    }
+
+    fn etag(mut self) -> Self {
+        self.etag = true;
+        self
+    }
+
+    fn idempotent(mut self) -> Self {
+        self.idempotency = true;
+        self
+    }
+}
+
+fn get(path: &'static str, id: &'static str, permission: Permission, summary: &'static str) -> Route {
+    Route::new(Method::Get, path, id, permission, summary)
+}
+
+fn post(path: &'static str, id: &'static str, permission: Permission, summary: &'static str) -> Route {
+    Route::new(Method::Post, path, id, permission, summary)
+}
+
+fn patch(path: &'static str, id: &'static str, permission: Permission, summary: &'static str) -> Route {
+    Route::new(Method::Patch, path, id, permission, summary)
+}
+
+fn delete(path: &'static str, id: &'static str, permission: Permission, summary: &'static str) -> Route {
+    Route::new(Method::Delete, path, id, permission, summary)
+}
+
+/// Returns every route of the API.
+pub fn routes() -> Vec<Route> {
+    let mut routes = Vec::with_capacity(96);
+    routes.extend(door());
+    routes.extend(people());
+    routes.extend(cases());
+    routes.extend(pivots());
+    routes.extend(response());
+    routes
+}
+
+fn door() -> Vec<Route> {
+    use Permission::{Profile, Public, Read};
+    vec![
+        get("/meta", "getMeta", Public, "Tell version, language and whether setup is due").gives::<Meta>(),
+        get("/health", "getHealth", Public, "Tell whether the server works").gives::<Health>(),
+        get("/openapi.json", "getOpenApi", Public, "Return this document")
+            .streams("application/json", "The OpenAPI document"),
+        post("/auth/setup", "setUp", Public, "Make the first administrator with the one-time code")
+            .takes::<SetupRequest>()
+            .gives::<Me>(),
+        post("/auth/login", "login", Public, "Log in by password").takes::<LoginRequest>().gives::<Me>(),
+        post("/auth/passkeys/login/start", "startPasskeyLogin", Public, "Begin to log in by passkey")
+            .takes::<PasskeyLoginStart>()
+            .gives::<PasskeyChallenge>(),
+        post("/auth/passkeys/login/finish", "finishPasskeyLogin", Public, "Log in by passkey")
+            .takes::<PasskeyFinish>()
+            .gives::<Me>(),
+        post("/auth/logout", "logout", Profile, "End this session"),
+        get("/auth/me", "getMe", Profile, "Tell who is logged in").gives::<Me>(),
+        patch("/auth/me", "updateMe", Profile, "Change the own profile").takes::<UpdateMe>().gives::<Me>(),
+        get("/auth/sessions", "listSessions", Profile, "List the own sessions").lists::<SessionInfo>(),
+        delete("/auth/sessions", "endOtherSessions", Profile, "End every own session but this one"),
+        delete("/auth/sessions/{id}", "endSession", Profile, "End one of the own sessions"),
+        post("/auth/totp/start", "startTotp", Profile, "Begin to set up an authenticator app").gives::<TotpStart>(),
+        post("/auth/totp/finish", "finishTotp", Profile, "Set up the authenticator app by its first code")
+            .takes::<TotpCode>()
+            .gives::<Me>(),
+        post("/auth/passkeys/register/start", "startPasskeyRegistration", Profile, "Begin to register a passkey")
+            .gives::<PasskeyChallenge>(),
+        post("/auth/passkeys/register/finish", "finishPasskeyRegistration", Profile, "Register the passkey")
+            .takes::<PasskeyRegisterFinish>()
+            .gives::<Me>(),
+        delete("/auth/passkeys/{name}", "removePasskey", Profile, "Remove one of the own passkeys")
+            .step_up()
+            .gives::<Me>(),
+        post("/auth/step-up/totp", "stepUpTotp", Profile, "Prove presence by authenticator app")
+            .takes::<TotpCode>()
+            .gives::<StepUp>(),
+        post("/auth/step-up/passkey/start", "startStepUpPasskey", Profile, "Begin to prove presence by passkey")
+            .gives::<PasskeyChallenge>(),
+        post("/auth/step-up/passkey/finish", "finishStepUpPasskey", Profile, "Prove presence by passkey")
+            .takes::<PasskeyFinish>()
+            .gives::<StepUp>(),
+        get("/stream", "getStream", Read, "Follow changes live").streams("text/event-stream", "Events: StreamEvent"),
+    ]
+}
+
+fn people() -> Vec<Route> {
+    use Permission::{Administer, Audit, Read};
+    vec![
+        get("/users", "listUsers", Administer, "List the users").query::<PageQuery>().lists::<User>(),
+        post("/users", "createUser", Administer, "Make a user").step_up().takes::<NewUser>().creates::<User>(),
+        patch("/users/{id}", "updateUser", Administer, "Change a user")
+            .step_up()
+            .etag()
+            .takes::<UpdateUser>()
+            .gives::<User>(),
+        get("/tokens", "listTokens", Administer, "List the API tokens").query::<PageQuery>().lists::<ApiToken>(),
+        post("/tokens", "createToken", Administer, "Make an API token")
+            .step_up()
+            .takes::<NewApiToken>()
+            .creates::<CreatedApiToken>(),
+        delete("/tokens/{id}", "revokeToken", Administer, "Revoke an API token"),
+        get("/enrolment-tokens", "listEnrolmentTokens", Administer, "List the enrolment tokens")
+            .query::<PageQuery>()
+            .lists::<EnrolmentTokenInfo>(),
+        post("/enrolment-tokens", "createEnrolmentToken", Administer, "Make an enrolment token")
+            .takes::<NewEnrolmentToken>()
+            .creates::<CreatedEnrolmentToken>(),
+        get("/audit", "listAudit", Audit, "Read the audit log, newest first")
+            .query::<AuditQuery>()
+            .lists::<AuditRecord>(),
+        get("/audit/verify", "verifyAudit", Audit, "Walk the hash chain of the audit log").gives::<AuditVerification>(),
+        get("/audit/export", "exportAudit", Audit, "Export the audit log, oldest first")
+            .streams("application/x-ndjson", "One AuditRecord per line"),
+        get("/settings", "getSettings", Read, "Read the settings").etag().gives::<Settings>(),
+        patch("/settings", "updateSettings", Administer, "Change settings")
+            .etag()
+            .takes::<UpdateSettings>()
+            .gives::<Settings>(),
+    ]
+}
+
+fn cases() -> Vec<Route> {
+    use Permission::{Act, Read, Triage};
+    vec![
+        get("/incidents", "listIncidents", Read, "List incidents").query::<IncidentQuery>().lists::<IncidentSummary>(),
+        get("/incidents/{id}", "getIncident", Read, "Read an incident by id or number")
+            .etag()
+            .gives::<IncidentDetail>(),
+        patch("/incidents/{id}", "updateIncident", Triage, "Change an incident")
+            .etag()
+            .takes::<UpdateIncident>()
+            .gives::<IncidentDetail>(),
+        post("/incidents/{id}/comments", "commentIncident", Triage, "Add a remark to an incident")
+            .takes::<NewComment>()
+            .creates::<Comment>(),
+        get("/incidents/{id}/alerts", "listIncidentAlerts", Read, "List its alerts, each with why it belongs")
+            .lists::<AlertSummary>(),
+        get("/incidents/{id}/evidence", "listIncidentEvidence", Read, "List its evidence").lists::<Evidence>(),
+        get("/incidents/{id}/timeline", "getIncidentTimeline", Read, "Read its ATT&CK timeline")
+            .gives::<IncidentTimeline>(),
+        get("/incidents/{id}/messages", "listIncidentMessages", Read, "List the message copies of its story")
+            .lists::<MessageCopy>(),
+        get("/incidents/{id}/actions", "listIncidentActions", Read, "List its actions").lists::<Action>(),
+        get("/incidents/{id}/investigations", "listIncidentInvestigations", Read, "List its investigations")
+            .lists::<InvestigationSummary>(),
+        get("/alerts", "listAlerts", Read, "List alerts, newest first").query::<AlertQuery>().lists::<AlertSummary>(),
+        get("/alerts/{id}", "getAlert", Read, "Read an alert").etag().gives::<AlertDetail>(),
+        patch("/alerts/{id}", "updateAlert", Triage, "Change an alert")
+            .etag()
+            .takes::<UpdateAlert>()
+            .gives::<AlertDetail>(),
+        post("/alerts/{id}/comments", "commentAlert", Triage, "Add a remark to an alert")
+            .takes::<NewComment>()
+            .creates::<Comment>(),
+        get("/alerts/{id}/story", "getAlertStory", Read, "Read its process tree").gives::<AlertStory>(),
+        get("/investigations", "listInvestigations", Read, "List investigations, newest first")
+            .query::<InvestigationQuery>()
+            .lists::<InvestigationSummary>(),
+        get("/investigations/{id}", "getInvestigation", Read, "Read an investigation").etag().gives::<Investigation>(),
+        post("/investigations/{id}/rerun", "rerunInvestigation", Act, "Run it again, or from a step")
+            .takes::<Rerun>()
+            .gives::<Investigation>(),
+        post("/investigations/{id}/cancel", "cancelInvestigation", Act, "Stop it").gives::<Investigation>(),
+    ]
+}
+
+fn pivots() -> Vec<Route> {
+    use Permission::{Administer, Read, Triage};
+    vec![
+        get("/files/{sha256}", "getFile", Read, "Tell which devices and messages had a file").gives::<FilePage>(),
+        get("/files/{sha256}/mailboxes", "getFileMailboxes", Read, "Ask which mailboxes hold a file now")
+            .gives::<FileMailboxes>(),
+        get("/sightings", "listSightings", Read, "List who had a value").query::<SightingQuery>().lists::<Sighting>(),
+        get("/search", "search", Read, "Search everything").query::<SearchQuery>().gives::<SearchAnswer>(),
+        get("/devices", "listDevices", Read, "List devices").query::<DeviceQuery>().lists::<Device>(),
+        get("/devices/{id}", "getDevice", Read, "Read a device").etag().gives::<Device>(),
+        patch("/devices/{id}", "updateDevice", Triage, "Change tags and automation level of a device")
+            .etag()
+            .takes::<UpdateDevice>()
+            .gives::<Device>(),
+        post("/devices/{id}/revoke", "revokeDevice", Administer, "Revoke the certificate of a device")
+            .step_up()
+            .gives::<Device>(),
+        get("/devices/{id}/events", "listDeviceEvents", Read, "List its events, newest first")
+            .query::<DeviceEventQuery>()
+            .gives::<EventList>(),
+        get("/messages", "listMessages", Read, "List message copies, newest first")
+            .query::<MessageQuery>()
+            .lists::<MessageCopy>(),
+        get("/messages/{message_id}", "getMessage", Read, "List every copy of a message").lists::<MessageCopy>(),
+    ]
+}
+
+fn response() -> Vec<Route> {
+    use Permission::{Act, Read};
+    vec![
+        get("/actions", "listActions", Read, "List actions, newest first").query::<ActionQuery>().lists::<Action>(),
+        post("/actions", "createAction", Act, "Order or propose an action")
+            .step_up()
+            .idempotent()
+            .takes::<NewAction>()
+            .creates::<Action>(),
+        post("/actions/approve", "approveActions", Act, "Approve several actions")
+            .step_up()
+            .takes::<ApproveActions>()
+            .gives::<ApprovedActions>(),
+        get("/actions/{id}", "getAction", Read, "Read an action with its receipts").etag().gives::<Action>(),
+        post("/actions/{id}/approve", "approveAction", Act, "Approve an action").takes::<Decision>().gives::<Action>(),
+        post("/actions/{id}/decline", "declineAction", Act, "Decline an action").takes::<Decision>().gives::<Action>(),
+        post("/actions/{id}/cancel", "cancelAction", Act, "Withdraw an action").takes::<Decision>().gives::<Action>(),
+        post("/actions/{id}/undo", "undoAction", Act, "Undo an action; answers the action that undoes it")
+            .takes::<Decision>()
+            .gives::<Action>(),
+        get("/indicators", "listIndicators", Read, "List the indicators in force")
+            .query::<IndicatorQuery>()
+            .lists::<Indicator>(),
+    ]
+}
