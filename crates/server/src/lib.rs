@@ -1,1 +1,10 @@
-//! Hinomi room: server.
+//! The house: wires the rooms into one server.
+//!
+//! The only room that knows all others: ingest, sensor link, analyst, jobs, HTTP per resource,
+//! authentication and audit. It decides nothing a thinking room could decide.
+
+pub mod config;
+pub mod ids;
+pub mod ingest;
+pub mod keys;
+pub mod live;

@@ -1,0 +1,367 @@
+//! The configuration file: one TOML file, unknown keys refused, defaults here.
+//!
+//! Relative paths are relative to the file. Secrets are named by file, never written here.
+
+use hinomi_model::{AutomationLevel, Language, Severity};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// Everything the server can be told.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses to listen on.
+    pub listen: Listen,
+    /// Address people use, in links of mails (`https://hinomi.example.jp:8443`). Default: the console listener.
+    pub public_url: Option<String>,
+    /// Address sensors use, in enrolment tokens (`https://hinomi.example.jp:8444`). Default: the sensor listener.
+    pub sensor_url: Option<String>,
+    /// State store.
+    pub store: StoreConfig,
+    /// Mail gateway.
+    pub gateway: GatewayConfig,
+    /// Mailboxes of the organisation; none = no mailbox work.
+    pub mailboxes: Option<MailboxesConfig>,
+    /// Alert mails; none = no mails.
+    pub notify: Option<NotifyConfig>,
+    /// Automated investigations.
+    pub investigation: InvestigationConfig,
+    /// What is kept for how long.
+    pub retention: RetentionConfig,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listen {
+    /// Console and API, TLS.
+    pub console: SocketAddr,
+    /// Sensors, mutual TLS.
+    pub sensors: SocketAddr,
+    /// Milter; keep it on loopback or behind a firewall, the protocol has no authentication.
+    pub milter: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Listen { console: loopback(8443), sensors: loopback(8444), milter: loopback(8026) }
+    }
+}
+
+/// `[store]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StoreConfig {
+    /// `postgres://…`; none = SQLite in the data folder.
+    pub url: Option<String>,
+}
+
+/// What the gateway answers when it cannot decide in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Deliver (fail-open).
+    Deliver,
+    /// Ask the sender to try again later (451).
+    Tempfail,
+}
+
+/// `[gateway]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GatewayConfig {
+    /// Listen for the mail server at all.
+    pub enabled: bool,
+    /// The organisation's own mail domains.
+    pub own_domains: Vec<String>,
+    /// What happens when the deadline passes or something breaks.
+    pub on_failure: OnFailure,
+    /// Most milliseconds per message, 100 to 60,000.
+    pub deadline_ms: u64,
+    /// Largest message inspected, bytes; larger ones are delivered and marked as not inspected.
+    pub message_bytes_max: u64,
+    /// What happens to a message that a block indicator hits.
+    pub on_block: OnBlock,
+}
+
+/// What happens to a blocked message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBlock {
+    /// Keep it in Hinomi's quarantine.
+    Quarantine,
+    /// Refuse it (550).
+    Reject,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        GatewayConfig {
+            enabled: true,
+            own_domains: Vec::new(),
+            on_failure: OnFailure::Deliver,
+            deadline_ms: 5_000,
+            message_bytes_max: 50 * 1024 * 1024,
+            on_block: OnBlock::Quarantine,
+        }
+    }
+}
+
+/// TLS towards the mail server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    /// No TLS: loopback only.
+    None,
+    /// TLS from the first byte (port 993).
+    #[default]
+    Tls,
+    /// STARTTLS.
+    Starttls,
+}
+
+/// `[mailboxes]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MailboxesConfig {
+    /// Host of the IMAP server.
+    pub host: String,
+    /// Port.
+    #[serde(default = "imaps")]
+    pub port: u16,
+    /// TLS.
+    #[serde(default)]
+    pub tls: MailTls,
+    /// Authorities to trust, PEM; none = the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Login of the master user.
+    pub master_user: String,
+    /// Separator between mailbox and master user in the login name.
+    #[serde(default = "asterisk")]
+    pub master_separator: String,
+    /// File that holds the master password, readable by root only.
+    pub password_file: PathBuf,
+    /// File with one mailbox address per line (or a passwd-style file whose first field is it).
+    pub users_file: PathBuf,
+    /// Parallel connections, 1 to 64. 8 saturate two cores (design/mail.md §1).
+    #[serde(default = "eight")]
+    pub connections: usize,
+}
+
+fn imaps() -> u16 {
+    993
+}
+
+fn asterisk() -> String {
+    "*".to_owned()
+}
+
+fn eight() -> usize {
+    8
+}
+
+/// `[notify]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyConfig {
+    /// Mail server: `smtp://host:port` (no TLS), `smtps://…` or `starttls://…`.
+    pub smtp: String,
+    /// Login, when the server wants one.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// File that holds the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Sender address.
+    pub from: String,
+    /// Who gets alert mails.
+    #[serde(default, rename = "recipient")]
+    pub recipients: Vec<NotifyRecipient>,
+}
+
+/// `[[notify.recipient]]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NotifyRecipient {
+    /// Mail address.
+    pub address: String,
+    /// Language.
+    #[serde(default)]
+    pub language: Language,
+    /// Severities that are sent.
+    #[serde(default = "high_and_medium")]
+    pub severities: Vec<Severity>,
+}
+
+fn high_and_medium() -> Vec<Severity> {
+    vec![Severity::High, Severity::Medium]
+}
+
+/// `[investigation]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InvestigationConfig {
+    /// What may run without a person, unless settings or a device say otherwise.
+    pub automation_level: AutomationLevel,
+}
+
+impl Default for InvestigationConfig {
+    fn default() -> Self {
+        InvestigationConfig { automation_level: AutomationLevel::SemiAll }
+    }
+}
+
+/// `[retention]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Days of events kept in the lake, 1 to 3,650.
+    pub event_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        RetentionConfig { event_days: 180 }
+    }
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("read configuration {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key or a wrong type; the text shows the line.
+    #[error("configuration {path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the line.
+        message: String,
+    },
+    /// A value is out of its range.
+    #[error("configuration: {key}: {message}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, key and line.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let mut config: Config = toml::from_str(&text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        if let Some(mailboxes) = &mut config.mailboxes {
+            mailboxes.password_file = base.join(&mailboxes.password_file);
+            mailboxes.users_file = base.join(&mailboxes.users_file);
+            mailboxes.ca_file = mailboxes.ca_file.as_ref().map(|file| base.join(file));
+        }
+        if let Some(notify) = &mut config.notify {
+            notify.password_file = notify.password_file.as_ref().map(|file| base.join(file));
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first value out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |key, message: String| Err(ConfigError::Value { key, message });
+        if !(100..=60_000).contains(&self.gateway.deadline_ms) {
+            return bad("gateway.deadline_ms", format!("{} is not in 100..60000", self.gateway.deadline_ms));
+        }
+        if !(1..=3_650).contains(&self.retention.event_days) {
+            return bad("retention.event_days", format!("{} is not in 1..3650", self.retention.event_days));
+        }
+        if let Some(mailboxes) = &self.mailboxes {
+            if !(1..=64).contains(&mailboxes.connections) {
+                return bad("mailboxes.connections", format!("{} is not in 1..64", mailboxes.connections));
+            }
+            let local = matches!(mailboxes.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+            if mailboxes.tls == MailTls::None && !local {
+                return bad(
+                    "mailboxes.tls",
+                    format!("\"none\" would send the master password to {} in clear", mailboxes.host),
+                );
+            }
+        }
+        if let Some(url) = &self.store.url
+            && !url.starts_with("postgres://")
+        {
+            return bad("store.url", "must begin with postgres://".to_owned());
+        }
+        for (key, url) in [("public_url", &self.public_url), ("sensor_url", &self.sensor_url)] {
+            if let Some(url) = url
+                && (!url.starts_with("https://") || url::Url::parse(url).is_err())
+            {
+                return bad(key, format!("{url:?} is not an https:// address"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Address people use.
+    pub fn public_url(&self) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("https://{}", self.listen.console));
+        url.trim_end_matches('/').to_owned()
+    }
+
+    /// Address sensors use.
+    pub fn sensor_url(&self) -> String {
+        self.sensor_url.clone().unwrap_or_else(|| format!("https://{}", self.listen.sensors))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let file = tempfile::NamedTempFile::new().expect("temp file");
+        std::fs::write(file.path(), text).expect("write");
+        Config::load(file.path()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn empty_is_the_default() {
+        assert_eq!(load("").expect("loads").listen.console.port(), 8443);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, part) in [
+            ("consol = 1", "unknown field `consol`"),
+            ("[listen]\nconsole = \"nowhere\"", "line 2"),
+            ("[gateway]\ndeadline_ms = 1", "gateway.deadline_ms"),
+            ("[store]\nurl = \"mysql://x\"", "store.url"),
+            ("public_url = \"http://x\"", "public_url"),
+            (
+                "[mailboxes]\nhost=\"imap.example.jp\"\ntls=\"none\"\nmaster_user=\"m\"\npassword_file=\"p\"\nusers_file=\"u\"",
+                "in clear",
+            ),
+        ] {
+            let error = load(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
