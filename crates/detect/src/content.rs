@@ -28,7 +28,8 @@ pub fn embedded() -> &'static Content {
             .filter(|(path, _)| path.starts_with("rules/"))
             .map(|(path, yaml)| RuleSource { path: (*path).to_owned(), yaml: (*yaml).to_owned() })
             .collect();
-        Content { rules, fields: FieldMap::default() }
+        let fields = FieldMap::parse("fields.yml", file("fields.yml")).expect("the embedded mapping is tested");
+        Content { rules, fields }
     })
 }
 
@@ -50,8 +51,7 @@ pub fn attack() -> &'static Attack {
 /// Returns a text of `content/texts.json` by key; the key itself when there is none.
 pub fn text(key: &str) -> Text {
     static TEXTS: OnceLock<HashMap<String, Text>> = OnceLock::new();
-    let texts =
-        TEXTS.get_or_init(|| serde_json::from_str(file("texts.json")).expect("the embedded texts are tested"));
+    let texts = TEXTS.get_or_init(|| serde_json::from_str(file("texts.json")).expect("the embedded texts are tested"));
     texts.get(key).cloned().unwrap_or_else(|| Text::same(key))
 }
 

@@ -22,12 +22,28 @@ pub mod attack;
 pub mod content;
 mod engine;
 mod error;
+mod example;
 mod fields;
 mod indicator;
 mod rule;
 
-pub use engine::Engine;
+// from text to logic
+mod cidr;
+mod condition;
+mod document;
+mod expr;
+mod modifier;
+mod pattern;
+mod selection;
+mod yaml;
+
+// from logic to answers
+mod program;
+mod view;
+
+pub use engine::{Engine, Match};
 pub use error::{RuleError, RuleErrorCode};
+pub use example::{Example, Examples};
 pub use fields::FieldMap;
 pub use indicator::{Hit, IndicatorSet};
 pub use rule::{Respond, RuleInfo, RuleSource};
