@@ -1,0 +1,133 @@
+//! The running server: everything a room of the house needs, in one place.
+
+use crate::config::Config;
+use crate::ingest::{Ingest, Log};
+use crate::keys::Keys;
+use crate::link::Hub;
+use crate::live::Live;
+use crate::mailboxes::Mailboxes;
+use anyhow::{Context, Result};
+use hinomi_detect::Engine;
+use hinomi_lake::{Lake, LakeFile};
+use hinomi_model::Timestamp;
+use hinomi_store::Store;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use tokio_util::sync::CancellationToken;
+
+/// Shared by every task of the server.
+pub type Ctx = Arc<App>;
+
+/// Addresses as others reach them.
+#[derive(Debug, Clone)]
+pub struct Urls {
+    /// Console, without a slash at the end.
+    pub console: String,
+    /// Sensor listener.
+    pub sensors: String,
+}
+
+/// The parts of the server.
+pub struct App {
+    /// Configuration; replaced only by a restart.
+    pub config: Config,
+    /// Data folder.
+    pub data: PathBuf,
+    /// Addresses as others reach them.
+    pub urls: Urls,
+    /// Transactional truth.
+    pub store: Store,
+    /// Events.
+    pub lake: Lake,
+    /// The way in for events.
+    pub ingest: Ingest,
+    /// Connected sensors.
+    pub hub: Hub,
+    /// Open consoles.
+    pub live: Live,
+    /// The server's own keys.
+    pub keys: Keys,
+    /// Mailbox work, when configured.
+    pub mail: OnceLock<Mailboxes>,
+    /// Wakes job workers when something was enqueued.
+    pub jobs: tokio::sync::Notify,
+    /// Cancelled when the server stops.
+    pub stop: CancellationToken,
+    /// Indicators in force as the gateway and the analyst see them.
+    pub indicators: crate::indicators::Current,
+    rules: RwLock<Arc<Engine>>,
+}
+
+/// Names of the consumers whose offsets the store keeps.
+pub const ANALYST: &str = "analyst";
+/// See [`ANALYST`].
+pub const LAKE: &str = "lake";
+
+impl App {
+    /// Opens everything below a data folder.
+    ///
+    /// # Errors
+    /// Names the part that cannot be opened.
+    pub async fn open(config: Config, data: &Path, urls: Urls, hosts: &[String]) -> Result<App> {
+        std::fs::create_dir_all(data).with_context(|| format!("create {}", data.display()))?;
+        let keys = Keys::open(data, hosts)?;
+        let url = match &config.store.url {
+            Some(url) => url.clone(),
+            None => format!("sqlite:{}", data.join("hinomi.db").display()),
+        };
+        let store = Store::open(&url).await.context("open store")?;
+        let files = store.lake_files().await.context("read lake catalogue")?;
+        let files = files
+            .into_iter()
+            .map(|row| LakeFile {
+                path: row.path,
+                table: row.table,
+                day: row.day,
+                rows: row.rows,
+                bytes: row.bytes,
+                first: row.first,
+                last: row.last,
+            })
+            .collect();
+        let lake = Lake::open(&data.join("lake"), files).await.context("open lake")?;
+        let done = store.offset(ANALYST).await?.min(store.offset(LAKE).await?);
+        let log = Log::open(&data.join("log"), done)?;
+        let progress = store.all_sensor_progress().await.context("read progress of sensors")?;
+        let ingest = Ingest::open(log, progress)?;
+        let (engine, errors) = hinomi_detect::content::load();
+        for error in errors {
+            tracing::error!(rule.path = %error.path, "rule {} does not load: {error}", error.path);
+        }
+        Ok(App {
+            config,
+            data: data.to_owned(),
+            urls,
+            store,
+            lake,
+            ingest,
+            hub: Hub::default(),
+            live: Live::default(),
+            keys,
+            mail: OnceLock::new(),
+            jobs: tokio::sync::Notify::new(),
+            stop: CancellationToken::new(),
+            indicators: crate::indicators::Current::default(),
+            rules: RwLock::new(Arc::new(engine)),
+        })
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Engine> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts other rules in force.
+    pub fn set_rules(&self, engine: Engine) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+    }
+}

@@ -1,0 +1,155 @@
+//! The pipeline: reads the ingest log in order and feeds the lake and the analyst.
+//!
+//! Both consumers commit how far they are together with what they made of the events, so a crash
+//! at any moment repeats work but never doubles or loses a result.
+
+use super::{Batch, decode};
+use crate::app::{ANALYST, Ctx, LAKE};
+use anyhow::{Context, Result};
+use hinomi_store::LakeFileRow;
+use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
+
+/// The hot tail becomes Parquet files this often (design/storage.md §1) …
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+/// … or when it holds this many events.
+const TAIL_EVENTS_MAX: usize = 200_000;
+/// Small files are merged this often.
+const COMPACT_EVERY: Duration = Duration::from_secs(3600);
+/// A failing consumer is tried again after this pause; events wait in the log meanwhile.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Runs until the server stops.
+///
+/// # Errors
+/// When the log itself cannot be read: the server must stop and say so.
+pub async fn run(ctx: Ctx) -> Result<()> {
+    let mut analysed = ctx.store.offset(ANALYST).await?;
+    let mut stored = ctx.store.offset(LAKE).await?;
+    let mut reader = ctx.ingest.log().read_from(analysed.min(stored));
+    let mut flush = tokio::time::interval_at(Instant::now() + FLUSH_EVERY, FLUSH_EVERY);
+    flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut compact = tokio::time::interval_at(Instant::now() + COMPACT_EVERY, COMPACT_EVERY);
+    let mut tail = 0_usize;
+    loop {
+        let record = tokio::select! {
+            biased;
+            () = ctx.stop.cancelled() => break,
+            _ = flush.tick() => {
+                checkpoint(&ctx).await;
+                tail = 0;
+                continue;
+            }
+            _ = compact.tick() => {
+                maintain(&ctx).await;
+                continue;
+            }
+            record = reader.next() => record?,
+        };
+        let (offset, payload) = record;
+        // offsets in the store are "next to read"
+        let next = offset + 1;
+        let Some(batch) = decode(&payload) else {
+            // written by this server after checking: only a damaged disk gets here
+            tracing::error!(offset, "record {offset} of the ingest log cannot be read and is skipped");
+            continue;
+        };
+        if next > stored {
+            tail += batch.events.len();
+            ctx.lake.append(next, batch.events.clone());
+            stored = next;
+        }
+        if next > analysed {
+            analyse(&ctx, next, &batch).await?;
+            analysed = next;
+        }
+        if tail > TAIL_EVENTS_MAX {
+            checkpoint(&ctx).await;
+            tail = 0;
+        }
+    }
+    checkpoint(&ctx).await;
+    Ok(())
+}
+
+/// Analyses one batch, trying again until it works or the server stops: skipping would lose alerts.
+async fn analyse(ctx: &Ctx, next: u64, batch: &Batch) -> Result<()> {
+    loop {
+        match crate::analyst::process(ctx, next, batch).await {
+            Ok(()) => return Ok(()),
+            Err(error) => {
+                tracing::error!(offset = next, "analysis of record {next} failed, trying again: {error:#}");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = ctx.stop.cancelled() => anyhow::bail!("stopped while analysing"),
+                }
+            }
+        }
+    }
+}
+
+/// Writes the tail into files, remembers progress, trims the log. Failures are told and tried again
+/// at the next checkpoint; nothing is lost because the log is trimmed last.
+async fn checkpoint(ctx: &Ctx) {
+    if let Err(error) = try_checkpoint(ctx).await {
+        tracing::error!("checkpoint failed, events stay in the ingest log: {error:#}");
+    }
+}
+
+async fn try_checkpoint(ctx: &Ctx) -> Result<()> {
+    if let Some(flush) = ctx.lake.flush().await.context("write lake files")? {
+        let added: Vec<LakeFileRow> = flush.files.iter().map(row).collect();
+        let mut tx = ctx.store.begin().await?;
+        tx.replace_lake_files(&[], &added).await?;
+        tx.set_offset(LAKE, flush.through).await?;
+        tx.commit().await.context("commit lake files")?;
+        ctx.lake.publish(flush);
+    }
+    let progress = ctx.ingest.progress().await;
+    let mut tx = ctx.store.begin().await?;
+    for ((device, generation), through) in progress {
+        tx.set_sensor_progress(device, generation, through).await?;
+    }
+    tx.commit().await?;
+    let done = ctx.store.offset(ANALYST).await?.min(ctx.store.offset(LAKE).await?);
+    ctx.ingest.log().trim(done).context("trim ingest log")
+}
+
+fn row(file: &hinomi_lake::LakeFile) -> LakeFileRow {
+    LakeFileRow {
+        path: file.path.clone(),
+        table: file.table,
+        day: file.day.clone(),
+        rows: file.rows,
+        bytes: file.bytes,
+        first: file.first,
+        last: file.last,
+    }
+}
+
+/// Merges small files and deletes what is older than the retention.
+async fn maintain(ctx: &Ctx) {
+    if let Err(error) = try_maintain(ctx).await {
+        tracing::error!("lake maintenance failed, tried again in an hour: {error:#}");
+    }
+}
+
+async fn try_maintain(ctx: &Ctx) -> Result<()> {
+    while let Some(merged) = ctx.lake.compact().await.context("merge lake files")? {
+        let added: Vec<LakeFileRow> = merged.added.iter().map(row).collect();
+        let mut tx = ctx.store.begin().await?;
+        tx.replace_lake_files(&merged.removed, &added).await?;
+        tx.commit().await?;
+        ctx.lake.publish_compaction(merged);
+    }
+    let days = i64::from(ctx.config.retention.event_days);
+    let before = ctx.now().plus_seconds(-days * 86_400).day();
+    let expired = ctx.lake.expired(&before);
+    if !expired.is_empty() {
+        let mut tx = ctx.store.begin().await?;
+        tx.replace_lake_files(&expired, &[]).await?;
+        tx.commit().await?;
+        ctx.lake.remove(&expired).await;
+    }
+    Ok(())
+}
