@@ -1,0 +1,92 @@
+//! `hinomi incidents`
+
+use crate::client::Client;
+use crate::output::{self, exit, line, printable};
+use anyhow::Result;
+use clap::Subcommand;
+use hinomi_api::{AlertSummary, IncidentDetail, IncidentSummary};
+use hinomi_model::Language;
+
+/// Verbs of incidents.
+#[derive(Debug, Subcommand)]
+pub enum Incidents {
+    /// List incidents, newest activity first
+    List {
+        /// Statuses, separated by commas
+        #[arg(long, default_value = "active,inProgress,awaitingAction")]
+        status: String,
+        /// Severities, separated by commas
+        #[arg(long)]
+        severity: Option<String>,
+        /// Most incidents to list
+        #[arg(long, default_value_t = 100)]
+        max: usize,
+    },
+    /// Show an incident with its alerts
+    Show {
+        /// Number or id
+        id: String,
+    },
+}
+
+impl Incidents {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// When the server says no.
+    pub async fn run(self, client: &Client, json: bool, language: Language) -> Result<u8> {
+        match self {
+            Incidents::List { status, severity, max } => {
+                let mut query = vec![("status", status)];
+                query.extend(severity.map(|severity| ("severity", severity)));
+                let incidents = client.list::<IncidentSummary>("/incidents", &query, max).await?.items;
+                let head = ["INCIDENT", "SEVERITY", "STATUS", "TITLE", "ALERTS", "WAITING", "LAST ACTIVITY"];
+                Ok(output::list(json, &incidents, &head, |incident| {
+                    vec![
+                        format!("INC-{}", incident.number),
+                        incident.severity.word(),
+                        incident.status.word(),
+                        incident.title.get(language).to_owned(),
+                        format!("{}/{}", incident.active_alerts, incident.alert_count),
+                        incident.pending_actions.to_string(),
+                        incident.last_activity.to_string(),
+                    ]
+                }))
+            }
+            Incidents::Show { id } => {
+                let id = id.trim_start_matches("INC-").to_owned();
+                let incident: IncidentDetail = client.get(&format!("/incidents/{id}"), &[]).await?;
+                let alerts = client.list::<AlertSummary>(&format!("/incidents/{id}/alerts"), &[], 1000).await?.items;
+                if json {
+                    output::json(&serde_json::json!({ "incident": incident, "alerts": alerts }));
+                } else {
+                    show(&incident, &alerts, language);
+                }
+                Ok(exit::DONE)
+            }
+        }
+    }
+}
+
+fn show(detail: &IncidentDetail, alerts: &[AlertSummary], language: Language) {
+    let incident = &detail.incident;
+    let devices: Vec<_> = incident.devices.iter().map(|device| device.name.as_str()).collect();
+    line(&printable(&format!("INC-{}  {}", incident.number, incident.title.get(language))));
+    line(&printable(&format!("severity   {}   status {}", incident.severity.word(), incident.status.word())));
+    line(&printable(&format!("devices    {}", devices.join(", "))));
+    line(&printable(&format!("users      {}", incident.users.join(", "))));
+    line(&printable(&format!("mailboxes  {}", incident.mailboxes.join(", "))));
+    line(&printable(&format!("tactics    {}", incident.tactics.join(", "))));
+    line(&format!("actions waiting for approval: {}\n", detail.counts.pending_actions));
+    let head = ["SEVERITY", "STATUS", "ALERT", "DETECTION", "BECAUSE", "FIRST ACTIVITY"];
+    output::list(false, alerts, &head, |alert| {
+        vec![
+            alert.severity.word(),
+            alert.status.word(),
+            alert.title.get(language).to_owned(),
+            alert.detection_status.word(),
+            alert.link.as_ref().map(|link| link.reason.word()).unwrap_or_default(),
+            alert.first_activity.to_string(),
+        ]
+    });
+}

@@ -1,0 +1,7 @@
+//! One file per noun.
+
+pub mod actions;
+pub mod devices;
+pub mod house;
+pub mod incidents;
+pub mod people;

@@ -1,0 +1,82 @@
+//! The first administrator, made with a one-time code that the server printed on its terminal.
+
+use super::{Auth, LoginKey, password, secret_hash, users};
+use crate::http::{Answer, Fail};
+use hinomi_api::SetupRequest;
+use hinomi_model::{Role, User};
+use hinomi_store::Store;
+
+/// Setting that holds the hash of the code.
+pub(super) const CODE_SETTING: &str = "setup_code_sha256";
+/// Setting that holds the language of the server.
+pub const LANGUAGE_SETTING: &str = "language";
+/// Letters of a code: no look-alikes.
+const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+/// Tells whether nobody can log in yet.
+///
+/// # Errors
+/// When the store fails.
+pub async fn setup_required(store: &Store) -> Result<bool, hinomi_store::StoreError> {
+    Ok(store.count_users().await? == 0)
+}
+
+/// Makes a new one-time code, replacing any earlier one; only its hash is kept.
+///
+/// # Errors
+/// When the store fails.
+pub(super) async fn new_code(store: &Store) -> Result<String, hinomi_store::StoreError> {
+    // 16 letters of 5 bits: 80 bits, grouped for reading aloud
+    let letters: Vec<char> =
+        super::random::<16>().iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let code = letters.chunks(4).map(String::from_iter).collect::<Vec<_>>().join("-");
+    store.set_setting(CODE_SETTING, &secret_hash(&normalised(&code))).await?;
+    Ok(code)
+}
+
+fn normalised(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+impl Auth {
+    /// Uses up the code: makes the administrator, or gives an existing user of that name a new
+    /// password and the administrator's role (a lost login, `hinomi users reset-code`).
+    ///
+    /// # Errors
+    /// 401 for a wrong or used code, 429, 400 for name and password.
+    pub async fn set_up(&self, request: SetupRequest, address: &str) -> Answer<User> {
+        let keys = [LoginKey::Account("\0setup".to_owned()), LoginKey::Address(address.to_owned())];
+        self.check_limits(&keys)?;
+        let name = users::checked_name(&request.name)?;
+        users::check_password("password", &request.password)?;
+        let hash = password::hash(request.password).await;
+        let given = secret_hash(&normalised(&request.code));
+        let mut tx = self.ctx.store.begin().await?;
+        let expected = tx.setting(CODE_SETTING).await?.unwrap_or_default();
+        // both are hashes: comparing them early tells nothing about the code
+        if expected.is_empty() || expected != given {
+            drop(tx);
+            self.limits.failed(&keys, self.ctx.now());
+            return Err(Fail::wrong_login());
+        }
+        tx.set_setting(CODE_SETTING, "").await?;
+        let language = serde_json::to_value(request.language).unwrap_or_default();
+        tx.set_setting(LANGUAGE_SETTING, language.as_str().unwrap_or("en")).await?;
+        let record = match tx.user_by_name(&name).await? {
+            Some(mut record) => {
+                record.password_hash = hash;
+                users::forget_second_factors(&mut record);
+                record.user.role = Role::Administrator;
+                record.user.disabled = false;
+                record.user.language = request.language;
+                record
+            }
+            None => users::new_record(name, hash, Role::Administrator, request.language, None, self.ctx.now()),
+        };
+        tx.put_user(&record).await?;
+        tx.commit().await?;
+        self.end_sessions(record.user.id, None).await?;
+        let user = record.user.id;
+        Ok(self.ctx.store.user(user).await?.ok_or_else(Fail::not_found)?.user)
+    }
+}
