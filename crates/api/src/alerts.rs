@@ -2,8 +2,8 @@
 
 use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, Classification, DetectionSource, DetectionStatus, Determination, DeviceId,
-    DeviceRef, IncidentId, InvestigationId, InvestigationState, MessageId, ProcessKey, ServiceSource, Severity, Text,
-    Timestamp,
+    DeviceRef, EntityKey, IncidentId, InvestigationId, InvestigationState, MessageId, ProcessKey, ServiceSource,
+    Severity, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -200,12 +200,14 @@ pub enum StoryNodeKind {
 /// A node of a story. Names, command lines and facts are untrusted text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StoryNode {
-    /// Key, unique in the story; the entity key where there is one.
+    /// Key, unique in the story.
     pub key: String,
     /// Key of the node it hangs on.
     pub parent: Option<String>,
     /// What it is.
     pub kind: StoryNodeKind,
+    /// The entity, for a link to its page.
+    pub entity: Option<EntityKey>,
     /// How people read it.
     pub name: String,
     /// Command line of a process.

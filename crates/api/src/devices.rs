@@ -1,6 +1,6 @@
 //! Devices and their events.
 
-use hinomi_model::{AutomationLevel, Event, IsolationState, SensorHealth, Table, Timestamp};
+use hinomi_model::{AutomationLevel, Event, Table, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -9,14 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct DeviceQuery {
-    /// Part of the name, an address, a user.
+    /// Part of the name, an address, a user, the system or a tag.
     pub text: Option<String>,
-    /// Health.
-    pub health: Option<SensorHealth>,
-    /// Isolation.
-    pub isolation: Option<IsolationState>,
-    /// Tag.
-    pub tag: Option<String>,
+    /// Health, words separated by commas.
+    pub health: Option<String>,
+    /// Connected now or not.
+    pub online: Option<bool>,
     /// Cursor of the page before.
     pub cursor: Option<String>,
     /// Page size, at most 200.

@@ -129,8 +129,6 @@ impl Components {
         self.add::<ServiceSource>();
         self.add::<EntityKind>();
         self.add::<DeliveryLocation>();
-        self.add::<SensorHealth>();
-        self.add::<IsolationState>();
         self.add::<IndicatorKind>();
         self.add::<IndicatorAction>();
     }
