@@ -1,0 +1,69 @@
+//! What is left of the limits while a message is taken apart.
+
+use super::Limits;
+use std::io::Read;
+use std::time::Instant;
+
+/// Free unpacked bytes before the ratio counts.
+const RATIO_FREE_BYTES: u64 = 1 << 20;
+
+/// Counts down bytes, files and time over all levels of nesting.
+pub(super) struct Budget {
+    files_left: usize,
+    bytes_left: u64,
+    file_bytes_max: u64,
+    ratio_max: u64,
+    end: Instant,
+}
+
+impl Budget {
+    pub(super) fn new(limits: &Limits) -> Self {
+        Budget {
+            files_left: limits.files_max,
+            bytes_left: limits.unpacked_bytes_max,
+            file_bytes_max: limits.file_bytes_max,
+            ratio_max: limits.ratio_max,
+            end: Instant::now() + limits.time_max,
+        }
+    }
+
+    /// Takes one file; false when there are too many.
+    pub(super) fn take_file(&mut self) -> bool {
+        let left = self.files_left > 0;
+        self.files_left = self.files_left.saturating_sub(1);
+        left
+    }
+
+    /// True while there is time.
+    pub(super) fn in_time(&self) -> bool {
+        Instant::now() < self.end
+    }
+
+    /// Reads an unpacked stream to its end.
+    ///
+    /// # Errors
+    /// A reason in words when a limit is hit or the stream is damaged.
+    pub(super) fn unpack(&mut self, mut stream: impl Read, packed: u64) -> Result<Vec<u8>, String> {
+        let ratio_bytes = RATIO_FREE_BYTES.saturating_add(packed.saturating_mul(self.ratio_max));
+        let mut out = Vec::new();
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            if !self.in_time() {
+                return Err("time limit reached".to_owned());
+            }
+            let count = stream.read(&mut chunk).map_err(|error| format!("damaged: {error}"))?;
+            if count == 0 {
+                return Ok(out);
+            }
+            out.extend_from_slice(&chunk[..count]);
+            let size = out.len() as u64;
+            self.bytes_left = self.bytes_left.saturating_sub(count as u64);
+            if size > ratio_bytes {
+                return Err(format!("compressed more than {} to 1", self.ratio_max));
+            }
+            if size > self.file_bytes_max || self.bytes_left == 0 {
+                return Err("too big to unpack".to_owned());
+            }
+        }
+    }
+}
