@@ -1,0 +1,209 @@
+//! Sightings: the table behind every pivot. A look-up is one primary-key range.
+
+use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
+use crate::error::{Result, StoreError};
+use hinomi_model::{EntityKey, EntityKind, Sighting, Timestamp};
+use sha2::Digest;
+use sqlx::any::AnyRow;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// Rows per statement; the statement of a full chunk is prepared once.
+const CHUNK_ROWS: usize = 100;
+/// Longer entity values are left out: they would not fit an index.
+const ENTITY_BYTES_MAX: usize = 1024;
+
+/// All sightings of one value in short.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SightingSummary {
+    /// First time, none when never seen.
+    pub first: Option<Timestamp>,
+    /// Last time.
+    pub last: Option<Timestamp>,
+    /// How often.
+    pub count: i64,
+    /// On how many devices.
+    pub devices: i64,
+    /// In how many messages.
+    pub messages: i64,
+    /// In how many mailbox copies of messages.
+    pub copies: i64,
+}
+
+reads! {
+    /// Lists who had to do with a value, in order of the entities.
+    fn sightings(observable: &EntityKey, entity_kind: Option<EntityKind>, page: &Page) -> Listed<Sighting>;
+    /// Lists the values an entity had to do with.
+    fn sightings_of_entity(entity: &EntityKey, page: &Page) -> Listed<Sighting>;
+    /// Returns all sightings of a value in short.
+    fn sighting_summary(observable: &EntityKey) -> SightingSummary;
+}
+
+writes! {
+    /// Adds sightings to what is known: earlier first time, later last time, counts added up.
+    /// Returns how many were left out because their entity is too long to index.
+    fn upsert_sightings(batch: &[Sighting]) -> usize;
+}
+
+type RowKey = (&'static str, Vec<u8>, &'static str, String);
+
+fn kind_of(name: &str) -> Result<EntityKind> {
+    let key: EntityKey = format!("{name}:").parse().map_err(|error| StoreError::damaged("sighting", error))?;
+    Ok(key.kind)
+}
+
+/// A file's key is its hash, anything else's the hash of its text.
+fn value_key(observable: &EntityKey) -> Vec<u8> {
+    file_hash(observable).unwrap_or_else(|| sha2::Sha256::digest(observable.value.as_bytes()).to_vec())
+}
+
+fn file_hash(observable: &EntityKey) -> Option<Vec<u8>> {
+    let is_hash = observable.kind == EntityKind::File && observable.value.len() == 64;
+    let bytes = if is_hash { hex::decode(&observable.value).ok()? } else { return None };
+    // only the canonical spelling comes back as it was
+    (hex::encode(&bytes) == observable.value).then_some(bytes)
+}
+
+async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> {
+    let (merged, skipped) = merge(batch);
+    let rows: Vec<_> = merged.into_iter().collect();
+    for chunk in rows.chunks(CHUNK_ROWS) {
+        let mut sql = Sql::new(
+            "INSERT INTO sightings (kind, value_key, entity_kind, entity, value, first_seen, last_seen, count, sample, \
+             name) VALUES ",
+        );
+        for (at, ((kind, key, entity_kind, entity), sighting)) in chunk.iter().enumerate() {
+            let sample = serde_json::to_string(&sighting.sample)
+                .map_err(|error| StoreError::Invalid { what: "sighting", reason: error.to_string() })?;
+            let value = match file_hash(&sighting.observable) {
+                Some(_) => None,
+                None => Some(sighting.observable.value.clone()),
+            };
+            sql.push(if at == 0 { "" } else { ", " }).args([
+                Arg::from(*kind),
+                Arg::from(key.clone()),
+                Arg::from(*entity_kind),
+                Arg::from(entity.clone()),
+                Arg::from(value),
+                Arg::from(sighting.first_seen),
+                Arg::from(sighting.last_seen),
+                Arg::from(sighting.count),
+                Arg::from(sample),
+                Arg::from(&sighting.name),
+            ]);
+        }
+        sql.push(
+            " ON CONFLICT (kind, value_key, entity_kind, entity) DO UPDATE SET \
+             first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen \
+             ELSE sightings.first_seen END, \
+             last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen \
+             ELSE sightings.last_seen END, \
+             count = sightings.count + excluded.count",
+        );
+        sql.run(db).await?;
+    }
+    Ok(skipped)
+}
+
+/// Merges equal keys (PostgreSQL refuses them within one statement) and sorts, so that neighbouring
+/// index pages are written together and two writers lock rows in the same order.
+fn merge(batch: &[Sighting]) -> (BTreeMap<RowKey, Sighting>, usize) {
+    let mut merged: BTreeMap<RowKey, Sighting> = BTreeMap::new();
+    let mut skipped = 0;
+    for sighting in batch {
+        if sighting.entity.value.len() > ENTITY_BYTES_MAX {
+            skipped += 1;
+            continue;
+        }
+        let key = (
+            sighting.observable.kind.name(),
+            value_key(&sighting.observable),
+            sighting.entity.kind.name(),
+            sighting.entity.value.replace('\0', "\u{fffd}"),
+        );
+        match merged.entry(key) {
+            Entry::Vacant(entry) => {
+                entry.insert(sighting.clone());
+            }
+            Entry::Occupied(mut entry) => {
+                let known = entry.get_mut();
+                known.first_seen = known.first_seen.min(sighting.first_seen);
+                known.last_seen = known.last_seen.max(sighting.last_seen);
+                known.count = known.count.saturating_add(sighting.count);
+            }
+        }
+    }
+    (merged, skipped)
+}
+
+const COLUMNS: &str = "kind, value_key, entity_kind, entity, value, first_seen, last_seen, count, sample, name";
+
+async fn sightings(
+    db: &mut Db<'_>,
+    observable: &EntityKey,
+    entity_kind: Option<EntityKind>,
+    page: &Page,
+) -> Result<Listed<Sighting>> {
+    const LISTING: Listing = Listing {
+        select: COLUMNS,
+        from: "sightings",
+        order: &[Key::Text("entity_kind"), Key::Text("entity")],
+        descending: false,
+    };
+    let mut filter = Filter::new();
+    filter.eq("kind", Some(observable.kind.name())).eq("value_key", Some(value_key(observable)));
+    filter.eq("entity_kind", entity_kind.map(EntityKind::name));
+    list(db, &LISTING, &filter, page, read).await
+}
+
+async fn sightings_of_entity(db: &mut Db<'_>, entity: &EntityKey, page: &Page) -> Result<Listed<Sighting>> {
+    const LISTING: Listing = Listing {
+        select: COLUMNS,
+        from: "sightings",
+        order: &[Key::Int("last_seen"), Key::Text("kind"), Key::Blob("value_key")],
+        descending: true,
+    };
+    let mut filter = Filter::new();
+    filter.eq("entity_kind", Some(entity.kind.name())).eq("entity", Some(entity.value.as_str()));
+    list(db, &LISTING, &filter, page, read).await
+}
+
+async fn sighting_summary(db: &mut Db<'_>, observable: &EntityKey) -> Result<SightingSummary> {
+    // an id is 36 characters, so a copy's entity begins with its message
+    let row = Sql::new(
+        "SELECT min(first_seen) AS first, max(last_seen) AS last, CAST(coalesce(sum(count), 0) AS BIGINT) AS times, \
+         count(CASE WHEN entity_kind = 'device' THEN 1 END) AS devices, \
+         count(CASE WHEN entity_kind = 'messageCopy' THEN 1 END) AS copies, \
+         count(DISTINCT CASE WHEN entity_kind = 'messageCopy' THEN substr(entity, 1, 36) END) AS messages \
+         FROM sightings WHERE kind = $1 AND value_key = $2",
+    )
+    .bind(observable.kind.name())
+    .bind(value_key(observable))
+    .row(db)
+    .await?;
+    let Some(row) = row else { return Ok(SightingSummary::default()) };
+    Ok(SightingSummary {
+        first: row.time_or_null("first")?,
+        last: row.time_or_null("last")?,
+        count: row.int("times")?,
+        devices: row.int("devices")?,
+        messages: row.int("messages")?,
+        copies: row.int("copies")?,
+    })
+}
+
+fn read(row: &AnyRow) -> Result<Sighting> {
+    let value = match row.text_or_null("value")? {
+        Some(text) => text,
+        None => hex::encode(row.blob("value_key")?),
+    };
+    Ok(Sighting {
+        observable: EntityKey::new(kind_of(&row.text("kind")?)?, value),
+        entity: EntityKey::new(kind_of(&row.text("entity_kind")?)?, row.text("entity")?),
+        first_seen: row.time("first_seen")?,
+        last_seen: row.time("last_seen")?,
+        count: row.int("count")?,
+        sample: row.json("sample")?,
+        name: row.text("name")?,
+    })
+}
