@@ -1,3 +1,4 @@
 //! Real services and fakes for tests; never part of the product.
 
 pub mod mail;
+pub mod story;
