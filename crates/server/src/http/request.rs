@@ -204,3 +204,17 @@ pub fn length(field: &str, text: &str, min: usize, max: usize) -> Answer<()> {
         format!("{field} は {min}〜{max} 文字で入力してください"),
     ))
 }
+
+/// Builds the page asked for.
+pub fn page(cursor: Option<String>, asked: Option<u32>) -> hinomi_store::Page {
+    hinomi_store::Page { after: cursor, limit: limit(asked) }
+}
+
+/// Turns a page of the store into one of the API.
+pub fn list_of<T, U>(listed: hinomi_store::Listed<T>, each: impl FnMut(T) -> U) -> hinomi_api::List<U> {
+    hinomi_api::List {
+        items: listed.items.into_iter().map(each).collect(),
+        next: listed.next,
+        total: listed.total,
+    }
+}

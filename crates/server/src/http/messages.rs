@@ -1,0 +1,33 @@
+//! Message copies.
+
+use super::Http;
+use super::fail::{Answer, Fail};
+use super::request::{Json, Path, Query, list_of, page};
+use axum::extract::State;
+use hinomi_api::{List, MessageQuery};
+use hinomi_model::{MessageCopy, MessageId};
+use hinomi_store::MessageFilter;
+
+/// `GET /messages`
+pub async fn list(State(http): State<Http>, Query(query): Query<MessageQuery>) -> Answer<Json<List<MessageCopy>>> {
+    let filter = MessageFilter {
+        sender: query.sender,
+        recipient: query.recipient,
+        subject: query.subject,
+        sha256: query.sha256.map(|hash| hash.to_ascii_lowercase()),
+        url: query.url,
+        location: query.location,
+        internet_message_id: query.internet_message_id,
+        from: query.from,
+        to: query.to,
+        ..MessageFilter::default()
+    };
+    let listed = http.ctx.store.messages(&filter, &page(query.cursor, query.limit)).await?;
+    Ok(Json(list_of(listed, |copy| copy)))
+}
+
+/// `GET /messages/{message_id}`
+pub async fn get(State(http): State<Http>, Path(id): Path<MessageId>) -> Answer<Json<List<MessageCopy>>> {
+    let copies = http.ctx.store.message_copies(id).await?;
+    if copies.is_empty() { Err(Fail::not_found()) } else { Ok(Json(List::whole(copies))) }
+}

@@ -1,0 +1,113 @@
+//! One search over everything: exact values first, then words.
+
+use super::Http;
+use super::fail::Answer;
+use super::request::{Json, Query, length};
+use axum::extract::State;
+use hinomi_api::{SearchAnswer, SearchHit, SearchHitKind, SearchQuery};
+use hinomi_model::{EntityKey, EntityKind};
+use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, MessageFilter, Page};
+
+/// Most hits.
+const HITS_MAX: usize = 50;
+/// Most hits of one kind.
+const KIND_MAX: u32 = 10;
+
+/// `GET /search`
+pub async fn search(State(http): State<Http>, Query(query): Query<SearchQuery>) -> Answer<Json<SearchAnswer>> {
+    let text = query.q.trim().to_owned();
+    length("q", &text, 1, 500)?;
+    let mut hits = exact(&http, &text).await?;
+    hits.extend(words(&http, &text).await?);
+    let mut seen = std::collections::HashSet::new();
+    hits.retain(|hit| seen.insert(format!("{:?}:{}", hit.kind, hit.key)));
+    hits.truncate(HITS_MAX);
+    Ok(Json(SearchAnswer { hits }))
+}
+
+/// Values that name one thing: numbers, hashes, addresses, keys.
+async fn exact(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
+    let store = &http.ctx.store;
+    let mut hits = Vec::new();
+    let number = text.strip_prefix("INC-").or(text.strip_prefix("inc-")).unwrap_or(text).parse::<i64>();
+    if let Ok(number) = number
+        && let Some(incident) = store.incident_by_number(number).await?
+    {
+        hits.push(incident_hit(&incident));
+    }
+    for key in observables(text) {
+        let summary = store.sighting_summary(&key).await?;
+        if summary.devices + summary.messages > 0 {
+            let kind = if key.kind == EntityKind::File { SearchHitKind::File } else { SearchHitKind::Entity };
+            hits.push(SearchHit {
+                kind,
+                key: if key.kind == EntityKind::File { key.value.clone() } else { key.to_string() },
+                title: key.value.clone(),
+                detail: format!("{}: {} devices, {} messages", key.kind.name(), summary.devices, summary.messages),
+            });
+        }
+    }
+    Ok(hits)
+}
+
+/// What a text may be the value of.
+fn observables(text: &str) -> Vec<EntityKey> {
+    if let Ok(key) = text.parse::<EntityKey>() {
+        return vec![key];
+    }
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return vec![EntityKey::file(text)];
+    }
+    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+        return vec![EntityKey::ip(&address.to_string())];
+    }
+    if text.contains("://") {
+        return vec![EntityKey::url(text)];
+    }
+    if text.contains('@') {
+        return vec![EntityKey::sender(text), EntityKey::mailbox(text)];
+    }
+    if text.contains('.') && !text.contains(char::is_whitespace) {
+        return vec![EntityKey::domain(text)];
+    }
+    Vec::new()
+}
+
+fn incident_hit(incident: &hinomi_model::Incident) -> SearchHit {
+    SearchHit {
+        kind: SearchHitKind::Incident,
+        key: incident.number.to_string(),
+        title: format!("INC-{} {}", incident.number, incident.title.en),
+        detail: incident.title.ja.clone(),
+    }
+}
+
+async fn words(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
+    let store = &http.ctx.store;
+    let first = Page::first(KIND_MAX);
+    let wanted = Some(text.to_owned());
+    let incidents = store.incidents(&IncidentFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
+    let mut hits: Vec<SearchHit> = incidents.items.iter().map(incident_hit).collect();
+    let devices = store.devices(&DeviceFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
+    hits.extend(devices.items.into_iter().map(|device| SearchHit {
+        kind: SearchHitKind::Device,
+        key: device.id.to_string(),
+        title: device.name,
+        detail: device.status.os_version,
+    }));
+    let alerts = store.alerts(&AlertFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
+    hits.extend(alerts.items.into_iter().map(|alert| SearchHit {
+        kind: SearchHitKind::Alert,
+        key: alert.id.to_string(),
+        title: alert.title.en,
+        detail: alert.title.ja,
+    }));
+    let messages = store.messages(&MessageFilter { subject: wanted, ..Default::default() }, &first).await?;
+    hits.extend(messages.items.into_iter().map(|copy| SearchHit {
+        kind: SearchHitKind::Message,
+        key: copy.message_id.to_string(),
+        title: copy.subject,
+        detail: format!("{} → {}", copy.sender_from, copy.recipient),
+    }));
+    Ok(hits)
+}
