@@ -1,7 +1,7 @@
 //! Actions and indicators.
 
 use crate::Problem;
-use hinomi_model::{Action, ActionId, ActionSpec, IncidentId, IndicatorAction, IndicatorKind, InvestigationId};
+use hinomi_model::{Action, ActionId, ActionSpec, IncidentId, InvestigationId};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -80,10 +80,10 @@ pub struct ApprovedAction {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct IndicatorQuery {
-    /// Kind.
-    pub kind: Option<IndicatorKind>,
-    /// What happens.
-    pub action: Option<IndicatorAction>,
+    /// Kinds, separated by commas.
+    pub kind: Option<String>,
+    /// What happens, words separated by commas.
+    pub action: Option<String>,
     /// Part of the value or note.
     pub text: Option<String>,
     /// Cursor of the page before.

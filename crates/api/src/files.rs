@@ -1,9 +1,7 @@
 //! Files, sightings, messages, search: the pivots.
 
 use crate::AlertSummary;
-use hinomi_model::{
-    DeliveryLocation, EntityKey, EntityKind, Indicator, MessageCopy, MessageCopyRef, Sighting, Timestamp, Verdict,
-};
+use hinomi_model::{EntityKey, EntityKind, Indicator, MessageCopy, MessageCopyRef, Sighting, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -147,14 +145,14 @@ pub struct MessageQuery {
     pub sender: Option<String>,
     /// Recipient.
     pub recipient: Option<String>,
-    /// Words of the subject.
-    pub subject: Option<String>,
+    /// Words of the subject, addresses or attachment names.
+    pub text: Option<String>,
     /// SHA-256 of an attachment, also inside an archive.
     pub sha256: Option<String>,
     /// A URL.
     pub url: Option<String>,
-    /// Where it is now.
-    pub location: Option<DeliveryLocation>,
+    /// Where it is now, words separated by commas.
+    pub location: Option<String>,
     /// Message-ID header, without angle brackets.
     pub internet_message_id: Option<String>,
     /// Not before.

@@ -22,7 +22,7 @@ pub struct IncidentQuery {
     pub text: Option<String>,
     /// Device involved.
     pub device: Option<DeviceId>,
-    /// `-last_activity` (default), `last_activity`, `-created_at`, `created_at`, `-severity`, `severity`.
+    /// `-last_activity` (default), `-severity` or `-number`.
     pub sort: Option<String>,
     /// Cursor of the page before.
     pub cursor: Option<String>,

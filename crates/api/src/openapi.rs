@@ -128,9 +128,6 @@ impl Components {
         self.add::<Timestamp>();
         self.add::<ServiceSource>();
         self.add::<EntityKind>();
-        self.add::<DeliveryLocation>();
-        self.add::<IndicatorKind>();
-        self.add::<IndicatorAction>();
     }
 
     fn build(self) -> utoipa::openapi::Components {

@@ -60,8 +60,8 @@ pub struct ApiToken {
     pub created_by: String,
     /// When.
     pub created_at: Timestamp,
-    /// When it ends.
-    pub expires_at: Timestamp,
+    /// When it ends; none: never.
+    pub expires_at: Option<Timestamp>,
     /// Last use.
     pub last_used: Option<Timestamp>,
 }
@@ -131,10 +131,12 @@ pub struct CreatedEnrolmentToken {
 pub struct AuditQuery {
     /// Who.
     pub actor: Option<String>,
-    /// What, or its beginning up to a dot (`action`).
+    /// What (`action.approve`).
     pub action: Option<String>,
     /// On what.
     pub target: Option<String>,
+    /// Words anywhere in the record.
+    pub text: Option<String>,
     /// Not before.
     pub from: Option<Timestamp>,
     /// Before.

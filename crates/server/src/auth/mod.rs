@@ -18,14 +18,15 @@ mod totp;
 mod users;
 
 pub use caller::{Caller, Note, Who};
-pub use limits::{LoginKey, LoginLimits};
+pub use limits::LoginKey;
 pub use passkeys::{PASSKEYS_MAX, PasskeyError, Passkeys, Purpose};
 pub use sessions::{COOKIE, STEP_UP_SECONDS, cookie, cookie_gone, secret_of_cookie};
-pub use setup::setup_required;
-pub(crate) use {passkeys::NamedPasskey, passkeys::read_stored, passkeys::write_stored};
+pub(crate) use passkeys::{NamedPasskey, read_stored, write_stored};
+pub use setup::{LANGUAGE_SETTING, announce, setup_required};
+pub use tokens::{bearer, new_enrolment_token, new_token};
+pub use users::{checked_mail, checked_name, forget_second_factors, new_record};
 
 use crate::app::Ctx;
-use crate::http::{Answer, Fail};
 use hinomi_model::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -34,8 +35,6 @@ use std::sync::Mutex;
 /// The state of authentication that lives in memory.
 pub struct Auth {
     ctx: Ctx,
-    /// Failed logins.
-    pub limits: LoginLimits,
     /// Passkey ceremonies.
     pub passkeys: Passkeys,
     /// Authenticator secrets shown but not yet confirmed by a code, by user.
@@ -46,18 +45,7 @@ impl Auth {
     /// Prepares authentication.
     pub fn new(ctx: Ctx) -> Self {
         let passkeys = Passkeys::new(&ctx.urls.console);
-        Auth { ctx, limits: LoginLimits::default(), passkeys, pending_totp: Mutex::default() }
-    }
-
-    /// Checks that neither account nor address tried too often.
-    ///
-    /// # Errors
-    /// 429.
-    pub fn check_limits(&self, keys: &[LoginKey]) -> Answer<()> {
-        match self.limits.wait_seconds(keys, self.ctx.now()) {
-            Some(seconds) => Err(Fail::too_many(seconds)),
-            None => Ok(()),
-        }
+        Auth { ctx, passkeys, pending_totp: Mutex::default() }
     }
 }
 

@@ -39,10 +39,9 @@ impl Auth {
             address: address.to_owned(),
             user_agent: agent.chars().take(200).collect(),
         };
-        self.ctx.store.put_session(&session).await?;
-        let mut sessions = self.ctx.store.sessions_of_user(user.id).await?;
-        sessions.sort_by_key(|session| session.created_at);
-        for old in sessions.iter().rev().skip(SESSIONS_MAX) {
+        self.ctx.store.prune_sessions(now).await?;
+        self.ctx.store.add_session(&session).await?;
+        for old in self.ctx.store.sessions_of_user(user.id, now).await?.iter().skip(SESSIONS_MAX) {
             self.ctx.store.delete_session(old.id).await?;
         }
         Ok((session, secret))
@@ -53,8 +52,9 @@ impl Auth {
     /// # Errors
     /// When the store fails.
     pub async fn session_caller(&self, secret: &str, address: String, touch: bool) -> Answer<Option<Caller>> {
-        let Some(mut session) = self.ctx.store.session_by_token(&secret_hash(secret)).await? else { return Ok(None) };
         let now = self.ctx.now();
+        let found = self.ctx.store.session_by_token(&secret_hash(secret), now).await?;
+        let Some(mut session) = found else { return Ok(None) };
         if !alive(&session, now) {
             self.ctx.store.delete_session(session.id).await?;
             return Ok(None);
@@ -65,7 +65,7 @@ impl Auth {
         }
         if touch && now.micros_since(session.last_seen) > TOUCH_SECONDS * 1_000_000 {
             session.last_seen = now;
-            self.ctx.store.put_session(&session).await?;
+            self.ctx.store.touch_session(session.id, now, session.expires_at).await?;
         }
         Ok(Some(Caller::new(Who::Person { user: Box::new(record.user), session: Box::new(session) }, address)))
     }
@@ -76,7 +76,7 @@ impl Auth {
     /// When the store fails.
     pub async fn step_up(&self, session: &SessionRow) -> Answer<Timestamp> {
         let until = self.ctx.now().plus_seconds(STEP_UP_SECONDS).min(session.expires_at);
-        self.ctx.store.put_session(&SessionRow { step_up_until: Some(until), ..session.clone() }).await?;
+        self.ctx.store.set_step_up(session.id, Some(until)).await?;
         Ok(until)
     }
 
@@ -89,11 +89,7 @@ impl Auth {
         user: hinomi_model::UserId,
         keep: Option<hinomi_model::SessionId>,
     ) -> Result<(), Fail> {
-        for session in self.ctx.store.sessions_of_user(user).await? {
-            if Some(session.id) != keep {
-                self.ctx.store.delete_session(session.id).await?;
-            }
-        }
+        self.ctx.store.delete_sessions_of_user(user, keep).await?;
         Ok(())
     }
 
@@ -103,9 +99,8 @@ impl Auth {
     /// When the store fails.
     pub async fn sessions(&self, user: hinomi_model::UserId) -> Answer<Vec<SessionRow>> {
         let now = self.ctx.now();
-        let mut sessions = self.ctx.store.sessions_of_user(user).await?;
+        let mut sessions = self.ctx.store.sessions_of_user(user, now).await?;
         sessions.retain(|session| alive(session, now));
-        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
         Ok(sessions)
     }
 }

@@ -18,7 +18,7 @@ const ALPHABET: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
 /// # Errors
 /// When the store fails.
 pub async fn setup_required(store: &Store) -> Result<bool, hinomi_store::StoreError> {
-    Ok(store.count_users().await? == 0)
+    Ok(store.user_count().await? == 0)
 }
 
 /// Makes a new one-time code, replacing any earlier one; only its hash is kept.
@@ -45,8 +45,9 @@ impl Auth {
     /// # Errors
     /// 401 for a wrong or used code, 429, 400 for name and password.
     pub async fn set_up(&self, request: SetupRequest, address: &str) -> Answer<User> {
-        let keys = [LoginKey::Account("\0setup".to_owned()), LoginKey::Address(address.to_owned())];
-        self.check_limits(&keys)?;
+        // a colon is no part of a login name: nobody's account is locked by wrong codes
+        let keys = [LoginKey::account(":setup"), LoginKey::address(address)];
+        self.check_limits(&keys).await?;
         let name = users::checked_name(&request.name)?;
         users::check_password("password", &request.password)?;
         let hash = password::hash(request.password).await;
@@ -56,27 +57,44 @@ impl Auth {
         // both are hashes: comparing them early tells nothing about the code
         if expected.is_empty() || expected != given {
             drop(tx);
-            self.limits.failed(&keys, self.ctx.now());
+            self.login_failed(&keys).await?;
             return Err(Fail::wrong_login());
         }
         tx.set_setting(CODE_SETTING, "").await?;
         let language = serde_json::to_value(request.language).unwrap_or_default();
         tx.set_setting(LANGUAGE_SETTING, language.as_str().unwrap_or("en")).await?;
-        let record = match tx.user_by_name(&name).await? {
+        let user = match tx.user_by_name(&name).await? {
             Some(mut record) => {
                 record.password_hash = hash;
                 users::forget_second_factors(&mut record);
                 record.user.role = Role::Administrator;
                 record.user.disabled = false;
                 record.user.language = request.language;
-                record
+                let version = record.user.version;
+                tx.update_user(&record, version).await?.user
             }
-            None => users::new_record(name, hash, Role::Administrator, request.language, None, self.ctx.now()),
+            None => {
+                let language = request.language;
+                let record = users::new_record(name, hash, Role::Administrator, language, None, self.ctx.now());
+                tx.add_user(&record).await?;
+                record.user
+            }
         };
-        tx.put_user(&record).await?;
+        tx.delete_sessions_of_user(user.id, None).await?;
         tx.commit().await?;
-        self.end_sessions(record.user.id, None).await?;
-        let user = record.user.id;
-        Ok(self.ctx.store.user(user).await?.ok_or_else(Fail::not_found)?.user)
+        Ok(user)
     }
+}
+
+/// Prints the console's address, and a one-time code while nobody can log in. The code goes to
+/// stdout only, never into a log; every start makes a new one.
+///
+/// # Errors
+/// When the store fails.
+pub async fn announce(store: &Store, console_url: &str) -> Result<(), hinomi_store::StoreError> {
+    println!("Console: {console_url}");
+    if setup_required(store).await? {
+        println!("One-time setup code: {}", new_code(store).await?);
+    }
+    Ok(())
 }

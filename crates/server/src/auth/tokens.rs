@@ -42,15 +42,40 @@ impl Auth {
         if !secret.starts_with(PREFIX) {
             return Ok(None);
         }
-        let Some(row) = self.ctx.store.api_token_by_secret(&secret_hash(secret)).await? else { return Ok(None) };
         let now = self.ctx.now();
-        if row.expires_at.is_some_and(|end| end <= now) {
-            return Ok(None);
-        }
+        let Some(row) = self.ctx.store.api_token_by_secret(&secret_hash(secret), now).await? else { return Ok(None) };
         let stale = row.last_used.is_none_or(|at| now.micros_since(at) > TOUCH_SECONDS * 1_000_000);
         if stale {
             self.ctx.store.touch_api_token(row.id, now).await?;
         }
         Ok(Some(Caller::new(Who::Token { name: row.name, role: row.role }, address)))
     }
+}
+
+/// Builds an enrolment token; returns its row and the line for the endpoint.
+pub fn new_enrolment_token(
+    sensor_url: &str,
+    keys: &crate::keys::Keys,
+    note: &str,
+    created_by: &str,
+    now: Timestamp,
+    hours: i64,
+) -> (hinomi_store::EnrolmentTokenRow, String) {
+    use base64::Engine;
+    let secret = random_text();
+    let row = hinomi_store::EnrolmentTokenRow {
+        id: crate::ids::new(),
+        secret_sha256: secret_hash(&secret),
+        note: note.to_owned(),
+        created_by: created_by.to_owned(),
+        created_at: now,
+        expires_at: now.plus_seconds(hours * 3600),
+        used_by: None,
+    };
+    let token = hinomi_wire::EnrolmentToken {
+        url: sensor_url.to_owned(),
+        authority: base64::engine::general_purpose::STANDARD.encode(&keys.authority_der),
+        secret,
+    };
+    (row, token.encode())
 }

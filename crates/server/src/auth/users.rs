@@ -86,7 +86,6 @@ pub fn new_record(
 /// Removes authenticator app and passkeys.
 pub fn forget_second_factors(record: &mut UserRecord) {
     record.totp_secret = None;
-    record.totp_last_step = 0;
     record.user.totp = false;
     set_passkeys(record, &[]);
 }
@@ -104,13 +103,13 @@ impl Auth {
     pub async fn login(&self, request: LoginRequest, address: &str) -> Answer<User> {
         let name = request.name.trim().to_lowercase();
         let name: String = name.chars().take(64).collect();
-        let keys = [LoginKey::Account(name.clone()), LoginKey::Address(address.to_owned())];
-        self.check_limits(&keys)?;
+        let keys = [LoginKey::account(&name), LoginKey::address(address)];
+        self.check_limits(&keys).await?;
         let record = self.ctx.store.user_by_name(&name).await?.filter(|record| !record.user.disabled);
         let hash = record.as_ref().map(|record| record.password_hash.clone());
         let right = password::verify(request.password, hash).await;
-        let Some(mut record) = record.filter(|_| right) else {
-            self.limits.failed(&keys, self.ctx.now());
+        let Some(record) = record.filter(|_| right) else {
+            self.login_failed(&keys).await?;
             return Err(Fail::wrong_login());
         };
         if record.user.totp {
@@ -122,12 +121,12 @@ impl Auth {
                     ..Fail::unauthenticated()
                 });
             };
-            if !self.use_totp(&mut record, &code).await? {
-                self.limits.failed(&keys, self.ctx.now());
+            if !self.use_totp(&record, &code).await? {
+                self.login_failed(&keys).await?;
                 return Err(Fail::wrong_login());
             }
         }
-        self.limits.succeeded(&keys[0]);
+        self.login_succeeded(&keys[0]).await?;
         self.logged_in(record.user.id).await
     }
 
@@ -156,24 +155,22 @@ impl Auth {
         let mut tx = self.ctx.store.begin().await?;
         let mut record = tx.user(user).await?.ok_or_else(Fail::not_found)?;
         change(&mut record)?;
-        tx.put_user(&record).await?;
-        let changed = tx.user(user).await?.ok_or_else(Fail::not_found)?;
+        let version = record.user.version;
+        let changed = tx.update_user(&record, version).await?;
         tx.commit().await?;
         Ok(changed.user)
     }
 
-    /// Checks a code of the user's authenticator app and uses up its step, atomically.
-    async fn use_totp(&self, record: &mut UserRecord, code: &str) -> Answer<bool> {
-        let mut tx = self.ctx.store.begin().await?;
-        let Some(mut current) = tx.user(record.user.id).await? else { return Ok(false) };
-        let secret = current.totp_secret.as_deref().and_then(|sealed| self.open_secret(current.user.id, sealed));
+    /// Checks a code of the user's authenticator app and uses up its step: of two requests with the
+    /// same code one wins.
+    async fn use_totp(&self, record: &UserRecord, code: &str) -> Answer<bool> {
+        let user = record.user.id;
+        let secret = record.totp_secret.as_deref().and_then(|sealed| self.open_secret(user, sealed));
         let Some(secret) = secret else { return Ok(false) };
-        let Some(step) = totp::check(&secret, code, self.ctx.now(), current.totp_last_step) else { return Ok(false) };
-        current.totp_last_step = step;
-        tx.put_user(&current).await?;
-        tx.commit().await?;
-        *record = current;
-        Ok(true)
+        match totp::check(&secret, code, self.ctx.now(), record.totp_last_step) {
+            Some(step) => Ok(self.ctx.store.use_totp_step(user, step).await?),
+            None => Ok(false),
+        }
     }
 
     fn open_secret(&self, user: UserId, sealed: &str) -> Option<String> {
@@ -213,11 +210,11 @@ impl Auth {
         let changed = self
             .change(user.id, |record| {
                 record.totp_secret = Some(sealed);
-                record.totp_last_step = step;
                 record.user.totp = true;
                 Ok(())
             })
             .await?;
+        self.ctx.store.use_totp_step(user.id, step).await?;
         self.pending_totp.lock().unwrap_or_else(PoisonError::into_inner).remove(&user.id);
         Ok(changed)
     }
@@ -227,7 +224,7 @@ impl Auth {
     /// # Errors
     /// 400 for a wrong code, 409 without app, 429.
     pub async fn prove_by_totp(&self, user: UserId, code: &str, address: &str) -> Answer<()> {
-        let mut record = self.ctx.store.user(user).await?.ok_or_else(Fail::not_found)?;
+        let record = self.ctx.store.user(user).await?.ok_or_else(Fail::not_found)?;
         if !record.user.totp {
             return Err(Fail::conflict(
                 "no_totp",
@@ -235,12 +232,12 @@ impl Auth {
                 "認証アプリが設定されていません。プロフィールで設定してください",
             ));
         }
-        let keys = [LoginKey::Account(record.user.name.clone()), LoginKey::Address(address.to_owned())];
-        self.check_limits(&keys)?;
-        if self.use_totp(&mut record, code).await? {
+        let keys = [LoginKey::account(&record.user.name), LoginKey::address(address)];
+        self.check_limits(&keys).await?;
+        if self.use_totp(&record, code).await? {
             return Ok(());
         }
-        self.limits.failed(&keys, self.ctx.now());
+        self.login_failed(&keys).await?;
         Err(wrong_code())
     }
 
@@ -250,11 +247,11 @@ impl Auth {
     /// 429, or when the store fails.
     pub async fn password_fits(&self, user: UserId, text: String, address: &str) -> Answer<bool> {
         let record = self.ctx.store.user(user).await?.ok_or_else(Fail::not_found)?;
-        let keys = [LoginKey::Account(record.user.name.clone()), LoginKey::Address(address.to_owned())];
-        self.check_limits(&keys)?;
+        let keys = [LoginKey::account(&record.user.name), LoginKey::address(address)];
+        self.check_limits(&keys).await?;
         let fits = password::verify(text, Some(record.password_hash)).await;
         if !fits {
-            self.limits.failed(&keys, self.ctx.now());
+            self.login_failed(&keys).await?;
         }
         Ok(fits)
     }

@@ -19,7 +19,7 @@ pub async fn list(
     let filter = AlertFilter {
         status: words("status", query.status.as_deref())?,
         severity: words("severity", query.severity.as_deref())?,
-        source: query.source,
+        service_source: query.source,
         assigned_to: owner(query.assigned_to, &caller),
         device: query.device,
         incident: query.incident,

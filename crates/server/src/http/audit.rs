@@ -1,7 +1,7 @@
 //! The audit log: reading, verifying, exporting.
 
 use super::Http;
-use super::fail::{Answer, Fail};
+use super::fail::Answer;
 use super::request::{Json, Query, list_of, page};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -55,9 +55,9 @@ pub async fn list(State(http): State<Http>, Query(query): Query<AuditQuery>) -> 
         actor: query.actor,
         action: query.action,
         target: query.target,
-        from: query.from,
-        to: query.to,
-        ..AuditFilter::default()
+        since: query.from,
+        until: query.to,
+        text: query.text,
     };
     let listed = http.ctx.store.audit_records(&filter, &page(query.cursor, query.limit)).await?;
     Ok(Json(list_of(listed, |record| record)))
@@ -78,18 +78,18 @@ pub async fn verify(State(http): State<Http>) -> Answer<Json<AuditVerification>>
 pub async fn export(State(http): State<Http>) -> Answer<Response> {
     const STEP: i64 = 500;
     // positions have no gaps: the export walks them upwards and holds one step in memory
-    let lines = stream::try_unfold(1_i64, move |next| {
+    let lines = stream::try_unfold(0_i64, move |done| {
         let http = http.clone();
         async move {
-            let records = http.ctx.store.audit_range(next, STEP).await.map_err(std::io::Error::other)?;
+            let records = http.ctx.store.audit_after(done, STEP).await.map_err(std::io::Error::other)?;
             let Some(last) = records.last() else { return Ok::<_, std::io::Error>(None) };
-            let next = last.seq + 1;
+            let done = last.seq;
             let mut text = String::new();
             for record in &records {
                 text.push_str(&serde_json::to_string(record)?);
                 text.push('\n');
             }
-            Ok(Some((Bytes::from(text), next)))
+            Ok(Some((Bytes::from(text), done)))
         }
     });
     let headers = [
@@ -97,50 +97,4 @@ pub async fn export(State(http): State<Http>) -> Answer<Response> {
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"hinomi-audit.jsonl\"")),
     ];
     Ok((headers, Body::from_stream(lines)).into_response())
-}
-
-impl From<hinomi_store::StoreError> for Fail {
-    fn from(error: hinomi_store::StoreError) -> Self {
-        use hinomi_store::StoreError;
-        match error {
-            StoreError::NotFound { .. } => Fail::not_found(),
-            StoreError::Conflict { current, .. } => Fail::version_conflict(serde_json::json!({ "version": current })),
-            StoreError::Duplicate { .. } => Fail::conflict("duplicate", "it exists already", "すでに存在します"),
-            StoreError::BadCursor => Fail::field(
-                "cursor",
-                "the cursor does not belong to this list",
-                "カーソルがこの一覧のものではありません",
-            ),
-            StoreError::Busy => Fail::unavailable("the store is busy", "データストアが混み合っています"),
-            other => {
-                let error = anyhow::Error::from(other);
-                Fail::internal(format!("{error:#}"))
-            }
-        }
-    }
-}
-
-impl From<crate::auth::PasskeyError> for Fail {
-    fn from(error: crate::auth::PasskeyError) -> Self {
-        use crate::auth::PasskeyError;
-        match error {
-            PasskeyError::NeedsHostName => Fail::conflict(
-                "passkey_needs_name",
-                "passkeys need the console to be opened by a host name (public_url)",
-                "パスキーを使うには、コンソールをホスト名で開いてください (public_url)",
-            ),
-            PasskeyError::None => {
-                Fail::conflict("no_passkey", "no passkey is registered", "パスキーが登録されていません")
-            }
-            PasskeyError::Over => Fail::conflict(
-                "ceremony_over",
-                "the passkey request is over; start again",
-                "パスキーの要求は期限切れです。もう一度お試しください",
-            ),
-            PasskeyError::Refused(source) => {
-                tracing::debug!(error = %source, "passkey refused");
-                Fail::field("credential", "the passkey was not accepted", "パスキーを確認できませんでした")
-            }
-        }
-    }
 }

@@ -25,7 +25,6 @@ pub async fn list(State(http): State<Http>, Query(query): Query<DeviceQuery>) ->
         text: query.text,
         health: words("health", query.health.as_deref())?,
         online: query.online,
-        ..DeviceFilter::default()
     };
     let listed = http.ctx.store.devices(&filter, &page(query.cursor, query.limit)).await?;
     Ok(Json(list_of(listed, |device| device)))

@@ -1,9 +1,11 @@
 //! Failures of requests and how they read: RFC 9457 problem documents in both languages.
 
+use crate::auth::PasskeyError;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hinomi_api::Problem;
+use hinomi_store::StoreError;
 
 /// Why a request was not done. The outermost layer turns it into a problem document, so that every
 /// answer carries the request id, also those of the framework itself.
@@ -213,5 +215,49 @@ impl IntoResponse for Fail {
         *response.status_mut() = self.status;
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<StoreError> for Fail {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound { .. } => Fail::not_found(),
+            StoreError::Conflict { current, .. } => Fail::version_conflict(serde_json::json!({ "version": current })),
+            StoreError::Duplicate { .. } => Fail::conflict("duplicate", "it exists already", "すでに存在します"),
+            StoreError::BadCursor => Fail::field(
+                "cursor",
+                "the cursor does not belong to this list",
+                "カーソルがこの一覧のものではありません",
+            ),
+            StoreError::Busy => Fail::unavailable("the store is busy", "データストアが混み合っています"),
+            other => {
+                let error = anyhow::Error::from(other);
+                Fail::internal(format!("{error:#}"))
+            }
+        }
+    }
+}
+
+impl From<PasskeyError> for Fail {
+    fn from(error: PasskeyError) -> Self {
+        match error {
+            PasskeyError::NeedsHostName => Fail::conflict(
+                "passkey_needs_name",
+                "passkeys need the console to be opened by a host name (public_url)",
+                "パスキーを使うには、コンソールをホスト名で開いてください (public_url)",
+            ),
+            PasskeyError::None => {
+                Fail::conflict("no_passkey", "no passkey is registered", "パスキーが登録されていません")
+            }
+            PasskeyError::Over => Fail::conflict(
+                "ceremony_over",
+                "the passkey request is over; start again",
+                "パスキーの要求は期限切れです。もう一度お試しください",
+            ),
+            PasskeyError::Refused(source) => {
+                tracing::debug!(error = %source, "passkey refused");
+                Fail::field("credential", "the passkey was not accepted", "パスキーを確認できませんでした")
+            }
+        }
     }
 }

@@ -6,9 +6,9 @@ use super::request::{Json, Path, Query, list_of, page};
 use axum::extract::State;
 use hinomi_api::{AlertSummary, FileMailboxes, FilePage, List, MailboxCopy, MailboxCopyState, SightingQuery};
 use hinomi_model::{
-    EntityKey, EntityKind, IndicatorAction, IndicatorKind, MessageCopy, MessageCopyRef, Sighting, Verdict,
+    EntityKey, EntityKind, Indicator, IndicatorAction, IndicatorKind, MessageCopy, MessageCopyRef, Sighting, Verdict,
 };
-use hinomi_store::{MessageFilter, Page};
+use hinomi_store::{AlertFilter, MessageFilter, Page};
 use std::collections::HashMap;
 
 /// Most devices and message copies shown on a file's page.
@@ -36,12 +36,10 @@ pub async fn get(State(http): State<Http>, Path(sha256): Path<String>) -> Answer
     let summary = store.sighting_summary(&file).await?;
     let devices = sightings_all(&http, &file, EntityKind::Device).await?;
     let messages = copies(&http, &sha256, SHOWN_MAX).await?;
-    let alerts = store.alerts_of_entity(&file, &Page { after: None, limit: ALERTS_MAX }).await?.items;
-    let indicators = store.indicators_in_force(http.ctx.now()).await?;
-    let of_file = |one: &&hinomi_model::Indicator| {
-        one.spec.kind == IndicatorKind::FileSha256 && one.spec.value.eq_ignore_ascii_case(&sha256)
-    };
-    let indicator = indicators.iter().find(of_file).cloned();
+    let of_file = AlertFilter { entity: Some(file.clone()), ..AlertFilter::default() };
+    let alerts = store.alerts(&of_file, &Page::first(ALERTS_MAX)).await?.items;
+    let in_force = |one: &Indicator| one.spec.expires_at.is_none_or(|end| end > http.ctx.now());
+    let indicator = store.indicator_of(IndicatorKind::FileSha256, &sha256).await?.filter(in_force);
     let judged = alerts.iter().flat_map(|alert| &alert.evidence).filter(|one| one.entity == file).map(|one| one.verdict);
     let verdict = match indicator.as_ref().map(|one| one.spec.action) {
         Some(IndicatorAction::Block) => Verdict::Malicious,
@@ -56,7 +54,7 @@ pub async fn get(State(http): State<Http>, Path(sha256): Path<String>) -> Answer
         devices,
         device_count: summary.devices,
         messages,
-        message_count: summary.messages,
+        message_count: summary.copies,
         indicator,
         verdict,
         alerts: alerts.into_iter().map(|alert| AlertSummary::new(alert, None)).collect(),

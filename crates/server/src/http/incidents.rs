@@ -24,12 +24,12 @@ pub fn owner(text: Option<String>, caller: &Caller) -> Option<String> {
 fn sort(text: Option<&str>) -> Answer<IncidentSort> {
     match text.unwrap_or("-last_activity") {
         "-last_activity" => Ok(IncidentSort::LastActivity),
-        "-created_at" => Ok(IncidentSort::Created),
         "-severity" => Ok(IncidentSort::Severity),
+        "-number" => Ok(IncidentSort::Number),
         _ => Err(Fail::field(
             "sort",
-            "sort is -last_activity, -created_at or -severity",
-            "sort は -last_activity、-created_at、-severity のいずれかです",
+            "sort is -last_activity, -severity or -number",
+            "sort は -last_activity、-severity、-number のいずれかです",
         )),
     }
 }

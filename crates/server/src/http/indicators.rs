@@ -2,7 +2,7 @@
 
 use super::Http;
 use super::fail::Answer;
-use super::request::{Json, Query, list_of, page};
+use super::request::{Json, Query, list_of, page, words};
 use axum::extract::State;
 use hinomi_api::{IndicatorQuery, List};
 use hinomi_model::Indicator;
@@ -11,10 +11,10 @@ use hinomi_store::IndicatorFilter;
 /// `GET /indicators`
 pub async fn list(State(http): State<Http>, Query(query): Query<IndicatorQuery>) -> Answer<Json<List<Indicator>>> {
     let filter = IndicatorFilter {
-        kind: query.kind,
-        action: query.action,
+        kind: words("kind", query.kind.as_deref())?,
+        action: words("action", query.action.as_deref())?,
         text: query.text,
-        ..IndicatorFilter::default()
+        in_force_at: Some(http.ctx.now()),
     };
     let listed = http.ctx.store.indicators(&filter, &page(query.cursor, query.limit)).await?;
     Ok(Json(list_of(listed, |indicator| indicator)))

@@ -44,8 +44,8 @@ pub async fn start_passkey(
     Extension(peer): Extension<Peer>,
     Json(body): Json<PasskeyLoginStart>,
 ) -> Answer<Json<PasskeyChallenge>> {
-    let keys = [LoginKey::Address(client(peer))];
-    http.auth.check_limits(&keys)?;
+    let keys = [LoginKey::address(&client(peer))];
+    http.auth.check_limits(&keys).await?;
     let record = http.ctx.store.user_by_name(&body.name.trim().to_lowercase()).await?;
     let started = match record.filter(|record| !record.user.disabled) {
         Some(record) => {
@@ -56,7 +56,7 @@ pub async fn start_passkey(
     };
     if started.is_err() {
         // asking for names costs as much as guessing passwords
-        http.auth.limits.failed(&keys, http.ctx.now());
+        http.auth.login_failed(&keys).await?;
     }
     let (ceremony, options) = started?;
     Ok(Json(PasskeyChallenge { ceremony, options }))
@@ -70,8 +70,8 @@ pub async fn finish_passkey(
     Json(body): Json<PasskeyFinish>,
 ) -> Answer<Response> {
     let address = client(peer);
-    let keys = [LoginKey::Address(address.clone())];
-    http.auth.check_limits(&keys)?;
+    let keys = [LoginKey::address(&address)];
+    http.auth.check_limits(&keys).await?;
     let owner = http.auth.passkeys.user_of(&body.ceremony);
     let name = match owner {
         Some(user) => http.ctx.store.user(user).await?.map(|record| record.user.name).unwrap_or_default(),
@@ -80,7 +80,7 @@ pub async fn finish_passkey(
     let result = match http.auth.finish_passkey(&body.ceremony, Purpose::Login, body.credential).await {
         Ok(user) => http.auth.logged_in(user.id).await,
         Err(fail) => {
-            http.auth.limits.failed(&keys, http.ctx.now());
+            http.auth.login_failed(&keys).await?;
             Err(Fail { field: None, ..if fail.status.is_server_error() { fail } else { Fail::wrong_login() } })
         }
     };

@@ -2,7 +2,7 @@
 
 use super::Http;
 use super::fail::{Answer, Fail};
-use super::request::{Json, Path, Query, list_of, page};
+use super::request::{Json, Path, Query, list_of, page, words};
 use axum::extract::State;
 use hinomi_api::{List, MessageQuery};
 use hinomi_model::{MessageCopy, MessageId};
@@ -13,13 +13,13 @@ pub async fn list(State(http): State<Http>, Query(query): Query<MessageQuery>) -
     let filter = MessageFilter {
         sender: query.sender,
         recipient: query.recipient,
-        subject: query.subject,
+        text: query.text,
         sha256: query.sha256.map(|hash| hash.to_ascii_lowercase()),
         url: query.url,
-        location: query.location,
+        location: words("location", query.location.as_deref())?,
         internet_message_id: query.internet_message_id,
-        from: query.from,
-        to: query.to,
+        since: query.from,
+        until: query.to,
         ..MessageFilter::default()
     };
     let listed = http.ctx.store.messages(&filter, &page(query.cursor, query.limit)).await?;

@@ -21,7 +21,7 @@ pub async fn get_meta(State(http): State<Http>) -> Answer<Json<Meta>> {
 
 /// `GET /health`
 pub async fn get_health(State(http): State<Http>) -> Answer<Json<Health>> {
-    match http.ctx.store.count_users().await {
+    match http.ctx.store.user_count().await {
         Ok(_) => Ok(Json(Health { status: "ok".to_owned() })),
         Err(_) => Err(Fail::unavailable("the store does not answer", "データストアが応答しません")),
     }

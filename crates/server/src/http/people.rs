@@ -19,7 +19,7 @@ pub use auth::checked_mail;
 /// `GET /users`
 pub async fn list_users(State(http): State<Http>, Query(query): Query<PageQuery>) -> Answer<Json<List<User>>> {
     let listed = http.ctx.store.users(&page(query.cursor, query.limit)).await?;
-    Ok(Json(list_of(listed, |record| record.user)))
+    Ok(Json(list_of(listed, |user| user)))
 }
 
 /// `POST /users`
@@ -38,17 +38,11 @@ pub async fn create_user(
         None => super::settings::language(&http.ctx.store).await?,
     };
     let record = auth::new_record(name, hash, body.role, language, mail, http.ctx.now());
-    let mut tx = http.ctx.store.begin().await?;
-    if tx.user_by_name(&record.user.name).await?.is_some() {
-        return Err(taken());
+    match http.ctx.store.add_user(&record).await {
+        Ok(()) => Ok(Created(record.user)),
+        Err(StoreError::Duplicate { .. }) => Err(taken()),
+        Err(error) => Err(error.into()),
     }
-    match tx.put_user(&record).await {
-        Ok(_) => {}
-        Err(StoreError::Duplicate { .. }) => return Err(taken()),
-        Err(error) => return Err(error.into()),
-    }
-    tx.commit().await?;
-    Ok(Created(record.user))
 }
 
 fn taken() -> Fail {
@@ -123,7 +117,7 @@ async fn administrators(http: &Http) -> Answer<usize> {
     loop {
         let listed = http.ctx.store.users(&page(cursor, Some(200))).await?;
         let able = |user: &User| user.role == Role::Administrator && !user.disabled;
-        count += listed.items.iter().filter(|record| able(&record.user)).count();
+        count += listed.items.iter().filter(|user| able(user)).count();
         cursor = listed.next;
         if cursor.is_none() {
             return Ok(count);

@@ -102,7 +102,7 @@ async fn words(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
         title: alert.title.en,
         detail: alert.title.ja,
     }));
-    let messages = store.messages(&MessageFilter { subject: wanted, ..Default::default() }, &first).await?;
+    let messages = store.messages(&MessageFilter { text: wanted, ..Default::default() }, &first).await?;
     hits.extend(messages.items.into_iter().map(|copy| SearchHit {
         kind: SearchHitKind::Message,
         key: copy.message_id.to_string(),
