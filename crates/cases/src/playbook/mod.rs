@@ -1,0 +1,391 @@
+//! Playbooks: the steps of an automated investigation.
+//!
+//! What people read and how long a step may take is data (`content/playbooks`); what a step needs
+//! to know ([`queries`]) and what follows from it ([`conclude`]) are pure functions, so the house
+//! only runs queries, stores outcomes and orders actions.
+
+mod collect;
+mod judge;
+mod mail;
+mod propose;
+mod state;
+
+pub use judge::{is_active_content, judge};
+pub use propose::{COPIES_UNATTENDED_MAX, DEVICES_UNATTENDED_MAX, Proposed, propose};
+pub use state::final_state;
+
+use crate::merge_evidence;
+use hinomi_model::{
+    Action, Alert, EntityKey, EntityKind, Event, Evidence, GraphEdge, Indicator, Investigation, MessageCopy,
+    MessageCopyRef, MessageId, ProcessKey, RemediationStatus, Sighting, Step, StepState, Text, Timestamp, Verdict,
+};
+use serde::Deserialize;
+
+/// Rounds of queries one step may ask for.
+pub const ROUNDS_MAX: usize = 4;
+/// Edges kept of one investigation.
+pub const EDGES_MAX: usize = 5_000;
+
+/// A playbook is not readable.
+#[derive(Debug, thiserror::Error)]
+#[error("read playbook {name}")]
+pub struct PlaybookError {
+    /// Its file name.
+    pub name: String,
+    /// Why.
+    #[source]
+    pub source: toml::de::Error,
+}
+
+/// A playbook as written.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Playbook {
+    /// Name (`malicious_file`).
+    pub name: String,
+    /// Title.
+    pub title: Text,
+    /// Steps in order.
+    #[serde(rename = "step")]
+    pub steps: Vec<StepSpec>,
+}
+
+/// A step of a playbook.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepSpec {
+    /// What is done.
+    pub name: StepName,
+    /// What people read.
+    pub title: Text,
+    /// Seconds it may take.
+    pub timeout_seconds: u64,
+    /// Tries before it counts as failed.
+    pub attempts: u32,
+}
+
+macro_rules! steps {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// The steps code exists for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+        pub enum StepName { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
+
+        impl StepName {
+            /// Returns the name in data and logs.
+            pub const fn name(self) -> &'static str {
+                match self { $(StepName::$variant => $name,)* }
+            }
+
+            /// Returns the step with that name.
+            pub fn from_name(name: &str) -> Option<StepName> {
+                match name { $($name => Some(StepName::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+steps! {
+    /// Which file is it, how widely is it known, is it an indicator.
+    IdentifyFile = "identify_file",
+    /// What ran and what it made.
+    ProcessTree = "process_tree",
+    /// Where it connected to.
+    Network = "network",
+    /// What makes it run again.
+    Persistence = "persistence",
+    /// Which messages carried it.
+    FindMail = "find_mail",
+    /// Which mailboxes got these messages.
+    FindTwins = "find_twins",
+    /// Which of them hold it now.
+    LiveMailboxes = "live_mailboxes",
+    /// Which other devices had it.
+    OtherDevices = "other_devices",
+    /// What we believe.
+    Judge = "judge",
+    /// What to do.
+    ProposeActions = "propose_actions",
+}
+
+const EMBEDDED: &[(&str, &str)] =
+    &[("malicious_file", include_str!("../../../../content/playbooks/malicious_file.toml"))];
+
+impl Playbook {
+    /// Reads a playbook.
+    ///
+    /// # Errors
+    /// [`PlaybookError`] when the text is no playbook or names a step that does not exist.
+    pub fn parse(name: &str, text: &str) -> Result<Playbook, PlaybookError> {
+        toml::from_str(text).map_err(|source| PlaybookError { name: name.to_owned(), source })
+    }
+
+    /// Returns a playbook that ships with the product.
+    pub fn embedded(name: &str) -> Option<Playbook> {
+        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == name)?;
+        Some(Playbook::parse(name, text).expect("the embedded playbooks are tested"))
+    }
+
+    /// Returns the steps of a fresh investigation.
+    pub fn fresh_steps(&self) -> Vec<Step> {
+        let step = |spec: &StepSpec| Step {
+            name: spec.name.name().to_owned(),
+            title: spec.title.clone(),
+            state: StepState::Pending,
+            result: Text::default(),
+            attempts: 0,
+            started_at: None,
+            ended_at: None,
+        };
+        self.steps.iter().map(step).collect()
+    }
+
+    /// Returns the playbook for an alert: one exists when a file or a message is involved.
+    pub fn for_alert(alert: &Alert) -> Option<Playbook> {
+        let file = collect::focus_files(std::slice::from_ref(alert)).next().is_some();
+        let worth = alert.severity > hinomi_model::Severity::Informational;
+        (worth && file).then(|| Playbook::embedded("malicious_file")).flatten()
+    }
+}
+
+/// Everything a step may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The investigation with the evidence found so far.
+    pub investigation: &'a Investigation,
+    /// The alerts of the incident.
+    pub alerts: &'a [Alert],
+    /// Actions of this investigation.
+    pub actions: &'a [Action],
+    /// The organisation's own mail domains: never blocked as senders.
+    pub own_domains: &'a [String],
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A question to the house.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Query {
+    /// The events of a process tree.
+    Tree {
+        /// Its root.
+        root: ProcessKey,
+        /// From.
+        from: Timestamp,
+        /// To.
+        to: Timestamp,
+    },
+    /// Who had a value.
+    Seen {
+        /// The value.
+        observable: EntityKey,
+        /// Devices or message copies.
+        by: EntityKind,
+    },
+    /// The copies of a message.
+    Copies {
+        /// The message.
+        message_id: MessageId,
+    },
+    /// Which mailboxes hold these copies now.
+    Locate {
+        /// The copies.
+        copies: Vec<MessageCopyRef>,
+    },
+    /// The indicator on a value.
+    Indicator {
+        /// The value.
+        entity: EntityKey,
+    },
+}
+
+/// Where a copy is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// In this folder.
+    Present(String),
+    /// Not there.
+    Absent,
+    /// Could not be asked.
+    Failed(Text),
+}
+
+/// An answer of the house.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fact {
+    /// Events of a tree.
+    Tree {
+        /// Its root.
+        root: ProcessKey,
+        /// Events of the tree's processes.
+        events: Vec<Event>,
+    },
+    /// Who had a value.
+    Seen {
+        /// The value.
+        observable: EntityKey,
+        /// Devices or message copies.
+        by: EntityKind,
+        /// Some of them.
+        sightings: Vec<Sighting>,
+        /// How many there are.
+        total: i64,
+    },
+    /// Copies of a message.
+    Copies(Vec<MessageCopy>),
+    /// Where copies are.
+    Located(Vec<(MessageCopyRef, Presence)>),
+    /// The indicator on a value, if any.
+    Indicator {
+        /// The value.
+        entity: EntityKey,
+        /// The indicator.
+        indicator: Option<Indicator>,
+    },
+    /// Could not be answered; the step fails with this reason.
+    Failed(Text),
+    /// Cannot be answered on this installation; the step is skipped with this reason.
+    Missing(Text),
+}
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// Done, failed or skipped.
+    pub state: StepState,
+    /// What it found, or why not.
+    pub result: Text,
+    /// New evidence.
+    pub evidence: Vec<Evidence>,
+    /// New edges.
+    pub edges: Vec<GraphEdge>,
+    /// Verdicts that replace older ones.
+    pub verdicts: Vec<(EntityKey, Verdict, Text)>,
+    /// Remediation statuses that replace older ones.
+    pub statuses: Vec<(EntityKey, RemediationStatus, Option<Text>)>,
+    /// Lines for the log.
+    pub lines: Vec<Text>,
+}
+
+impl Outcome {
+    pub(crate) fn done(en: impl Into<String>, ja: impl Into<String>) -> Outcome {
+        Outcome {
+            state: StepState::Done,
+            result: Text::new(en, ja),
+            evidence: Vec::new(),
+            edges: Vec::new(),
+            verdicts: Vec::new(),
+            statuses: Vec::new(),
+            lines: Vec::new(),
+        }
+    }
+
+    pub(crate) fn skipped(en: impl Into<String>, ja: impl Into<String>) -> Outcome {
+        Outcome { state: StepState::Skipped, ..Outcome::done(en, ja) }
+    }
+
+    /// Builds the outcome of a step that could not finish.
+    pub fn failed(reason: Text) -> Outcome {
+        Outcome { state: StepState::Failed, result: reason, ..Outcome::done("", "") }
+    }
+
+    /// Writes what was found into the investigation.
+    pub fn apply(&self, investigation: &mut Investigation) {
+        merge_evidence(&mut investigation.evidence, self.evidence.iter().cloned());
+        for edge in &self.edges {
+            let known = investigation.edges.iter().any(|known| known.from == edge.from && known.to == edge.to);
+            if !known && investigation.edges.len() < EDGES_MAX {
+                investigation.edges.push(edge.clone());
+            }
+        }
+        for (entity, verdict, reason) in &self.verdicts {
+            for piece in investigation.evidence.iter_mut().filter(|piece| piece.entity == *entity) {
+                piece.verdict = *verdict;
+                piece.reason = reason.clone();
+            }
+        }
+        for (entity, status, detail) in &self.statuses {
+            for piece in investigation.evidence.iter_mut().filter(|piece| piece.entity == *entity) {
+                piece.remediation_status = *status;
+                piece.remediation_detail = detail.clone();
+            }
+        }
+    }
+}
+
+/// Returns what a step still has to ask, given the answers so far; empty when it can conclude.
+pub fn queries(step: StepName, case: &Case<'_>, facts: &[Fact]) -> Vec<Query> {
+    match step {
+        StepName::IdentifyFile => first_round(facts, || collect::identify_queries(case)),
+        StepName::ProcessTree | StepName::Network | StepName::Persistence => {
+            first_round(facts, || collect::tree_queries(case))
+        }
+        StepName::FindMail => mail::find_mail_queries(case, facts),
+        StepName::FindTwins => first_round(facts, || mail::find_twins_queries(case)),
+        StepName::LiveMailboxes => first_round(facts, || mail::live_queries(case)),
+        StepName::OtherDevices => first_round(facts, || collect::other_devices_queries(case)),
+        StepName::Judge | StepName::ProposeActions => Vec::new(),
+    }
+}
+
+/// Concludes a step from its answers. Proposing actions is concluded by the house, which orders
+/// them (see [`propose`]).
+pub fn conclude(step: StepName, case: &Case<'_>, facts: &[Fact]) -> Outcome {
+    for fact in facts {
+        match fact {
+            Fact::Failed(reason) => return Outcome::failed(reason.clone()),
+            Fact::Missing(reason) => return Outcome::skipped(reason.en.clone(), reason.ja.clone()),
+            _ => {}
+        }
+    }
+    match step {
+        StepName::IdentifyFile => collect::identify(case, facts),
+        StepName::ProcessTree => collect::process_tree(case, facts),
+        StepName::Network => collect::network(case, facts),
+        StepName::Persistence => collect::persistence(case, facts),
+        StepName::FindMail => mail::find_mail(case, facts),
+        StepName::FindTwins => mail::find_twins(case, facts),
+        StepName::LiveMailboxes => mail::live(case, facts),
+        StepName::OtherDevices => collect::other_devices(case, facts),
+        StepName::Judge => judge(case),
+        StepName::ProposeActions => Outcome::done("", ""),
+    }
+}
+
+fn first_round(facts: &[Fact], queries: impl FnOnce() -> Vec<Query>) -> Vec<Query> {
+    if facts.is_empty() { queries() } else { Vec::new() }
+}
+
+pub(crate) fn edge(from: &EntityKey, to: &EntityKey, en: &str, ja: &str) -> GraphEdge {
+    GraphEdge { from: from.clone(), to: to.clone(), label: Text::new(en, ja) }
+}
+
+/// Files of the investigation that are worth following: not part of the system.
+pub(crate) fn case_files<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Evidence> {
+    case.investigation.evidence.iter().filter(|piece| {
+        piece.entity.kind == EntityKind::File
+            && piece.role != hinomi_model::EvidenceRole::Contextual
+            && piece.facts.get("path").is_none_or(|path| !crate::is_system_path(path))
+    })
+}
+
+/// Roots of the process trees of the case.
+pub(crate) fn roots_of(case: &Case<'_>) -> Vec<ProcessKey> {
+    collect::roots(case).into_iter().map(|(root, _)| root).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn embedded_playbooks_read_and_unknown_steps_are_refused() {
+        let playbook = Playbook::embedded("malicious_file").expect("ships");
+        assert_eq!(playbook.steps.len(), 10);
+        assert!(playbook.steps.iter().all(|step| !step.title.ja.is_empty() && step.attempts > 0));
+        for step in &playbook.steps {
+            assert_eq!(StepName::from_name(step.name.name()), Some(step.name));
+        }
+        let bad = "name='x'\ntitle={en='x',ja='x'}\n[[step]]\nname='format_disk'\ntitle={en='',ja=''}\ntimeout_seconds=1\nattempts=1";
+        assert!(Playbook::parse("x", bad).is_err());
+    }
+}
