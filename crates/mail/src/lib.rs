@@ -16,3 +16,4 @@ pub mod auth;
 pub mod imap;
 pub mod milter;
 pub mod parse;
+pub mod remediate;

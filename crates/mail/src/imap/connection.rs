@@ -29,6 +29,8 @@ pub struct Selected {
     pub uid_validity: u32,
     /// Mails in it.
     pub exists: u32,
+    /// UID the next mail will get at least; 0 when the server does not tell.
+    pub uid_next: u32,
 }
 
 /// UIDs found in one folder.
@@ -302,6 +304,23 @@ impl Connection {
         Ok(there)
     }
 
+    /// Returns the UIDs of the open folder from `first` on.
+    ///
+    /// # Errors
+    /// When the server breaks off.
+    pub async fn uids_from(&mut self, first: u32) -> Result<Vec<u32>, ImapError> {
+        let first = first.max(1);
+        let mut uids = Vec::new();
+        self.run("SEARCH", &format!("UID SEARCH UID {first}:*"), |answer| {
+            if let Response::MailboxData(MailboxDatum::Search(found)) = answer {
+                // `n:*` names the last mail even when its UID is smaller
+                uids.extend(found.iter().filter(|uid| **uid >= first));
+            }
+        })
+        .await?;
+        Ok(uids)
+    }
+
     /// Marks a mail of the open folder as deleted; false when the UID is not there.
     ///
     /// # Errors
@@ -508,17 +527,18 @@ impl Connection {
 #[derive(Default)]
 struct SelectedParts {
     uid_validity: Option<u32>,
+    uid_next: u32,
     exists: u32,
 }
 
 impl SelectedParts {
     fn take(&mut self, answer: &Response<'_>) {
         match answer {
-            Response::Data { status: Status::Ok, outcome } => {
-                if let Some(ResponseCode::UidValidity(validity)) = &outcome.code {
-                    self.uid_validity = Some(*validity);
-                }
-            }
+            Response::Data { status: Status::Ok, outcome } => match &outcome.code {
+                Some(ResponseCode::UidValidity(validity)) => self.uid_validity = Some(*validity),
+                Some(ResponseCode::UidNext(next)) => self.uid_next = *next,
+                _ => {}
+            },
             Response::MailboxData(MailboxDatum::Exists(count)) => self.exists = *count,
             _ => {}
         }
@@ -526,7 +546,7 @@ impl SelectedParts {
 
     fn finish(self) -> Result<Selected, ImapError> {
         let uid_validity = self.uid_validity.ok_or_else(|| ImapError::Malformed("no UIDVALIDITY".to_owned()))?;
-        Ok(Selected { uid_validity, exists: self.exists })
+        Ok(Selected { uid_validity, exists: self.exists, uid_next: self.uid_next })
     }
 }
 

@@ -72,7 +72,8 @@ pub struct MailRig {
     pub users: Vec<String>,
     /// Folder of the rig.
     pub dir: PathBuf,
-    watcher: Watcher,
+    // last: the servers stop after everything else is gone
+    _watcher: Watcher,
 }
 
 impl MailRig {
@@ -242,7 +243,7 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
         users_file: dir.join("addresses"),
         users,
         dir: dir.clone(),
-        watcher,
+        _watcher: watcher,
     })
 }
 

@@ -1,0 +1,71 @@
+//! What makes a mail the wanted one.
+
+use crate::parse::Analysis;
+use hinomi_model::MessageCopy;
+
+/// Message-ID and content of a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Our id in `X-Hinomi-Message-Id`: finds mails without a Message-ID.
+    pub hinomi_id: String,
+    /// Message-ID without angle brackets; may be empty.
+    pub internet_message_id: String,
+    /// See [`Analysis::body_sha256`].
+    pub body_sha256: String,
+    /// See [`Analysis::attachment_hashes`].
+    pub attachments: Vec<String>,
+}
+
+impl Identity {
+    /// Identity of a message the gateway recorded.
+    pub fn of_copy(copy: &MessageCopy) -> Self {
+        let own = copy.attachments.iter().filter(|file| file.parent_sha256.is_none());
+        let mut attachments: Vec<String> = own.map(|file| file.sha256.clone()).collect();
+        attachments.sort();
+        Identity {
+            hinomi_id: copy.message_id.to_string(),
+            internet_message_id: copy.internet_message_id.clone(),
+            body_sha256: copy.body_sha256.clone(),
+            attachments,
+        }
+    }
+
+    /// Identity of an analysed mail.
+    pub fn of_analysis(analysis: &Analysis) -> Self {
+        Identity {
+            hinomi_id: analysis.hinomi_id.clone(),
+            internet_message_id: analysis.message_id.clone(),
+            body_sha256: analysis.body_sha256.clone(),
+            attachments: analysis.attachment_hashes(),
+        }
+    }
+
+    /// Header and value to search a mailbox by; none when the message has nothing to search for.
+    pub(super) fn search(&self) -> Option<(&'static str, &str)> {
+        let usable =
+            |text: &str| !text.is_empty() && text.len() < 900 && text.bytes().all(|b| (0x21..0x7f).contains(&b));
+        if usable(&self.internet_message_id) {
+            Some(("Message-ID", &self.internet_message_id))
+        } else if usable(&self.hinomi_id) {
+            Some(("X-Hinomi-Message-Id", &self.hinomi_id))
+        } else {
+            None
+        }
+    }
+
+    /// True when a mail found in a mailbox claims to be the wanted one. Servers search for parts of
+    /// a header, so some hits do not even claim it.
+    pub(super) fn is_claimed_by(&self, found: &Analysis) -> bool {
+        found.message_id == self.internet_message_id
+    }
+
+    /// Compares the content of a mail found in a mailbox; what differs, in words.
+    pub(super) fn difference(&self, found: &Analysis) -> Option<String> {
+        if found.body_sha256 != self.body_sha256 {
+            return Some("other text".to_owned());
+        }
+        let hashes = found.attachment_hashes();
+        let counts = || format!("other attachments ({} there, {} wanted)", hashes.len(), self.attachments.len());
+        (hashes != self.attachments).then(counts)
+    }
+}
