@@ -1,0 +1,202 @@
+//! Detection on the device: rules and blocked hashes over every event, and what follows at once.
+
+use crate::device::Device;
+use crate::notify;
+use crate::prevent::Denied;
+use crate::respond::process::stop_tree;
+use hinomi_detect::{Engine, Respond};
+use hinomi_model::{Detection, DetectionStatus, Event, ProcessKey, ReceiptState, Severity, Table, Text};
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Something that has to be done or told because of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    event: Event,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum What {
+    /// A rule fired.
+    Rule { rule_id: String, title: Text, severity: Severity, stop: bool },
+    /// A blocked file ran: it was started where the guard does not look, or as a script by name.
+    Blocked { sha256: String },
+}
+
+/// Evaluates events.
+pub struct Judge {
+    device: Arc<Device>,
+    engine: Option<Arc<Engine>>,
+    stop: bool,
+}
+
+impl Judge {
+    /// Builds a judge; without an engine only blocked hashes are looked for.
+    pub fn new(device: Arc<Device>, engine: Option<Arc<Engine>>, stop: bool) -> Self {
+        Judge { device, engine, stop }
+    }
+
+    /// Finds what has to be done because of an event. Fast: acts on nothing.
+    pub fn look(&self, event: &Event) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if let Some(sha256) = self.blocked_hash(event) {
+            found.push(Finding { event: event.clone(), what: What::Blocked { sha256 } });
+        }
+        let Some(engine) = &self.engine else { return found };
+        for detection in engine.evaluate(event) {
+            let Detection { rule_id, title, severity, .. } = detection;
+            let stop = engine.rule(&rule_id).is_some_and(|rule| rule.respond == Respond::Stop);
+            if stop || severity >= Severity::Medium {
+                found.push(Finding { event: event.clone(), what: What::Rule { rule_id, title, severity, stop } });
+            }
+        }
+        found
+    }
+
+    fn blocked_hash(&self, event: &Event) -> Option<String> {
+        let list = self.device.prevention.list();
+        if list.is_empty()
+            || event.table != Table::DeviceProcessEvents
+            || event.str("ActionType") != Some("ProcessCreated")
+        {
+            return None;
+        }
+        let image = event.str("SHA256").map(str::to_owned);
+        let script = event.additional("ScriptSHA256").and_then(|hash| hash.as_str().map(str::to_owned));
+        [image, script].into_iter().flatten().find(|hash| list.contains_text(hash))
+    }
+
+    /// Stops, tells users and returns the event that says what became of it. Blocks.
+    pub fn act(&self, finding: &Finding) -> Option<Event> {
+        match &finding.what {
+            What::Blocked { sha256 } => Some(self.stop_blocked(&finding.event, sha256)),
+            What::Rule { rule_id, title, severity, stop } => {
+                self.answer_rule(&finding.event, rule_id, title, *severity, *stop)
+            }
+        }
+    }
+
+    fn stop_blocked(&self, source: &Event, sha256: &str) -> Event {
+        let (status, reason) = self.try_stop(target(source));
+        let path = source.str("FolderPath").unwrap_or_default().to_owned();
+        let mut event = about(source, "ExecBlocked");
+        event.set_additional("IndicatorSha256", sha256);
+        tell_status(&mut event, status, reason.as_ref());
+        let title = Text::new("A blocked file was started", "ブロック対象のファイルが実行されました");
+        self.device.notifier.tell(&format!("blocked:{sha256}"), &notify::detection(&title, &path, status));
+        event
+    }
+
+    fn answer_rule(
+        &self,
+        source: &Event,
+        rule_id: &str,
+        title: &Text,
+        severity: Severity,
+        stop: bool,
+    ) -> Option<Event> {
+        let root = target(source);
+        let (status, reason) = if stop && self.stop { self.try_stop(root) } else { (DetectionStatus::Detected, None) };
+        if severity >= Severity::Medium {
+            let name = source.str("FileName").or(source.str("InitiatingProcessFileName")).unwrap_or_default();
+            let subject = format!("{rule_id}:{}", root.map(|key| key.to_string()).unwrap_or_default());
+            self.device.notifier.tell(&subject, &notify::detection(title, name, status));
+        }
+        // what the sensor only sees, the server sees too: it has the same rules and the event
+        if !stop {
+            return None;
+        }
+        let mut event = about(source, "HinomiDetection");
+        event.set_additional("RuleId", rule_id);
+        event.set_additional("Severity", severity.word());
+        if let Some(root) = root {
+            event.set_additional("ProcessUniqueId", root.to_string());
+        }
+        tell_status(&mut event, status, reason.as_ref());
+        Some(event)
+    }
+
+    fn try_stop(&self, root: Option<ProcessKey>) -> (DetectionStatus, Option<Text>) {
+        let Some(root) = root else {
+            let why = Text::new("the event names no process", "イベントにプロセスがありません");
+            return (DetectionStatus::Failed, Some(why));
+        };
+        let outcome = stop_tree(&root, self.device.processes(), self.device.scope);
+        match outcome.state {
+            ReceiptState::Done => (DetectionStatus::Blocked, Some(outcome.detail)),
+            ReceiptState::AlreadyDone => {
+                let why = Text::new("it ended before it could be stopped", "停止する前に終了していました");
+                (DetectionStatus::Detected, Some(why))
+            }
+            _ => (DetectionStatus::Failed, Some(outcome.detail)),
+        }
+    }
+
+    /// Tells users of a denied start and returns its event. Blocks.
+    pub fn denied(&self, denied: &Denied) -> Event {
+        let path = denied.path.to_string_lossy().into_owned();
+        let mut event = Event::new(Table::DeviceEvents, crate::clock::now());
+        event.set("ActionType", "ExecBlocked");
+        event.set("DeviceId", self.device.identity.device_id.to_string());
+        event.set("DeviceName", self.device.identity.device_name.clone());
+        event.set("FolderPath", path.clone());
+        let name = denied.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        event.set("FileName", name);
+        event.set("SHA256", denied.sha256.clone());
+        event.set("FileSize", i64::try_from(denied.size).unwrap_or(i64::MAX));
+        self.initiator(&mut event, denied.pid);
+        event.set_additional("IndicatorSha256", denied.sha256.clone());
+        tell_status(&mut event, DetectionStatus::Prevented, None);
+        self.device.notifier.tell(&format!("denied:{}", denied.sha256), &notify::blocked_file(&path));
+        event
+    }
+
+    /// Fills the initiating process from the collector's table, else from `/proc`.
+    fn initiator(&self, event: &mut Event, pid: u32) {
+        if self.device.processes().is_some_and(|table| table.set_initiating_process(event, pid)) {
+            return;
+        }
+        let Some(stat) = crate::respond::process::stat(pid) else { return };
+        event.set("InitiatingProcessId", i64::from(pid));
+        event.set("InitiatingProcessParentId", i64::from(stat.ppid));
+        let started = crate::respond::process::start_micros(stat.start_ticks);
+        event.set("InitiatingProcessCreationTime", hinomi_model::Timestamp::from_micros(started));
+        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        let name = exe.file_name().map_or(stat.name.clone(), |name| name.to_string_lossy().into_owned());
+        event.set("InitiatingProcessFileName", name);
+        event.set("InitiatingProcessFolderPath", exe.to_string_lossy().into_owned());
+        if let Ok(arguments) = std::fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")) {
+            let text = String::from_utf8_lossy(&arguments).replace('\0', " ");
+            event.set("InitiatingProcessCommandLine", text.trim_end());
+        }
+    }
+}
+
+/// The process an event is about: the one it created, else the one that did it.
+fn target(event: &Event) -> Option<ProcessKey> {
+    match event.table {
+        Table::DeviceProcessEvents => event.process(),
+        _ => event.initiating_process(),
+    }
+}
+
+/// Builds a row of DeviceEvents that says the same as `source` where the columns are the same.
+fn about(source: &Event, action: &str) -> Event {
+    let mut event = Event::new(Table::DeviceEvents, crate::clock::now());
+    for (name, value) in source.iter() {
+        if !matches!(name, "ActionType" | "ReportId" | "AdditionalFields") {
+            event.try_set(name, value.clone());
+        }
+    }
+    event.set("ActionType", action);
+    event
+}
+
+fn tell_status(event: &mut Event, status: DetectionStatus, reason: Option<&Text>) {
+    event.set_additional("DetectionStatus", status.word());
+    if let Some(reason) = reason {
+        event.set_additional("Reason", json!({ "en": reason.en, "ja": reason.ja }));
+    }
+}
