@@ -166,7 +166,7 @@ impl Builder {
             },
             Logic::Not(inner) => self.cost(inner),
             Logic::And(parts) | Logic::Or(parts) => {
-                parts.iter().map(|part| self.cost(part)).fold(1, u32::saturating_add)
+                parts.iter().map(|part| self.cost(part)).fold(0, u32::saturating_add)
             }
         }
     }

@@ -219,6 +219,10 @@ fn place(span: &Span) -> Place {
 
 fn scan_fault(error: &ScanError) -> Fault {
     let at = (error.marker().line().max(1), error.marker().col() + 1);
+    if error.info().contains("recursion limit") {
+        // the scanner looks ahead and may meet the depth before we count it
+        return Fault::new(at, Code::Limit, format!("nested deeper than {DEPTH_MAX} levels"));
+    }
     Fault::new(at, Code::Yaml, error.info().to_lowercase())
         .hint("check the indentation, and put texts with special characters in single quotes")
 }

@@ -89,7 +89,8 @@ fn examples_fire_and_stay_silent() {
                 let found = engine.evaluate(&example.event);
                 let fired = found.iter().find(|detection| detection.rule_id == rule.id);
                 if fired.is_some() != expected {
-                    wrong.push(format!("{}: expected {expected} for {:?}: {:?}", rule.path, example.why, example.event));
+                    wrong
+                        .push(format!("{}: expected {expected} for {:?}: {:?}", rule.path, example.why, example.event));
                 }
                 if fired.is_some_and(|detection| detection.matched.is_empty()) {
                     wrong.push(format!("{}: does not say why it fires", rule.path));

@@ -1,0 +1,110 @@
+//! Indicators over events: which value decides, and what becomes of it.
+
+use hinomi_detect::IndicatorSet;
+use hinomi_model::{
+    DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind, IndicatorSpec,
+    Severity, Table, Timestamp,
+};
+
+const HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+fn indicator(number: u128, kind: IndicatorKind, value: &str, action: IndicatorAction) -> Indicator {
+    let spec = IndicatorSpec {
+        kind,
+        value: value.to_owned(),
+        action,
+        severity: Severity::High,
+        note: String::new(),
+        expires_at: None,
+    };
+    Indicator {
+        id: IndicatorId(uuid::Uuid::from_u128(number)),
+        spec,
+        created_by: "test".to_owned(),
+        created_at: Timestamp::from_micros(0),
+        incident_id: None,
+        hits: 0,
+        last_hit: None,
+        version: 1,
+    }
+}
+
+fn seen(set: &IndicatorSet, event: &Event) -> Vec<u128> {
+    set.matches(event).into_iter().map(|(id, _)| id.0.as_u128()).collect()
+}
+
+fn event(table: Table, field: &str, value: &str) -> Event {
+    let mut event = Event::new(table, Timestamp::from_micros(10));
+    event.set(field, value);
+    event
+}
+
+#[test]
+fn values_are_found_where_events_keep_them() {
+    use IndicatorAction::Block;
+    let set = IndicatorSet::new(&[
+        indicator(1, IndicatorKind::FileSha256, &HASH.to_uppercase(), Block),
+        indicator(2, IndicatorKind::SenderAddress, "Bad@Evil.example", Block),
+        indicator(3, IndicatorKind::SenderDomain, "spam.example", Block),
+        indicator(4, IndicatorKind::Url, "HTTP://Evil.example/a?B", Block),
+        indicator(5, IndicatorKind::Domain, "phish.example", Block),
+        indicator(6, IndicatorKind::Ip, "203.0.113.9", Block),
+    ]);
+    let mut script = Event::new(Table::DeviceProcessEvents, Timestamp::from_micros(10));
+    script.set("FileName", "dash").set_additional("ScriptSHA256", HASH);
+    for (event, expected) in [
+        (event(Table::DeviceFileEvents, "SHA256", HASH), vec![1]),
+        (event(Table::EmailAttachmentInfo, "SHA256", HASH), vec![1]),
+        (script, vec![1]),
+        (event(Table::EmailEvents, "SenderFromAddress", "bad@evil.example"), vec![2]),
+        (event(Table::EmailEvents, "SenderMailFromAddress", "x@mail.spam.example"), vec![3]),
+        (event(Table::EmailEvents, "SenderMailFromAddress", "x@notspam.example"), vec![]),
+        (event(Table::EmailUrlInfo, "Url", "http://evil.example/a?B"), vec![4]),
+        (event(Table::EmailUrlInfo, "Url", "http://evil.example/a?b"), vec![]),
+        (event(Table::EmailUrlInfo, "Url", "https://user@login.phish.example:8443/x"), vec![5]),
+        (event(Table::EmailUrlInfo, "Url", "https://example.org/phish.example"), vec![]),
+        (event(Table::DeviceNetworkEvents, "RemoteUrl", "a.phish.example."), vec![5]),
+        (event(Table::DeviceNetworkEvents, "RemoteIP", "::ffff:203.0.113.9"), vec![6]),
+        (event(Table::EmailUrlInfo, "Url", "http://203.0.113.9/x"), vec![6]),
+        (event(Table::DeviceProcessEvents, "FileName", "ls"), vec![]),
+    ] {
+        assert_eq!(seen(&set, &event), expected, "{event:?}");
+    }
+}
+
+#[test]
+fn allow_beats_block_beats_audit_for_one_value() {
+    use IndicatorAction::{Allow, Audit, Block};
+    let url = event(Table::EmailUrlInfo, "Url", "https://good.example.com/");
+    let domain = |number, value, action| indicator(number, IndicatorKind::Domain, value, action);
+    let block = domain(1, "example.com", Block);
+    let audit = domain(2, "good.example.com", Audit);
+    let allow = domain(3, "good.example.com", Allow);
+    assert_eq!(seen(&IndicatorSet::new(&[audit.clone(), block.clone()]), &url), [1]);
+    assert!(seen(&IndicatorSet::new(&[audit, block.clone(), allow.clone()]), &url).is_empty());
+    // an allowed value says nothing about others
+    let both = IndicatorSet::new(&[allow, block, indicator(4, IndicatorKind::FileSha256, HASH, Block)]);
+    assert_eq!(seen(&both, &event(Table::DeviceFileEvents, "SHA256", HASH)), [4]);
+}
+
+#[test]
+fn expired_indicators_are_silent() {
+    let mut old = indicator(1, IndicatorKind::FileSha256, HASH, IndicatorAction::Block);
+    old.spec.expires_at = Some(Timestamp::from_micros(10));
+    assert!(seen(&IndicatorSet::new(&[old.clone()]), &event(Table::DeviceFileEvents, "SHA256", HASH)).is_empty());
+    old.spec.expires_at = Some(Timestamp::from_micros(11));
+    assert_eq!(seen(&IndicatorSet::new(&[old]), &event(Table::DeviceFileEvents, "SHA256", HASH)), [1]);
+}
+
+#[test]
+fn a_prevented_run_is_told_as_prevented() {
+    let set = IndicatorSet::new(&[indicator(1, IndicatorKind::FileSha256, HASH, IndicatorAction::Block)]);
+    let mut blocked = event(Table::DeviceEvents, "ActionType", "ExecBlocked");
+    blocked.set("SHA256", HASH);
+    blocked.set_additional("IndicatorSha256", HASH);
+    blocked.set_additional("DetectionStatus", "prevented");
+    let [detection] = set.detections(&blocked).try_into().expect("one");
+    assert_eq!((detection.status, detection.source), (DetectionStatus::Prevented, DetectionSource::CustomTi));
+    assert_eq!(detection.rule_id, format!("indicator:{}", uuid::Uuid::from_u128(1)));
+    assert!(detection.title.ja.contains("ファイル") && detection.description.en.contains(HASH));
+}
