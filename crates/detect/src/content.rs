@@ -1,7 +1,7 @@
 //! The content that ships with every build: rules, field mapping, ATT&CK table, texts.
 
 use crate::attack::Attack;
-use crate::{Engine, FieldMap, RuleSource};
+use crate::{Engine, FieldMap, RuleError, RuleSource};
 use hinomi_model::Text;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -33,13 +33,16 @@ pub fn embedded() -> &'static Content {
     })
 }
 
+/// Compiles the embedded rules anew. A test keeps the errors empty.
+pub fn load() -> (Engine, Vec<RuleError>) {
+    let content = embedded();
+    Engine::load(&content.rules, &content.fields)
+}
+
 /// Returns the engine over the embedded rules, compiled at the first call.
 pub fn engine() -> Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
-    Arc::clone(ENGINE.get_or_init(|| {
-        let content = embedded();
-        Arc::new(Engine::load(&content.rules, &content.fields).0)
-    }))
+    Arc::clone(ENGINE.get_or_init(|| Arc::new(load().0)))
 }
 
 /// Returns the ATT&CK table.
