@@ -176,20 +176,18 @@ async fn verify_audit(db: &mut Db<'_>) -> Result<AuditCheck> {
     };
     let (mut count, mut previous) = (0_i64, FIRST_HASH.to_owned());
     loop {
-        let records = audit_after(db, count, VERIFY_ROWS).await?;
+        let mut records = audit_after(db, count, VERIFY_ROWS).await?;
+        records.retain(|record| record.seq <= head_seq);
         if records.is_empty() {
             break;
         }
-        for record in records.into_iter().take_while(|record| record.seq <= head_seq) {
+        for record in records {
             let good = record.seq == count + 1 && record.previous_hash == previous && record.hash == hash(&record);
             if !good {
                 return Ok(AuditCheck { count, first_bad: Some(count + 1) });
             }
             count += 1;
             previous = record.hash;
-        }
-        if count >= head_seq {
-            break;
         }
     }
     let whole = count == head_seq && previous == head_hash;

@@ -1,0 +1,30 @@
+//! One suite for both databases: every check runs on SQLite and on PostgreSQL.
+
+mod audit;
+mod backup;
+mod documents;
+mod durability;
+mod fixtures;
+mod jobs;
+mod people;
+mod pivot;
+
+use hinomi_store::Store;
+use std::future::Future;
+
+/// Runs `check` on a fresh SQLite database and on a fresh PostgreSQL database.
+async fn both<F, Fut>(check: F)
+where
+    F: Fn(Store) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = Store::open_sqlite(&folder.path().join("state with space?.db")).await.unwrap();
+    check(sqlite.clone()).await;
+    sqlite.close().await;
+
+    let server = hinomi_testkit::postgres::Postgres::start().unwrap();
+    let postgres = Store::open_postgres(&server.database("hinomi").unwrap()).await.unwrap();
+    check(postgres.clone()).await;
+    postgres.close().await;
+}
