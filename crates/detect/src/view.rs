@@ -103,8 +103,7 @@ impl<'e> View<'e> {
     }
 
     fn cell(&self, index: u16) -> Option<Cow<'e, str>> {
-        let (_, value) = self.event.cells().find(|(at, _)| *at == index)?;
-        Some(match value {
+        Some(match self.event.cell(index)? {
             Value::String(text) => Cow::Borrowed(text.as_str()),
             other => Cow::Owned(other.to_text()),
         })

@@ -180,6 +180,12 @@ impl Event {
         Some(&self.row[at].1)
     }
 
+    /// Returns the value of the column at an index of `table.columns()`.
+    pub fn cell(&self, index: u16) -> Option<&Value> {
+        let at = self.row.binary_search_by_key(&index, |(at, _)| *at).ok()?;
+        Some(&self.row[at].1)
+    }
+
     /// Returns the text of a string column.
     pub fn str(&self, name: &str) -> Option<&str> {
         self.get(name)?.as_str()
