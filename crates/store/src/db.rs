@@ -76,11 +76,11 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens `url` when it is given (`postgres://…`), else the SQLite file.
-    pub async fn open(url: Option<&str>, sqlite: &Path) -> Result<Store> {
-        match url {
-            Some(url) => Store::open_postgres(url).await,
-            None => Store::open_sqlite(sqlite).await,
+    /// Opens the store a URL names: `postgres://…`, or `sqlite:` and a path.
+    pub async fn open(url: &str) -> Result<Store> {
+        match url.strip_prefix("sqlite:") {
+            Some(path) => Store::open_sqlite(path.as_ref()).await,
+            None => Store::open_postgres(url).await,
         }
     }
 

@@ -7,6 +7,7 @@ use crate::db::{
 use crate::error::Result;
 use hinomi_model::{Device, DeviceId, SensorHealth, Timestamp, TokenId};
 use sqlx::any::AnyRow;
+use std::collections::HashMap;
 
 /// Which devices to list; empty means all.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +48,8 @@ reads! {
     fn enrolment_tokens(page: &Page) -> Listed<EnrolmentTokenRow>;
     /// Returns the highest ReportId received of a sensor's spool generation; 0 before the first.
     fn sensor_progress(device: DeviceId, generation: u64) -> u64;
+    /// Returns the highest ReportId received of every device and spool generation.
+    fn all_sensor_progress() -> HashMap<(DeviceId, u64), u64>;
 }
 
 writes! {
@@ -193,6 +196,15 @@ async fn sensor_progress(db: &mut Db<'_>, device: DeviceId, generation: u64) -> 
         .row(db)
         .await?;
     Ok(row.map_or(Ok(0), |row| row.int("report_id"))? as u64)
+}
+
+async fn all_sensor_progress(db: &mut Db<'_>) -> Result<HashMap<(DeviceId, u64), u64>> {
+    let rows = Sql::new("SELECT device_id, generation, report_id FROM sensor_progress").rows(db).await?;
+    let each = rows.iter().map(|row| {
+        let key = (row.parsed("device_id")?, row.int("generation")? as u64);
+        Ok((key, row.int("report_id")? as u64))
+    });
+    each.collect()
 }
 
 async fn set_sensor_progress(db: &mut Db<'_>, device: DeviceId, generation: u64, report_id: u64) -> Result<()> {

@@ -257,6 +257,7 @@ async fn catalogue_and_consumers(store: &Store) {
     store.set_sensor_progress(id(1), u64::MAX, 40).await.unwrap();
     store.set_sensor_progress(id(1), u64::MAX, 30).await.unwrap();
     assert_eq!(store.sensor_progress(id(1), u64::MAX).await.unwrap(), 40);
+    assert_eq!(store.all_sensor_progress().await.unwrap()[&(id(1), u64::MAX)], 40);
     assert_eq!(store.sensor_progress(id(1), 1).await.unwrap(), 0);
     assert_eq!(store.setting("automation_level").await.unwrap(), None);
     store.set_setting("automation_level", "full").await.unwrap();

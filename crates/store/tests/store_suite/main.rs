@@ -19,12 +19,13 @@ where
     Fut: Future<Output = ()>,
 {
     let folder = tempfile::tempdir().unwrap();
-    let sqlite = Store::open_sqlite(&folder.path().join("state with space?.db")).await.unwrap();
+    let url = format!("sqlite:{}", folder.path().join("state with space?.db").display());
+    let sqlite = Store::open(&url).await.unwrap();
     check(sqlite.clone()).await;
     sqlite.close().await;
 
     let server = hinomi_testkit::postgres::Postgres::start().unwrap();
-    let postgres = Store::open_postgres(&server.database("hinomi").unwrap()).await.unwrap();
+    let postgres = Store::open(&server.database("hinomi").unwrap()).await.unwrap();
     check(postgres.clone()).await;
     postgres.close().await;
 }
