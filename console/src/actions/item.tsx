@@ -1,0 +1,228 @@
+import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
+import { useState } from 'react';
+import { Link } from 'react-router';
+import { useCan, useDecide, type Decision } from '../api/queries';
+import type { Action, Receipt } from '../api/types';
+import { useNow, useT } from '../i18n';
+import { parseEntity, to, visible } from '../lib/entity';
+import { ms } from '../lib/time';
+import { Button } from '../ui/button';
+import { ActionChip, ReceiptChip } from '../ui/chips';
+import { Dialog } from '../ui/dialog';
+import { EntityLink } from '../ui/entity';
+import { TextArea } from '../ui/field';
+import { Ago, Time } from '../ui/time';
+import { useToast } from '../ui/toast';
+import { useDeviceNames } from '../devices/names';
+import { undoable, useDescribe } from './describe';
+
+export function useDecisions() {
+  const { t } = useT();
+  const decide = useDecide();
+  const toast = useToast();
+  return {
+    busy: decide.isPending,
+    run: (ids: string[], decision: Decision, comment?: string, after?: () => void) =>
+      decide.mutate(
+        { ids, decision, comment },
+        {
+          onSuccess: () => {
+            toast.ok(t(`decided.${decision}`, { count: ids.length }));
+            after?.();
+          },
+          onError: toast.failed,
+        },
+      ),
+  };
+}
+
+export function canUndo(action: Action): boolean {
+  return undoable.has(action.spec.kind) && !action.undone_by && ['succeeded', 'partiallySucceeded'].includes(action.state);
+}
+
+/** One action with its decision buttons and the receipt of every target. */
+export function ActionItem({ action, showIncident, selected, onSelect, openReceipts }: {
+  action: Action; showIncident?: boolean; selected?: boolean; onSelect?: () => void; openReceipts?: boolean;
+}) {
+  const { t, text } = useT();
+  const describe = useDescribe();
+  const may = useCan('act');
+  const [asking, setAsking] = useState<Decision | null>(null);
+  const [comment, setComment] = useState('');
+  const { busy, run } = useDecisions();
+  const { title, target } = describe(action.spec);
+  const why = !may && t('states.needRole', { role: t('role.responder') });
+  const start = (decision: Decision) => {
+    setComment('');
+    setAsking(decision);
+  };
+  return (
+    <div className="action-item" data-test="action" data-state={action.state} data-kind={action.spec.kind}>
+      <div style={{ paddingTop: 2 }}>
+        {onSelect ? (
+          <input type="checkbox" className="checkbox" checked={selected} onChange={onSelect} aria-label={t('grid.select', { name: `${title} ${target}` })} />
+        ) : null}
+      </div>
+      <div className="column" style={{ gap: 3 }}>
+        <div className="row wrapping">
+          <span className="strong">{title}</span>
+          <ActionChip state={action.state} />
+        </div>
+        <div className="truncate" title={visible(target)}>{visible(target)}</div>
+        <div className="secondary small wrap">{visible(text(action.reason))}</div>
+        <div className="secondary small row wrapping">
+          <span>{t('actions.by', { who: action.proposed_by })}</span>
+          <Ago at={action.created_at} />
+          {action.decided_by ? <span>· {t('actions.decidedBy', { who: action.decided_by })}</span> : null}
+          {action.comment ? <span>· “{visible(action.comment)}”</span> : null}
+          {action.state === 'pendingApproval' ? <Expiry at={action.expires_at} /> : null}
+          {showIncident && action.incident_id ? <Link to={to.incident(action.incident_id)}>{t('actions.incident')}</Link> : null}
+          {action.investigation_id ? <Link to={to.investigation(action.investigation_id)}>{t('actions.investigation')}</Link> : null}
+        </div>
+      </div>
+      <div className="buttons">
+        {action.state === 'pendingApproval' ? (
+          <>
+            <Button compact variant="primary" why={why} busy={busy} onClick={() => run([action.id], 'approve')} data-test="approve">
+              <Check size={14} aria-hidden />
+              {t('decision.approve')}
+            </Button>
+            <Button compact why={why} onClick={() => start('decline')} data-test="decline">
+              <X size={14} aria-hidden />
+              {t('decision.decline')}
+            </Button>
+          </>
+        ) : null}
+        {action.state === 'queued' ? (
+          <Button compact why={why} onClick={() => start('cancel')}>
+            <Ban size={14} aria-hidden />
+            {t('decision.cancel')}
+          </Button>
+        ) : null}
+        {canUndo(action) ? (
+          <Button compact why={why} onClick={() => start('undo')} data-test="undo">
+            <Undo2 size={14} aria-hidden />
+            {t('decision.undo')}
+          </Button>
+        ) : null}
+      </div>
+      {action.receipts.length > 0 ? <Receipts receipts={action.receipts} open={openReceipts} /> : null}
+      {action.undone_by ? (
+        <div className="receipts small secondary row">
+          <RotateCcw size={13} aria-hidden />
+          {t('actions.undoneBy')}
+        </div>
+      ) : null}
+      <Dialog
+        open={asking !== null}
+        onClose={() => setAsking(null)}
+        title={asking ? `${t(`decision.${asking}`)}: ${title}` : ''}
+        description={target}
+        confirm={asking ? t(`decision.${asking}`) : undefined}
+        danger={asking === 'decline'}
+        busy={busy}
+        onConfirm={() => asking && run([action.id], asking, comment, () => setAsking(null))}
+        test="decision-confirm"
+      >
+        {asking ? <p>{t(`decisionHint.${asking}`)}</p> : null}
+        <TextArea label={t('actions.comment')} value={comment} onChange={setComment} />
+      </Dialog>
+    </div>
+  );
+}
+
+function Expiry({ at }: { at: string }) {
+  const { t } = useT();
+  const now = useNow();
+  const soon = ms(at) - now < 86_400_000;
+  return (
+    <span style={soon ? { color: 'var(--medium)' } : undefined}>
+      · {t('actions.expires')} <Ago at={at} />
+    </span>
+  );
+}
+
+function Receipts({ receipts, open }: { receipts: Receipt[]; open?: boolean }) {
+  const { t } = useT();
+  const counts = new Map<Receipt['state'], number>();
+  for (const receipt of receipts) counts.set(receipt.state, (counts.get(receipt.state) ?? 0) + 1);
+  return (
+    <details className="receipts" open={open} data-test="receipts">
+      <summary>
+        <span className="row wrapping">
+          {t('actions.receipts', { count: receipts.length })}
+          {[...counts].map(([state, count]) => (
+            <span key={state} className="row" style={{ gap: 4 }}>
+              <ReceiptChip state={state} /> <span className="num secondary">{count}</span>
+            </span>
+          ))}
+        </span>
+      </summary>
+      <ReceiptTable receipts={receipts} />
+    </details>
+  );
+}
+
+export function ReceiptTable({ receipts }: { receipts: Receipt[] }) {
+  const { t, text } = useT();
+  const names = useDeviceNames();
+  return (
+    <div className="table-scroll">
+      <table className="plain">
+        <thead>
+          <tr>
+            <th>{t('columns.target')}</th>
+            <th>{t('columns.status')}</th>
+            <th>{t('columns.result')}</th>
+            <th>{t('columns.proof')}</th>
+            <th>{t('columns.time')}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {receipts.map((receipt) => {
+            const { kind, value } = parseEntity(receipt.target);
+            return (
+              <tr key={receipt.target}>
+                <td>
+                  <EntityLink entity={receipt.target} name={kind === 'device' ? names(value) : undefined} />
+                </td>
+                <td>
+                  <ReceiptChip state={receipt.state} />
+                </td>
+                <td className="wrap">{visible(text(receipt.detail))}</td>
+                <td>{receipt.proof ? <Proof proof={receipt.proof} /> : <span className="secondary">—</span>}</td>
+                <td>
+                  <span className="hide-phone"><Time at={receipt.at} /></span>
+                </td>
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** A proof is a JSON object as text; anything else is shown as it came. */
+function Proof({ proof }: { proof: string }) {
+  let entries: [string, string][] = [];
+  try {
+    const value: unknown = JSON.parse(proof);
+    if (value && typeof value === 'object') {
+      entries = Object.entries(value).map(([name, one]) => [name, typeof one === 'object' ? JSON.stringify(one) : String(one)]);
+    }
+  } catch {
+    entries = [['', proof]];
+  }
+  return (
+    <span className="mono small">
+      {entries.map(([name, value]) => (
+        <span key={name} style={{ display: 'block' }}>
+          {name ? <span className="secondary">{visible(name)} </span> : null}
+          {visible(value)}
+        </span>
+      ))}
+    </span>
+  );
+}
+

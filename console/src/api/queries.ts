@@ -1,0 +1,116 @@
+// Query hooks. The key of every query is [route, query], so that live events find it by route.
+import {
+  QueryClient, keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient,
+} from '@tanstack/react-query';
+import { ApiError, get, orderKey, patch, post, type Query } from './client';
+import type { Action, ApprovedActions, Listed, Me, NewAction, Permission, Route } from './types';
+import { useLiveState } from './live';
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 15_000,
+      retry: (count, error) =>
+        error instanceof ApiError && error.status > 0 && error.status < 500 ? false : count < 2,
+      refetchOnWindowFocus: false,
+    },
+  },
+});
+
+/** Without a live stream every shown query is asked again from time to time. */
+const POLL_MS = 30_000;
+
+function usePoll() {
+  return useLiveState() === 'live' ? false : POLL_MS;
+}
+
+export function useGet<T>(route: Route | null, query?: Query, options?: { poll?: number }) {
+  const poll = usePoll();
+  return useQuery<T, ApiError>({
+    queryKey: [route ?? 'off', query ?? {}],
+    queryFn: ({ signal }) => get<T>(route as Route, { query, signal }),
+    enabled: route !== null,
+    refetchInterval: options?.poll ?? poll,
+    placeholderData: keepPreviousData,
+  });
+}
+
+export const PAGE_ROWS = 100;
+
+export function useList<T>(route: Route | null, query?: Query) {
+  const poll = usePoll();
+  const result = useInfiniteQuery<Listed<T>, ApiError>({
+    queryKey: [route ?? 'off', { ...query, paged: true }],
+    queryFn: ({ pageParam, signal }) =>
+      get<Listed<T>>(route as Route, {
+        query: { ...query, limit: PAGE_ROWS, cursor: pageParam as string | undefined },
+        signal,
+      }),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: (last) => last.next ?? undefined,
+    enabled: route !== null,
+    refetchInterval: poll,
+    placeholderData: keepPreviousData,
+  });
+  const pages = result.data?.pages;
+  return {
+    ...result,
+    items: pages?.flatMap((page) => page.items),
+    total: pages?.[0]?.total ?? 0,
+  };
+}
+
+/** Routes of one family, so that a change asks all of them again. */
+export function invalidate(...prefixes: string[]) {
+  return queryClient.invalidateQueries({
+    predicate: ({ queryKey }) => {
+      const route = String(queryKey[0]);
+      return prefixes.some((prefix) => route === prefix || route.startsWith(`${prefix}/`));
+    },
+  });
+}
+
+export const useMe = () => {
+  const client = useQueryClient();
+  return client.getQueryData<Me>(['/auth/me', {}]);
+};
+
+export function useCan(permission: Permission): boolean {
+  const me = useMe();
+  return me?.permissions.includes(permission) ?? false;
+}
+
+export function usePatch<T>(route: Route, ...families: string[]) {
+  return useMutation<T, ApiError, { body: unknown; version?: number }>({
+    mutationFn: ({ body, version }) => patch<T>(route, body, version),
+    onSettled: () => invalidate(route, ...families),
+  });
+}
+
+const ACTION_FAMILIES = ['/actions', '/incidents', '/investigations', '/alerts', '/devices', '/messages', '/files', '/indicators'];
+
+export function useOrder() {
+  return useMutation<Action, ApiError, NewAction>({
+    mutationFn: (order) => post<Action>('/actions', order, { idempotencyKey: orderKey() }),
+    onSettled: () => invalidate(...ACTION_FAMILIES),
+  });
+}
+
+export type Decision = 'approve' | 'decline' | 'cancel' | 'undo';
+
+export function useDecide() {
+  return useMutation<unknown, Error, { ids: string[]; decision: Decision; comment?: string }>({
+    mutationFn: async ({ ids, decision, comment }) => {
+      const body = { comment: comment || undefined };
+      if (decision === 'approve' && ids.length > 1) {
+        const answer = await post<ApprovedActions>('/actions/approve', { ids, ...body });
+        const failed = answer.results.find((result) => result.error);
+        if (failed?.error) throw new ApiError(failed.error);
+        return answer;
+      }
+      for (const id of ids) await post(`/actions/${id}/${decision}`, body);
+      return undefined;
+    },
+    onSettled: () => invalidate(...ACTION_FAMILIES),
+  });
+}

@@ -1,0 +1,175 @@
+// The words of the API, named from the generated schema (docs/openapi.json).
+// Everything that names a file, a person, a subject or a command is untrusted text.
+import type { components, paths } from './schema';
+
+type S = components['schemas'];
+
+/** Routes below /api/v1 with their parameters filled in, so that a wrong path fails to compile. */
+type Filled<P extends string> = P extends `${infer Head}{${string}}${infer Tail}` ? `${Head}${string}${Filled<Tail>}` : P;
+export type Route = { [P in keyof paths]: P extends `/api/v1${infer Rest}` ? Filled<Rest> : never }[keyof paths];
+
+export type Language = S['Language'];
+export type Text = S['Text'];
+export type Timestamp = S['Timestamp'];
+export type EntityKey = S['EntityKey'];
+export type EntityKind = S['EntityKind'];
+export type ProcessKey = S['ProcessKey'];
+export type Severity = S['Severity'];
+export type AlertStatus = S['AlertStatus'];
+export type IncidentStatus = S['IncidentStatus'];
+export type Classification = S['Classification'];
+export type Determination = S['Determination'];
+export type DetectionStatus = S['DetectionStatus'];
+export type ServiceSource = S['ServiceSource'];
+export type DetectionSource = S['DetectionSource'];
+export type Verdict = S['Verdict'];
+export type RemediationStatus = S['RemediationStatus'];
+export type EvidenceRole = S['EvidenceRole'];
+export type CorrelationReason = S['CorrelationReason'];
+export type InvestigationState = S['InvestigationState'];
+export type StepState = S['StepState'];
+export type AutomationLevel = S['AutomationLevel'];
+export type ActionState = S['ActionState'];
+export type ReceiptState = S['ReceiptState'];
+export type IsolationState = S['IsolationState'];
+export type SensorHealth = S['SensorHealth'];
+export type DeliveryAction = S['DeliveryAction'];
+export type DeliveryLocation = S['DeliveryLocation'];
+export type IndicatorKind = S['IndicatorKind'];
+export type IndicatorAction = S['IndicatorAction'];
+export type Role = S['Role'];
+export type DeviceRef = S['DeviceRef'];
+export type MessageCopyRef = S['MessageCopyRef'];
+export type IndicatorSpec = S['IndicatorSpec'];
+export type Indicator = S['Indicator'];
+export type ActionSpec = S['ActionSpec'];
+export type NewAction = S['NewAction'];
+export type Receipt = S['Receipt'];
+export type Action = S['Action'];
+export type ApprovedActions = S['ApprovedActions'];
+export type Table = S['Table'];
+export type EventRef = S['EventRef'];
+export type MatchedField = S['MatchedField'];
+export type Why = S['Why'];
+export type NextStep = S['NextStep'];
+export type Evidence = S['Evidence'];
+export type Comment = S['Comment'];
+export type AlertLink = S['AlertLink'];
+export type Alert = S['Alert'];
+export type AlertDetail = S['AlertDetail'];
+export type AlertSummary = S['AlertSummary'];
+export type Activity = S['Activity'];
+export type Incident = S['Incident'];
+export type IncidentDetail = S['IncidentDetail'];
+export type IncidentSummary = S['IncidentSummary'];
+export type UpdateIncident = S['UpdateIncident'];
+export type UpdateAlert = S['UpdateAlert'];
+export type TimelineLane = S['TimelineLane'];
+export type TimelineMarker = S['TimelineMarker'];
+export type IncidentTimeline = S['IncidentTimeline'];
+export type StoryNode = S['StoryNode'];
+export type StoryNodeKind = S['StoryNodeKind'];
+export type AlertStory = S['AlertStory'];
+export type Step = S['Step'];
+export type LogLine = S['LogLine'];
+export type GraphEdge = S['GraphEdge'];
+export type Investigation = S['Investigation'];
+export type InvestigationSummary = S['InvestigationSummary'];
+export type SensorStatus = S['SensorStatus'];
+export type Device = S['Device'];
+export type Attachment = S['Attachment'];
+export type MessageCopy = S['MessageCopy'];
+export type Sighting = S['Sighting'];
+export type FilePage = S['FilePage'];
+export type MailboxCopy = S['MailboxCopy'];
+export type FileMailboxes = S['FileMailboxes'];
+export type SearchHit = S['SearchHit'];
+export type SearchAnswer = S['SearchAnswer'];
+export type User = S['User'];
+export type Me = S['Me'];
+export type Permission = S['Permission'];
+export type Meta = S['Meta'];
+export type SessionInfo = S['SessionInfo'];
+export type ApiToken = S['ApiToken'];
+export type CreatedApiToken = S['CreatedApiToken'];
+export type EnrolmentTokenInfo = S['EnrolmentTokenInfo'];
+export type CreatedEnrolmentToken = S['CreatedEnrolmentToken'];
+export type AuditRecord = S['AuditRecord'];
+export type AuditVerification = S['AuditVerification'];
+export type Settings = S['Settings'];
+export type TotpStart = S['TotpStart'];
+export type PasskeyChallenge = S['PasskeyChallenge'];
+export type Problem = S['Problem'];
+export type StreamEvent = S['StreamEvent'];
+
+export interface Listed<T> { items: T[]; next: string | null; total?: number }
+export type ActionKind = ActionSpec['kind'];
+/** A row of a hunting table: `Table`, `Timestamp` and the columns that are set. */
+export type EventRow = S['EventRow'] & Record<string, unknown>;
+export type LiveKind =
+  | 'incident.updated' | 'alert.created' | 'alert.updated' | 'action.updated' | 'investigation.progress'
+  | 'device.status';
+
+// every word of the enumerations people choose from, in order; tsc refuses one that does not exist
+export const severities = [
+  'informational', 'low', 'medium', 'high',
+] as const satisfies readonly Severity[];
+export const alertStatuses = [
+  'new', 'inProgress', 'resolved',
+] as const satisfies readonly AlertStatus[];
+export const incidentStatuses = [
+  'active', 'inProgress', 'awaitingAction', 'resolved', 'redirected',
+] as const satisfies readonly IncidentStatus[];
+export const classifications = [
+  'unknown', 'truePositive', 'informationalExpectedActivity', 'falsePositive',
+] as const satisfies readonly Classification[];
+export const determinations = [
+  'unknown', 'multiStagedAttack', 'maliciousUserActivity', 'compromisedAccount', 'malware', 'phishing',
+  'unwantedSoftware', 'securityTesting', 'lineOfBusinessApplication', 'confirmedActivity', 'notMalicious',
+  'notEnoughDataToValidate', 'other',
+] as const satisfies readonly Determination[];
+export const verdicts = [
+  'unknown', 'noThreatsFound', 'suspicious', 'malicious',
+] as const satisfies readonly Verdict[];
+export const automationLevels = [
+  'full', 'semiAll', 'none',
+] as const satisfies readonly AutomationLevel[];
+export const roles = [
+  'viewer', 'auditor', 'responder', 'administrator',
+] as const satisfies readonly Role[];
+export const indicatorKinds = [
+  'fileSha256', 'senderAddress', 'senderDomain', 'url', 'domain', 'ip',
+] as const satisfies readonly IndicatorKind[];
+export const indicatorActions = [
+  'allow', 'audit', 'block',
+] as const satisfies readonly IndicatorAction[];
+export const deliveryLocations = [
+  'inbox', 'junkFolder', 'deletedItems', 'quarantine', 'dropped', 'failed', 'unknown',
+] as const satisfies readonly DeliveryLocation[];
+export const actionStates = [
+  'pendingApproval', 'declined', 'queued', 'running', 'succeeded', 'partiallySucceeded', 'failed',
+  'expired', 'cancelled', 'undone',
+] as const satisfies readonly ActionState[];
+export const investigationStates = [
+  'queued', 'running', 'pendingApproval', 'pendingResource', 'benign', 'successfullyRemediated',
+  'partiallyRemediated', 'partiallyInvestigated', 'failed', 'terminatedByUser', 'terminatedBySystem',
+] as const satisfies readonly InvestigationState[];
+export const correlationReasons = [
+  'firstAlert', 'repeatedAlertOccurrence', 'eventCasualSequence', 'eventSequence', 'similarArtifacts',
+  'sharedIndicators', 'sameAsset', 'sameThreatSource', 'sameCampaign', 'temporalProximity',
+] as const satisfies readonly CorrelationReason[];
+export const remediationStatuses = [
+  'none', 'active', 'pendingApproval', 'declined', 'running', 'remediated', 'partiallyRemediated',
+  'unremediated', 'prevented', 'blocked', 'notFound',
+] as const satisfies readonly RemediationStatus[];
+export const tables = [
+  'DeviceProcessEvents', 'DeviceFileEvents', 'DeviceNetworkEvents', 'DeviceEvents', 'DeviceLogonEvents',
+  'DeviceRegistryEvents', 'DeviceImageLoadEvents', 'DeviceInfo', 'EmailEvents', 'EmailAttachmentInfo',
+  'EmailUrlInfo', 'EmailPostDeliveryEvents', 'UrlClickEvents', 'AlertInfo', 'AlertEvidence',
+] as const satisfies readonly Table[];
+export const sensorHealths = [
+  'active', 'inactive', 'impaired', 'revoked',
+] as const satisfies readonly SensorHealth[];
+export const isolationStates = [
+  'notIsolated', 'isolating', 'isolated', 'releasing',
+] as const satisfies readonly IsolationState[];

@@ -1,0 +1,117 @@
+import { Plus, Trash2 } from 'lucide-react';
+import { useCallback, useMemo, useState } from 'react';
+import { useCan, useList, useOrder } from '../api/queries';
+import { indicatorActions, indicatorKinds, type Indicator, type IndicatorAction, type IndicatorKind } from '../api/types';
+import { useT } from '../i18n';
+import { pageOf, shortHash, visible } from '../lib/entity';
+import { useFilters } from '../lib/filters';
+import { Link } from 'react-router';
+import { useAsk } from '../actions/order';
+import { Button } from '../ui/button';
+import { Chip, SeverityChip } from '../ui/chips';
+import { Dialog } from '../ui/dialog';
+import { Field, SearchField, Select, TextArea } from '../ui/field';
+import type { Column } from '../ui/grid';
+import { ListPage } from '../ui/list-page';
+import { Ago } from '../ui/time';
+import { useToast } from '../ui/toast';
+import '../styles/pages.css';
+
+const DEFAULTS = { text: '', kind: '', action: '' };
+const TONES = { block: 'high', audit: 'medium', allow: 'ok' } as const;
+const ENTITY: Record<IndicatorKind, string> = { fileSha256: 'file', senderAddress: 'sender', senderDomain: 'domain', url: 'url', domain: 'domain', ip: 'ip' };
+
+export default function IndicatorsPage() {
+  const { t } = useT();
+  const { filters, set, clear, active } = useFilters(DEFAULTS);
+  const list = useList<Indicator>('/indicators', filters);
+  const setText = useCallback((text: string) => set({ text }), [set]);
+  const may = useCan('act');
+  const ask = useAsk();
+  const [adding, setAdding] = useState(false);
+  const why = !may && t('states.needRole', { role: t('role.responder') });
+  const columns = useMemo<Column<Indicator>[]>(() => [
+    { id: 'action', head: t('columns.action'), width: '120px', cell: (row) => <Chip tone={TONES[row.spec.action]}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
+    { id: 'kind', head: t('columns.kind'), width: '140px', from: 620, cell: (row) => t(`indicatorKind.${row.spec.kind}`) },
+    {
+      id: 'value', head: t('columns.value'), width: 'minmax(200px, 1fr)', cell: (row) => {
+        const page = pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`);
+        const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : visible(row.spec.value)}</span>;
+        return page ? <Link to={page} title={visible(row.spec.value)}>{words}</Link> : words;
+      },
+    },
+    { id: 'severity', head: t('columns.severity'), width: '110px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },
+    { id: 'note', head: t('columns.note'), width: '220px', from: 1000, cell: (row) => visible(row.spec.note) || '—' },
+    { id: 'hits', head: t('columns.hits'), width: '70px', from: 700, end: true, cell: (row) => <span className="num">{row.hits}</span> },
+    { id: 'hit', head: t('columns.lastHit'), width: '100px', from: 900, end: true, cell: (row) => row.last_hit ? <Ago at={row.last_hit} /> : '—' },
+    { id: 'by', head: t('columns.by'), width: '150px', from: 1100, cell: (row) => visible(row.created_by) },
+    { id: 'expires', head: t('columns.expires'), width: '100px', from: 820, end: true, cell: (row) => row.spec.expires_at ? <Ago at={row.spec.expires_at} /> : t('words.never') },
+    {
+      id: 'remove', head: t('columns.action'), width: '44px', end: true, cell: (row) => (
+        <Button variant="quiet" compact icon why={why} aria-label={t('indicator.remove', { value: row.spec.value })} title={t('indicator.removeShort')}
+          onClick={() => ask({ spec: { kind: 'remove_indicator', indicator_id: row.id } })}><Trash2 size={15} aria-hidden /></Button>
+      ),
+    },
+  ], [t, ask, why]);
+  return (
+    <>
+      <ListPage title={t('nav.indicators')} list={list} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.spec.value}
+        filtered={active.length > 0} clear={clear} empty={{ title: t('indicator.none'), hint: t('indicator.noneHint') }}
+        buttons={<Button variant="primary" why={why} onClick={() => setAdding(true)}><Plus size={15} aria-hidden />{t('indicator.add')}</Button>}
+        filters={
+          <>
+            <SearchField label={t('columns.value')} value={filters.text} onChange={setText} />
+            <Select shown={false} label={t('columns.kind')} value={filters.kind} active={filters.kind !== ''} onChange={(kind) => set({ kind })}
+              choices={[{ value: '', label: t('filters.anyKind') }, ...indicatorKinds.map((one) => ({ value: one, label: t(`indicatorKind.${one}`) }))]} />
+            <Select shown={false} label={t('columns.action')} value={filters.action} active={filters.action !== ''} onChange={(action) => set({ action })}
+              choices={[{ value: '', label: t('filters.anyAction') }, ...indicatorActions.map((one) => ({ value: one, label: t(`indicatorState.${one}`) }))]} />
+          </>
+        }
+      />
+      {adding ? <AddIndicator onClose={() => setAdding(false)} /> : null}
+    </>
+  );
+}
+
+const CHECKS: Record<IndicatorKind, RegExp> = {
+  fileSha256: /^[0-9a-f]{64}$/i, senderAddress: /^[^\s@]+@[^\s@]+$/, senderDomain: /^[^\s@/]+\.[^\s@/]+$/, url: /^https?:\/\/\S+$/i,
+  domain: /^[^\s@/]+\.[^\s@/]+$/, ip: /^[0-9a-f:.]+$/i,
+};
+const DAYS = ['30', '90', '365', ''] as const;
+
+function AddIndicator({ onClose }: { onClose: () => void }) {
+  const { t } = useT();
+  const toast = useToast();
+  const order = useOrder();
+  const [kind, setKind] = useState<IndicatorKind>('fileSha256');
+  const [action, setAction] = useState<IndicatorAction>('block');
+  const [value, setValue] = useState('');
+  const [note, setNote] = useState('');
+  const [days, setDays] = useState<string>('90');
+  const clean = value.trim();
+  const bad = clean && !CHECKS[kind].test(clean) ? t(`indicator.bad.${kind}`) : null;
+  const save = () =>
+    order.mutate(
+      {
+        reason: note.trim(),
+        spec: {
+          kind: 'add_indicator',
+          indicator: {
+            kind, action, value: clean.toLowerCase() === clean || kind === 'url' ? clean : clean.toLowerCase(), severity: 'medium', note: note.trim(),
+            expires_at: days ? new Date(Date.now() + Number(days) * 86_400_000).toISOString() : null,
+          },
+        },
+      },
+      { onSuccess: () => { toast.ok(t('indicator.added')); onClose(); }, onError: toast.failed },
+    );
+  return (
+    <Dialog open onClose={onClose} title={t('indicator.add')} description={t('indicator.addHint')} confirm={t('indicator.add')} busy={order.isPending}
+      why={!clean ? t('indicator.valueMissing') : bad ?? (!note.trim() && t('actions.reasonMissing'))} onConfirm={save}>
+      <Select label={t('columns.kind')} value={kind} onChange={(next) => setKind(next as IndicatorKind)} choices={indicatorKinds.map((one) => ({ value: one, label: t(`indicatorKind.${one}`) }))} />
+      <Field label={t('columns.value')} value={value} onChange={(event) => setValue(event.target.value)} error={bad} className="input mono" />
+      <Select label={t('columns.action')} value={action} onChange={(next) => setAction(next as IndicatorAction)} choices={indicatorActions.map((one) => ({ value: one, label: t(`indicatorState.${one}`) }))} />
+      <Select label={t('columns.expires')} value={days} onChange={setDays} choices={DAYS.map((one) => ({ value: one, label: one ? t('words.days', { count: Number(one) }) : t('words.never') }))} />
+      <TextArea label={t('actions.reason')} value={note} onChange={setNote} />
+    </Dialog>
+  );
+}

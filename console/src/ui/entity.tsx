@@ -1,0 +1,27 @@
+import { Link } from 'react-router';
+import type { EntityKey } from '../api/types';
+import { entityLabel, pageOf, parseEntity, visible } from '../lib/entity';
+import { useT } from '../i18n';
+import { EntityIcon } from './icons';
+
+/** An entity by name, with its icon, as a link to its page. */
+export function EntityLink({ entity, name, icon = true }: { entity: EntityKey; name?: string; icon?: boolean }) {
+  const { t } = useT();
+  const { kind } = parseEntity(entity);
+  const page = pageOf(entity);
+  const label = visible(name || entityLabel(entity));
+  const body = (
+    <>
+      {icon ? <EntityIcon kind={kind} size={14} /> : null}
+      <span className="truncate">{label}</span>
+    </>
+  );
+  const props = { className: 'row', title: `${t(`entity.${kind}`)}: ${label}` };
+  return page ? (
+    <Link to={page} {...props}>
+      {body}
+    </Link>
+  ) : (
+    <span {...props}>{body}</span>
+  );
+}
