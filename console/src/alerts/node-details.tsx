@@ -2,7 +2,7 @@ import { Crosshair, OctagonX } from 'lucide-react';
 import { Link } from 'react-router';
 import type { StoryNode } from '../api/types';
 import { useT } from '../i18n';
-import { shortHash, to, visible } from '../lib/entity';
+import { pageOf, shortHash, to, visible } from '../lib/entity';
 import { duration, ms } from '../lib/time';
 import { useAsk } from '../actions/order';
 import { factName } from '../incidents/evidence';
@@ -11,11 +11,10 @@ import { Chip, SeverityChip, TechniqueChip } from '../ui/chips';
 import { Facts } from '../ui/field';
 import { Time } from '../ui/time';
 
-/** The device and process a node stands for, when its key is one. */
+/** The process a node stands for. */
 function processOf(node: StoryNode): string | null {
   if (node.kind !== 'process') return null;
-  const key = node.key.startsWith('process:') ? node.key.slice(8) : node.key;
-  return /^[0-9a-f-]{36}\/\d+\/\d+$/i.test(key) ? key : null;
+  return node.entity?.startsWith('process:') ? node.entity.slice('process:'.length) : null;
 }
 
 /** Everything known of one row of the story, with what can be done about it. */
@@ -46,10 +45,13 @@ export function NodeDetails({ node, incident }: { node: StoryNode; incident?: st
           process ? ['PID', process.split('/')[1]] : null,
           node.sha256 ? ['SHA-256', <Link key="h" to={to.file(node.sha256)} className="mono">{shortHash(node.sha256)}</Link>] : null,
           node.prevalence !== null && node.prevalence !== undefined ? [t('fact.prevalence'), t('tree.prevalence', { count: node.prevalence })] : null,
-          ...Object.entries(node.facts as Record<string, unknown>).map(([name, value]): [string, React.ReactNode] => [factName(t, name), <span key={name} className="mono wrap">{visible(String(value))}</span>]),
+          ...Object.entries(node.facts).map(([name, value]): [string, React.ReactNode] => [factName(t, name), <span key={name} className="mono wrap">{visible(String(value))}</span>]),
         ]}
       />
       <div className="row wrapping">
+        {node.entity && node.kind !== 'process' && node.kind !== 'file' && pageOf(node.entity) ? (
+          <Link className="button compact" to={pageOf(node.entity) ?? ''}><Crosshair size={14} aria-hidden />{t('story.pivot')}</Link>
+        ) : null}
         {node.sha256 ? (
           <Link className="button compact" to={to.file(node.sha256)}><Crosshair size={14} aria-hidden />{t('story.pivotFile')}</Link>
         ) : null}

@@ -1627,8 +1627,7 @@ export interface components {
             created_at: components["schemas"]["Timestamp"];
             /** @description Who made it. */
             created_by: string;
-            /** @description When it ends. */
-            expires_at: components["schemas"]["Timestamp"];
+            expires_at: components["schemas"]["Timestamp"] | null;
             /** @description Id. */
             id: components["schemas"]["TokenId"];
             last_used: components["schemas"]["Timestamp"] | null;
@@ -2849,11 +2848,12 @@ export interface components {
             command_line: string | null;
             detection: components["schemas"]["Text"] | null;
             ended_at: components["schemas"]["Timestamp"] | null;
+            entity: components["schemas"]["EntityKey"] | null;
             /** @description More facts, by name. */
             facts: {
                 [key: string]: string;
             };
-            /** @description Key, unique in the story; the entity key where there is one. */
+            /** @description Key, unique in the story. */
             key: string;
             /** @description What it is. */
             kind: components["schemas"]["StoryNodeKind"];
@@ -3539,10 +3539,12 @@ export interface operations {
             query?: {
                 /** @description Who. */
                 actor?: string;
-                /** @description What, or its beginning up to a dot (`action`). */
+                /** @description What (`action.approve`). */
                 action?: string;
                 /** @description On what. */
                 target?: string;
+                /** @description Words anywhere in the record. */
+                text?: string;
                 /** @description Not before. */
                 from?: components["schemas"]["Timestamp"];
                 /** @description Before. */
@@ -4195,14 +4197,12 @@ export interface operations {
     listDevices: {
         parameters: {
             query?: {
-                /** @description Part of the name, an address, a user. */
+                /** @description Part of the name, an address, a user, the system or a tag. */
                 text?: string;
-                /** @description Health. */
-                health?: components["schemas"]["SensorHealth"];
-                /** @description Isolation. */
-                isolation?: components["schemas"]["IsolationState"];
-                /** @description Tag. */
-                tag?: string;
+                /** @description Health, words separated by commas. */
+                health?: string;
+                /** @description Connected now or not. */
+                online?: boolean;
                 /** @description Cursor of the page before. */
                 cursor?: string;
                 /** @description Page size, at most 200. */
@@ -4549,7 +4549,7 @@ export interface operations {
                 text?: string;
                 /** @description Device involved. */
                 device?: components["schemas"]["DeviceId"];
-                /** @description `-last_activity` (default), `last_activity`, `-created_at`, `created_at`, `-severity`, `severity`. */
+                /** @description `-last_activity` (default), `-severity` or `-number`. */
                 sort?: string;
                 /** @description Cursor of the page before. */
                 cursor?: string;
@@ -4875,10 +4875,10 @@ export interface operations {
     listIndicators: {
         parameters: {
             query?: {
-                /** @description Kind. */
-                kind?: components["schemas"]["IndicatorKind"];
-                /** @description What happens. */
-                action?: components["schemas"]["IndicatorAction"];
+                /** @description Kinds, separated by commas. */
+                kind?: string;
+                /** @description What happens, words separated by commas. */
+                action?: string;
                 /** @description Part of the value or note. */
                 text?: string;
                 /** @description Cursor of the page before. */
@@ -5054,14 +5054,14 @@ export interface operations {
                 sender?: string;
                 /** @description Recipient. */
                 recipient?: string;
-                /** @description Words of the subject. */
-                subject?: string;
+                /** @description Words of the subject, addresses or attachment names. */
+                text?: string;
                 /** @description SHA-256 of an attachment, also inside an archive. */
                 sha256?: string;
                 /** @description A URL. */
                 url?: string;
-                /** @description Where it is now. */
-                location?: components["schemas"]["DeliveryLocation"];
+                /** @description Where it is now, words separated by commas. */
+                location?: string;
                 /** @description Message-ID header, without angle brackets. */
                 internet_message_id?: string;
                 /** @description Not before. */

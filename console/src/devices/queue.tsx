@@ -1,7 +1,7 @@
 import { useCallback, useMemo } from 'react';
 import { Link, useNavigate } from 'react-router';
 import { useList } from '../api/queries';
-import { isolationStates, sensorHealths, type Device } from '../api/types';
+import { sensorHealths, type Device } from '../api/types';
 import { useT } from '../i18n';
 import { to, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
@@ -13,7 +13,7 @@ import { ListPage } from '../ui/list-page';
 import { Ago } from '../ui/time';
 import '../styles/pages.css';
 
-const DEFAULTS = { text: '', health: '', isolation: '' };
+const DEFAULTS = { text: '', health: '', online: '' };
 
 export default function DeviceQueue() {
   const { t, language } = useT();
@@ -41,8 +41,8 @@ export default function DeviceQueue() {
           <SearchField label={t('filters.text')} value={filters.text} onChange={setText} />
           <Select shown={false} label={t('columns.health')} value={filters.health} active={filters.health !== ''} onChange={(health) => set({ health })}
             choices={[{ value: '', label: t('filters.anyHealth') }, ...sensorHealths.map((one) => ({ value: one, label: t(`health.${one}`) }))]} />
-          <Select shown={false} label={t('columns.isolation')} value={filters.isolation} active={filters.isolation !== ''} onChange={(isolation) => set({ isolation })}
-            choices={[{ value: '', label: t('filters.anyIsolation') }, ...isolationStates.map((one) => ({ value: one, label: t(`isolation.${one}`) }))]} />
+          <Select shown={false} label={t('columns.state')} value={filters.online} active={filters.online !== ''} onChange={(online) => set({ online })}
+            choices={[{ value: '', label: t('filters.anyState') }, { value: 'true', label: t('device.online') }, { value: 'false', label: t('device.offline') }]} />
         </>
       }
     />

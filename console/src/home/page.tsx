@@ -56,7 +56,7 @@ function Needs({ incidents, devices }: { incidents?: IncidentSummary[]; devices?
     { key: 'unowned', count: unowned, icon: <ShieldAlert size={18} aria-hidden />, to: '/incidents?owner=none&severity=high%2Cmedium', level: 'urgent', extra: null },
     { key: 'failedInvestigations', count: failed.data?.total ?? 0, icon: <Microscope size={18} aria-hidden />, to: '/investigations?state=failed%2CpartiallyInvestigated', level: 'attention', extra: null },
     { key: 'failedActions', count: failedActions.data?.total ?? 0, icon: <CircleX size={18} aria-hidden />, to: '/actions?tab=history', level: 'attention', extra: null },
-    { key: 'isolated', count: isolated, icon: <Laptop size={18} aria-hidden />, to: '/devices?isolation=isolated', level: 'attention', extra: null },
+    { key: 'isolated', count: isolated, icon: <Laptop size={18} aria-hidden />, to: '/devices', level: 'attention', extra: null },
     { key: 'silent', count: silent, icon: <Laptop size={18} aria-hidden />, to: '/devices?health=inactive', level: 'attention', extra: null },
   ] as const;
   const shown = rows.filter((row) => row.count > 0);

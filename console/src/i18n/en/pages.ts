@@ -116,7 +116,7 @@ export const pages = {
     unassigned: 'Unassigned',
     anySource: 'Any source',
     anyHealth: 'Any health',
-    anyIsolation: 'Any isolation',
+    anyState: 'Any state',
     anyLocation: 'Anywhere',
     anyKind: 'Any kind',
     anyAction: 'Any effect',

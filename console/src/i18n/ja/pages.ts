@@ -118,7 +118,7 @@ export const pages: typeof english = {
     unassigned: '未割り当て',
     anySource: 'すべての検出元',
     anyHealth: 'すべての稼働状態',
-    anyIsolation: 'すべての隔離状態',
+    anyState: 'すべての接続状態',
     anyLocation: 'すべての場所',
     anyKind: 'すべての種類',
     anyAction: 'すべての効果',
