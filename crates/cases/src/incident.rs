@@ -4,7 +4,7 @@ use crate::alert::add_sorted;
 use crate::timeline::tactic_order;
 use hinomi_model::{
     Activity, Alert, AlertLink, Classification, CorrelationReason, DetectionStatus, Determination, EntityKind,
-    EvidenceRole, Incident, IncidentId, IncidentStatus, ServiceSource, Severity, Text, Timestamp,
+    EvidenceRole, Incident, IncidentId, IncidentStatus, ServiceSource, Text, Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -19,6 +19,7 @@ pub fn new_incident(id: IncidentId, number: i64, alert: &Alert, now: Timestamp) 
         title: alert.title.clone(),
         title_by_person: false,
         severity: alert.severity,
+        severity_by_person: false,
         status: IncidentStatus::Active,
         classification: Classification::Unknown,
         determination: Determination::Unknown,
@@ -46,13 +47,13 @@ pub fn new_incident(id: IncidentId, number: i64, alert: &Alert, now: Timestamp) 
         last_activity: alert.last_activity,
         version: 1,
     };
-    refresh(&mut incident, std::slice::from_ref(alert), None);
+    refresh(&mut incident, std::slice::from_ref(alert));
     incident
 }
 
 /// Brings scope, times, severity, tactics and (unless a person named it) the title up to date with
-/// the incident's alerts, given in any order. `severity_by_person` keeps a person's severity.
-pub fn refresh(incident: &mut Incident, alerts: &[Alert], severity_by_person: Option<Severity>) {
+/// the incident's alerts, given in any order. A severity a person set stays.
+pub fn refresh(incident: &mut Incident, alerts: &[Alert]) {
     let mut techniques = BTreeSet::new();
     let mut tactics = BTreeSet::new();
     for alert in alerts {
@@ -79,8 +80,9 @@ pub fn refresh(incident: &mut Incident, alerts: &[Alert], severity_by_person: Op
     incident.tactics.sort_by_key(|tactic| tactic_order(tactic));
     incident.first_activity = alerts.iter().map(|alert| alert.first_activity).min().unwrap_or(incident.first_activity);
     incident.last_activity = alerts.iter().map(|alert| alert.last_activity).max().unwrap_or(incident.last_activity);
-    let highest = alerts.iter().map(|alert| alert.severity).max().unwrap_or(incident.severity);
-    incident.severity = severity_by_person.unwrap_or(highest);
+    if !incident.severity_by_person {
+        incident.severity = alerts.iter().map(|alert| alert.severity).max().unwrap_or(incident.severity);
+    }
     if !incident.title_by_person && !alerts.is_empty() {
         incident.title = title(incident, alerts);
     }

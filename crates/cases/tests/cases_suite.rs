@@ -211,7 +211,7 @@ impl Board {
             .filter(|known| known.alert.incident_id == incident_id)
             .map(|known| known.alert.clone())
             .collect();
-        refresh(self.incidents.get_mut(&incident_id).expect("known"), &alerts, None);
+        refresh(self.incidents.get_mut(&incident_id).expect("known"), &alerts);
     }
 
     /// Rule sets per open incident, the shape that must not depend on order.

@@ -49,6 +49,9 @@ pub struct Incident {
     pub title_by_person: bool,
     /// Highest alert severity, or what a person set.
     pub severity: Severity,
+    /// True when a person set the severity; it then no longer follows the alerts.
+    #[serde(default)]
+    pub severity_by_person: bool,
     /// Status.
     pub status: IncidentStatus,
     /// Classification.

@@ -58,6 +58,7 @@ fn alert() -> (Alert, Incident) {
         number: 1042,
         title: Text::same("story"),
         title_by_person: false,
+        severity_by_person: false,
         severity: Severity::High,
         status: IncidentStatus::Active,
         classification: Classification::Unknown,

@@ -1,0 +1,359 @@
+//! Running an approved action.
+
+use super::receipts::{finish, store};
+use super::{ActionError, announce, device_of, load, save};
+use crate::app::Ctx;
+use crate::{ids, indicators};
+use anyhow::Context;
+use hinomi_model::{
+    Action, ActionId, ActionSpec, ActionState, EntityKey, Indicator, IndicatorId, IndicatorKind, IndicatorSpec,
+    MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
+};
+use hinomi_store::Job;
+use hinomi_wire::Command;
+use serde_json::json;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Receipts of mailbox work are stored together at this pace …
+const RECEIPTS_EVERY: Duration = Duration::from_millis(200);
+/// … at most so many.
+const RECEIPTS_TOGETHER_MAX: usize = 500;
+/// Seconds connected devices have to acknowledge a new block list before the action stops waiting.
+const SETTLE_SECONDS: i64 = 30;
+
+/// Runs or resumes an action; called by its job, possibly again after a crash.
+///
+/// # Errors
+/// When it could not be run now; the job tries again.
+pub(crate) async fn run(ctx: &Ctx, payload: &str) -> anyhow::Result<()> {
+    let payload: serde_json::Value = serde_json::from_str(payload).context("read action job")?;
+    let id: ActionId = payload["action"].as_str().unwrap_or_default().parse().context("read action id")?;
+    let action = ctx.store.action(id).await?.context("the action is gone")?;
+    if !matches!(action.state, ActionState::Queued | ActionState::Running) {
+        return Ok(());
+    }
+    if payload["settle"].as_bool() == Some(true) {
+        return settle(ctx, id).await;
+    }
+    match &action.spec {
+        ActionSpec::SoftDeleteMessages { copies } => remove_mail(ctx, &action, copies).await,
+        ActionSpec::RestoreMessages { action_id } => restore_mail(ctx, &action, *action_id).await,
+        ActionSpec::AddIndicator { indicator } => add_indicator(ctx, &action, indicator).await,
+        ActionSpec::RemoveIndicator { indicator_id } => remove_indicator(ctx, &action, *indicator_id).await,
+        _ => order(ctx, &action).await,
+    }
+}
+
+/// Marks an action failed whose job gave up.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn give_up(ctx: &Ctx, payload: &str, error: &str) -> anyhow::Result<()> {
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    let Some(id) = payload["action"].as_str().and_then(|id| id.parse::<ActionId>().ok()) else { return Ok(()) };
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, id).await?;
+    if !matches!(action.state, ActionState::Queued | ActionState::Running) {
+        return Ok(());
+    }
+    let now = ctx.now();
+    for receipt in action.receipts.iter_mut().filter(|receipt| is_open(receipt)) {
+        receipt.state = ReceiptState::Failed;
+        receipt.detail = Text::new(format!("Gave up: {error}"), format!("中止しました: {error}"));
+        receipt.at = now;
+    }
+    finish(&mut action, now);
+    save(&mut tx, &mut action, now).await?;
+    tx.audit(&super::audit(now, "system", "action.fail", &action, json!({"error": error}))).await?;
+    tx.commit().await?;
+    announce(ctx, &action);
+    Ok(())
+}
+
+fn is_open(receipt: &Receipt) -> bool {
+    matches!(receipt.state, ReceiptState::Pending | ReceiptState::Running)
+}
+
+/// Orders a command from a device. The command is stored once per action, whatever crashes between.
+async fn order(ctx: &Ctx, action: &Action) -> anyhow::Result<()> {
+    let device = device_of(&action.spec).context("the action names no device")?;
+    if ctx.store.commands_of_action(action.id).await?.is_empty() {
+        let command = match &action.spec {
+            ActionSpec::StopProcessTree { process } => Command::StopProcessTree { process: *process },
+            ActionSpec::QuarantineFile { sha256, paths, .. } => {
+                Command::QuarantineFile { sha256: sha256.clone(), paths: paths.clone() }
+            }
+            ActionSpec::RestoreFile { sha256, .. } => Command::RestoreFile { sha256: sha256.clone() },
+            ActionSpec::IsolateDevice { lease_seconds, .. } => Command::Isolate { lease_seconds: *lease_seconds },
+            ActionSpec::ReleaseDevice { .. } => Command::Release,
+            ActionSpec::CollectStatus { .. } => Command::CollectStatus,
+            other => anyhow::bail!("{} is not for a device", other.kind()),
+        };
+        ctx.hub.send(ctx, device, command, Some(action.id), action.expires_at).await?;
+    }
+    let online = ctx.hub.online(device);
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, action.id).await?;
+    // the receipt may have been quicker than we are
+    if action.state != ActionState::Queued {
+        return Ok(());
+    }
+    let now = ctx.now();
+    for receipt in action.receipts.iter_mut().filter(|receipt| receipt.state == ReceiptState::Pending) {
+        receipt.at = now;
+        if online {
+            receipt.state = ReceiptState::Running;
+        } else {
+            receipt.detail = Text::new(
+                "The device is offline; it is told when it connects.",
+                "デバイスはオフラインです。接続時に実行されます。",
+            );
+        }
+    }
+    if online {
+        action.state = ActionState::Running;
+    }
+    save(&mut tx, &mut action, now).await?;
+    tx.commit().await?;
+    announce(ctx, &action);
+    Ok(())
+}
+
+async fn remove_mail(ctx: &Ctx, action: &Action, copies: &[MessageCopyRef]) -> anyhow::Result<()> {
+    let open = |copy: &&MessageCopyRef| {
+        let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
+        action.receipts.iter().any(|receipt| receipt.target == target && is_open(receipt))
+    };
+    let wanted: Vec<MessageCopyRef> = copies.iter().filter(open).cloned().collect();
+    begin(ctx, action.id).await?;
+    let mail = ctx.mail.get().context("mailboxes are not configured")?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let work = async {
+        // the sender goes into the callback and ends with the work: that ends the other half
+        let tell = move |receipt: Receipt| drop(sender.send(receipt));
+        mail.soft_delete(action.id, &wanted, &tell).await.map(drop)
+    };
+    let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
+    worked?;
+    stored?;
+    store(ctx, action.id, Vec::new(), true).await?;
+    Ok(())
+}
+
+async fn restore_mail(ctx: &Ctx, action: &Action, removed: ActionId) -> anyhow::Result<()> {
+    begin(ctx, action.id).await?;
+    let mail = ctx.mail.get().context("mailboxes are not configured")?;
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let work = async {
+        let tell = move |receipt: Receipt| drop(sender.send(receipt));
+        mail.restore(action.id, removed, &tell).await.map(drop)
+    };
+    let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
+    worked?;
+    stored?;
+    store(ctx, action.id, Vec::new(), true).await?;
+    Ok(())
+}
+
+async fn begin(ctx: &Ctx, id: ActionId) -> Result<(), ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, id).await?;
+    if action.state == ActionState::Queued {
+        action.state = ActionState::Running;
+        save(&mut tx, &mut action, ctx.now()).await?;
+        tx.commit().await?;
+        announce(ctx, &action);
+    }
+    Ok(())
+}
+
+/// Stores receipts while they come in, several in one transaction; ends when their sender does.
+async fn collect(ctx: &Ctx, id: ActionId, mut receipts: mpsc::UnboundedReceiver<Receipt>) -> Result<(), ActionError> {
+    let mut ready = Vec::new();
+    while receipts.recv_many(&mut ready, RECEIPTS_TOGETHER_MAX).await > 0 {
+        tokio::time::sleep(RECEIPTS_EVERY).await;
+        while ready.len() < RECEIPTS_TOGETHER_MAX
+            && let Ok(receipt) = receipts.try_recv()
+        {
+            ready.push(receipt);
+        }
+        store(ctx, id, std::mem::take(&mut ready), false).await?;
+    }
+    Ok(())
+}
+
+async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyhow::Result<()> {
+    let by = action.decided_by.clone().unwrap_or_else(|| action.proposed_by.clone());
+    let entity = spec.entity();
+    let file = spec.kind == IndicatorKind::FileSha256;
+    {
+        let _turn = ctx.desk.turn().await;
+        let mut tx = ctx.store.begin().await?;
+        let mut action = load(&mut tx, action.id).await?;
+        let now = ctx.now();
+        let known = tx.indicator_of(spec.kind, &spec.value).await?;
+        let in_force = |known: &Indicator| known.spec.expires_at.is_none_or(|end| end > now);
+        let (id, state, detail) = match known.filter(in_force) {
+            Some(known) if known.spec.action == spec.action => {
+                // our own, written before a crash, or somebody else's: both are in force
+                let own = action.receipts.iter().any(|receipt| receipt.state == ReceiptState::Done);
+                let state = if own { ReceiptState::Done } else { ReceiptState::AlreadyDone };
+                (known.id, state, Text::new("It is in force already.", "すでに有効です。"))
+            }
+            Some(mut known) => {
+                known.spec = spec.clone();
+                tx.update_indicator(&known, known.version).await?;
+                (
+                    known.id,
+                    ReceiptState::Done,
+                    Text::new("The indicator was changed.", "インジケーターを変更しました。"),
+                )
+            }
+            None => {
+                let indicator = new_indicator(spec, &by, &action, now);
+                tx.add_indicator(&indicator, now).await?;
+                (indicator.id, ReceiptState::Done, in_force_text(spec.kind))
+            }
+        };
+        if file {
+            indicators::raise_version(&mut tx).await?;
+        }
+        for receipt in action.receipts.iter_mut().filter(|receipt| receipt.target == entity) {
+            receipt.state = state;
+            receipt.detail = detail.clone();
+            receipt.proof = Some(json!({"indicator_id": id.to_string()}).to_string());
+            receipt.at = now;
+        }
+        action.state = ActionState::Running;
+        save(&mut tx, &mut action, now).await?;
+        let detail = json!({"indicator": id.to_string(), "value": spec.value, "kind": spec.kind});
+        tx.audit(&super::audit(now, &by, "indicator.add", &action, detail)).await?;
+        tx.commit().await?;
+    }
+    tell_devices(ctx, action.id, file).await
+}
+
+fn new_indicator(spec: &IndicatorSpec, by: &str, action: &Action, now: Timestamp) -> Indicator {
+    Indicator {
+        id: ids::new(),
+        spec: spec.clone(),
+        created_by: by.to_owned(),
+        created_at: now,
+        incident_id: action.incident_id,
+        hits: 0,
+        last_hit: None,
+        version: 1,
+    }
+}
+
+fn in_force_text(kind: IndicatorKind) -> Text {
+    match kind {
+        IndicatorKind::FileSha256 => {
+            Text::new("In force at the gateway and on sensors.", "ゲートウェイとセンサーで有効になりました。")
+        }
+        _ => Text::new("In force at the gateway.", "ゲートウェイで有効になりました。"),
+    }
+}
+
+async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow::Result<()> {
+    let by = action.decided_by.clone().unwrap_or_else(|| action.proposed_by.clone());
+    let file = {
+        let _turn = ctx.desk.turn().await;
+        let mut tx = ctx.store.begin().await?;
+        let mut action = load(&mut tx, action.id).await?;
+        let now = ctx.now();
+        let known = tx.indicator(id).await?;
+        let file = known.as_ref().is_some_and(|known| known.spec.kind == IndicatorKind::FileSha256);
+        if known.is_some() {
+            tx.delete_indicator(id).await?;
+        }
+        if file {
+            indicators::raise_version(&mut tx).await?;
+        }
+        let (state, detail) = match known {
+            Some(_) => (ReceiptState::Done, Text::new("Removed.", "削除しました。")),
+            None => (ReceiptState::AlreadyDone, Text::new("It was gone already.", "すでに削除されています。")),
+        };
+        for receipt in action.receipts.iter_mut().filter(|receipt| is_open(receipt)) {
+            receipt.state = state;
+            receipt.detail = detail.clone();
+            receipt.at = now;
+        }
+        action.state = ActionState::Running;
+        save(&mut tx, &mut action, now).await?;
+        tx.audit(&super::audit(now, &by, "indicator.remove", &action, json!({"indicator": id.to_string()}))).await?;
+        tx.commit().await?;
+        file
+    };
+    tell_devices(ctx, action.id, file).await
+}
+
+/// Puts the changed indicators in force; for files, connected devices get a receipt of their own.
+async fn tell_devices(ctx: &Ctx, id: ActionId, file: bool) -> anyhow::Result<()> {
+    let devices = if file {
+        // receipts exist before the commands leave, so that no answer is too quick
+        let devices = ctx.hub.devices();
+        await_devices(ctx, id, &devices).await?;
+        indicators::publish(ctx, Some(id)).await?;
+        devices
+    } else {
+        indicators::load(ctx).await?;
+        Vec::new()
+    };
+    if devices.is_empty() {
+        return settle(ctx, id).await;
+    }
+    let job = Job {
+        kind: super::JOB.to_owned(),
+        key: format!("action:{id}:settle"),
+        payload: json!({"action": id.to_string(), "settle": true}).to_string(),
+        run_at: ctx.now().plus_seconds(SETTLE_SECONDS),
+    };
+    ctx.store.enqueue(job).await?;
+    Ok(())
+}
+
+async fn await_devices(ctx: &Ctx, id: ActionId, devices: &[hinomi_model::DeviceId]) -> Result<(), ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, id).await?;
+    let now = ctx.now();
+    for device in devices {
+        let target = EntityKey::device(*device);
+        if action.receipts.iter().all(|receipt| receipt.target != target) {
+            let detail = Text::new("The block list is on its way.", "ブロック一覧を送信中です。");
+            action.receipts.push(Receipt { target, state: ReceiptState::Running, detail, proof: None, at: now });
+        }
+    }
+    action.version = tx.put_action(&action).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends an indicator action: devices that have not answered get the list when they connect again.
+async fn settle(ctx: &Ctx, id: ActionId) -> anyhow::Result<()> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, id).await?;
+    if !matches!(action.state, ActionState::Queued | ActionState::Running) {
+        return Ok(());
+    }
+    let now = ctx.now();
+    for receipt in action.receipts.iter_mut().filter(|receipt| is_open(receipt)) {
+        receipt.state = ReceiptState::NotFound;
+        receipt.detail = Text::new(
+            "The device did not answer; it gets the list when it connects.",
+            "デバイスから応答がありません。次の接続時に反映されます。",
+        );
+        receipt.at = now;
+    }
+    finish(&mut action, now);
+    save(&mut tx, &mut action, now).await?;
+    tx.commit().await?;
+    announce(ctx, &action);
+    Ok(())
+}

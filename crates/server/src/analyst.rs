@@ -1,0 +1,177 @@
+//! The analyst: every batch of events becomes sightings, alerts, incidents and jobs, in one
+//! transaction with how far it has read. A batch analysed twice changes nothing the second time.
+
+mod finding;
+mod place;
+
+use crate::actions::record;
+use crate::app::{ANALYST, Ctx};
+use crate::ingest::Batch;
+use crate::live::LiveEvent;
+use anyhow::{Context, Result};
+use finding::Finding;
+use hinomi_cases::{ProcessIndex, collect, message_copies};
+use hinomi_model::{Event, InvestigationId, MessageCopy, Severity, Table};
+use hinomi_store::Tx;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// Processes remembered; beyond it the oldest are forgotten and read from the lake when needed.
+const PROCESSES_MAX: usize = 100_000;
+
+/// What the case rooms keep in memory: nothing that cannot be lost.
+pub struct Desk {
+    processes: Mutex<ProcessIndex>,
+    turn: tokio::sync::Mutex<()>,
+    investigating: Mutex<BTreeSet<InvestigationId>>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Desk {
+            processes: Mutex::new(ProcessIndex::new(PROCESSES_MAX)),
+            turn: tokio::sync::Mutex::default(),
+            investigating: Mutex::default(),
+        }
+    }
+}
+
+impl Desk {
+    /// One change of alerts, incidents, investigations or actions at a time: all of them read,
+    /// decide and write several rows.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// The investigations running now.
+    pub(crate) fn investigating<T>(&self, work: impl FnOnce(&mut BTreeSet<InvestigationId>) -> T) -> T {
+        work(&mut self.investigating.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The processes seen lately.
+    pub(crate) fn processes<T>(&self, work: impl FnOnce(&mut ProcessIndex) -> T) -> T {
+        work(&mut self.processes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What changed, told after the commit.
+#[derive(Default)]
+pub(crate) struct News {
+    events: BTreeMap<(&'static str, String), LiveEvent>,
+    jobs: bool,
+}
+
+impl News {
+    pub(crate) fn tell(&mut self, event: &'static str, id: impl ToString, version: i64, number: Option<i64>) {
+        let id = id.to_string();
+        self.events.insert((event, id.clone()), LiveEvent { event, id, version, number });
+    }
+
+    pub(crate) fn job(&mut self) {
+        self.jobs = true;
+    }
+
+    pub(crate) fn send(self, ctx: &Ctx) {
+        self.events.into_values().for_each(|event| ctx.live.send(event));
+        if self.jobs {
+            ctx.jobs.notify_one();
+        }
+    }
+}
+
+/// Analyses one batch and moves the analyst's offset to `offset`.
+///
+/// # Errors
+/// When the store or the lake cannot be read or written; nothing was changed then.
+pub async fn process(ctx: &Ctx, offset: u64, batch: &Batch) -> Result<()> {
+    let sightings = collect(&batch.events);
+    let copies = message_copies(&batch.events);
+    let findings = finding::detect(ctx, &batch.events, &copies).await?;
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    if tx.offset(ANALYST).await? >= offset {
+        return Ok(());
+    }
+    let mut news = News::default();
+    tx.upsert_sightings(&sightings).await.context("write sightings")?;
+    put_messages(&mut tx, &copies).await?;
+    for finding in findings {
+        take(ctx, &mut tx, &finding, &copies, &mut news).await?;
+    }
+    tx.set_offset(ANALYST, offset).await.context("move offset")?;
+    tx.commit().await.context("commit analysis")?;
+    news.send(ctx);
+    Ok(())
+}
+
+/// Stores the copies of a gateway batch. A row read again never overwrites where the copy is now.
+async fn put_messages(tx: &mut Tx, copies: &[MessageCopy]) -> Result<()> {
+    for copy in copies {
+        match tx.message(copy.message_id, &copy.recipient).await? {
+            None => {
+                tx.put_message(copy).await?;
+            }
+            Some(known) if known.attachments.len() < copy.attachments.len() || known.urls.len() < copy.urls.len() => {
+                let merged = MessageCopy {
+                    latest_location: known.latest_location,
+                    verdict: known.verdict.max(copy.verdict),
+                    ..copy.clone()
+                };
+                tx.put_message(&merged).await?;
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy], news: &mut News) -> Result<()> {
+    let now = ctx.now();
+    if let Some(id) = finding.indicator() {
+        tx.count_indicator_hit(id, finding.detection.event.timestamp).await?;
+    }
+    let context = place::copies_of(tx, finding, copies).await?;
+    let Some(placed) = place::place(ctx, tx, finding, &context, now).await? else { return Ok(()) };
+    let (alert, incident) = (&placed.alert, &placed.incident);
+    let event = if placed.new { "alert.created" } else { "alert.updated" };
+    news.tell(event, alert.id, alert.version, None);
+    news.tell("incident.updated", incident.id, incident.version, Some(incident.number));
+    for redirected in &placed.redirected {
+        news.tell("incident.updated", redirected.id, redirected.version, Some(redirected.number));
+    }
+    if let Some(id) = alert.investigation_id {
+        news.tell("investigation.progress", id, 0, None);
+        news.job();
+    }
+    if placed.new {
+        for job in crate::notifications::jobs_for(ctx.config.notify.as_ref(), alert, incident, now) {
+            tx.enqueue(job).await?;
+            news.job();
+        }
+        let detail = json!({"rule": alert.rule_id, "incident": incident.number, "severity": alert.severity});
+        tx.audit(&record(now, "system", "alert.create", &format!("alert:{}", alert.id), detail)).await?;
+        raise_risk(tx, alert, news).await?;
+    }
+    Ok(())
+}
+
+/// The risk of a device is the highest severity of its unresolved alerts.
+async fn raise_risk(tx: &mut Tx, alert: &hinomi_model::Alert, news: &mut News) -> Result<()> {
+    let Some(reference) = &alert.device else { return Ok(()) };
+    let Some(mut device) = tx.device(reference.id).await? else { return Ok(()) };
+    if device.risk.is_none_or(|risk: Severity| risk < alert.severity) {
+        device.risk = Some(alert.severity);
+        let version = tx.put_device(&device).await?;
+        news.tell("device.status", device.id, version, None);
+    }
+    Ok(())
+}
+
+/// True for rows of the mail tables.
+fn is_mail(event: &Event) -> bool {
+    matches!(
+        event.table,
+        Table::EmailEvents | Table::EmailAttachmentInfo | Table::EmailUrlInfo | Table::EmailPostDeliveryEvents
+    )
+}

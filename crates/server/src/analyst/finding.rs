@@ -1,0 +1,142 @@
+//! What fired in a batch, with the process lineage at that moment.
+
+use super::is_mail;
+use crate::app::Ctx;
+use crate::facts::{self, Wanted};
+use anyhow::Result;
+use hinomi_cases::{ProcessFacts, exec_blocked, is_boundary, sensor_detection};
+use hinomi_detect::{IndicatorSet, RuleInfo};
+use hinomi_model::{
+    Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
+    Severity, Table, Text,
+};
+
+/// Ancestors asked of the lake when memory does not know them.
+const LAKE_ANCESTORS_MAX: usize = 8;
+
+/// A detection with what is known around it.
+pub(super) struct Finding {
+    pub detection: Detection,
+    pub lineage: Vec<ProcessFacts>,
+    pub status_reason: Option<Text>,
+}
+
+impl Finding {
+    /// The indicator that fired.
+    pub fn indicator(&self) -> Option<IndicatorId> {
+        self.detection.rule_id.strip_prefix("indicator:")?.parse().ok()
+    }
+}
+
+/// Runs rules and indicators over the events, in order.
+pub(super) async fn detect(ctx: &Ctx, events: &[Event], copies: &[MessageCopy]) -> Result<Vec<Finding>> {
+    let rules = ctx.rules();
+    let indicators = ctx.indicators.get();
+    let mut findings = Vec::new();
+    for event in events {
+        if !is_mail(event) {
+            ctx.desk.processes(|processes| processes.learn(event));
+        }
+        let mut fired = sensors_own(event, &rules);
+        let from_indicators = indicators.detections(event);
+        if event.str("ActionType") == Some("ExecBlocked") && from_indicators.is_empty() {
+            fired.push((exec_blocked(event), None));
+        }
+        fired.extend(from_indicators.into_iter().map(|detection| (detection, None)));
+        fired.extend(rules.evaluate(event).into_iter().map(|detection| (detection, None)));
+        if fired.is_empty() || is_allowed(event, &indicators) {
+            continue;
+        }
+        for (mut detection, status_reason) in fired {
+            settle(&mut detection, copies);
+            let lineage = match subject(event) {
+                Some(key) => lineage(ctx, key).await?,
+                None => Vec::new(),
+            };
+            findings.push(Finding { detection, lineage, status_reason });
+        }
+    }
+    Ok(findings)
+}
+
+/// The process a device event is about.
+fn subject(event: &Event) -> Option<ProcessKey> {
+    let started = event.table == Table::DeviceProcessEvents || event.str("ActionType") == Some("HinomiDetection");
+    if started { event.process().or(event.initiating_process()) } else { event.initiating_process() }
+}
+
+fn sensors_own(event: &Event, rules: &hinomi_detect::Engine) -> Vec<(Detection, Option<Text>)> {
+    if event.table != Table::DeviceEvents || event.str("ActionType") != Some("HinomiDetection") {
+        return Vec::new();
+    }
+    let id = event.additional("RuleId");
+    let known = id.as_ref().and_then(|id| id.as_str()).and_then(|id| rules.rule(id)).map(|rule| of_rule(rule, event));
+    vec![sensor_detection(event, known.as_ref())]
+}
+
+fn of_rule(rule: &RuleInfo, event: &Event) -> Detection {
+    Detection {
+        rule_id: rule.id.clone(),
+        title: rule.title.clone(),
+        description: rule.description.clone(),
+        next_steps: rule.next_steps.clone(),
+        severity: rule.severity,
+        techniques: rule.techniques.clone(),
+        tactics: rule.tactics.clone(),
+        source: DetectionSource::Rule,
+        status: DetectionStatus::Detected,
+        event: event.clone(),
+        matched: Vec::new(),
+    }
+}
+
+/// Allow beats everything: nothing is told about a file an administrator allows.
+fn is_allowed(event: &Event, indicators: &IndicatorSet) -> bool {
+    if indicators.is_empty() {
+        return false;
+    }
+    let script = event.additional("ScriptSHA256").and_then(|value| value.as_str().map(str::to_owned));
+    let file = script.or(event.str("SHA256").map(str::to_owned));
+    file.and_then(|sha256| indicators.file(&sha256, event.timestamp))
+        .is_some_and(|hit| hit.action == IndicatorAction::Allow)
+}
+
+/// What the gateway or sensor stopped is told as prevented, at most of low severity: nothing happened.
+fn settle(detection: &mut Detection, copies: &[MessageCopy]) {
+    let event = &detection.event;
+    if is_mail(event) {
+        let id = event.str("NetworkMessageId").unwrap_or_default();
+        let mut own = copies.iter().filter(|copy| copy.message_id.to_string() == id).peekable();
+        let stopped =
+            own.peek().is_some() && own.all(|copy| copy.delivery_action == hinomi_model::DeliveryAction::Blocked);
+        if stopped {
+            detection.status = DetectionStatus::Prevented;
+        }
+    }
+    let by_indicator = detection.source == DetectionSource::CustomTi;
+    if by_indicator && detection.status == DetectionStatus::Prevented {
+        detection.severity = detection.severity.min(Severity::Low);
+    }
+}
+
+/// The process and its ancestors; what memory has forgotten (after a restart) comes from the lake.
+async fn lineage(ctx: &Ctx, key: ProcessKey) -> Result<Vec<ProcessFacts>> {
+    let mut chain = ctx.desk.processes(|processes| processes.lineage(&key));
+    for _ in 0..LAKE_ANCESTORS_MAX {
+        let Some(last) = chain.last() else { break };
+        let unknown = last.parent.is_none() && last.path.is_empty();
+        if !unknown || is_boundary(&last.file_name) || last.key.pid <= 1 {
+            break;
+        }
+        let events = facts::events(ctx, Wanted::creation(last.key)).await?;
+        let before = chain.len();
+        chain = ctx.desk.processes(|processes| {
+            events.iter().for_each(|event| processes.learn(event));
+            processes.lineage(&key)
+        });
+        if chain.len() <= before {
+            break;
+        }
+    }
+    Ok(chain)
+}

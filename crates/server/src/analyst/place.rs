@@ -1,0 +1,281 @@
+//! Placing a finding: which alert takes it in, which incident that belongs to, who investigates.
+
+use super::finding::Finding;
+use super::is_mail;
+use crate::app::Ctx;
+use crate::{ids, investigations};
+use anyhow::Result;
+use hinomi_cases::{
+    AlertContext, AlertDraft, AlertIds, Candidate, DEDUPE_SECONDS, Decision, History, IncidentFacts, Prevalence,
+    Subject, absorb, alert_of, correlate, correlation_window_seconds, is_system_path, log, merge, new_incident,
+    refresh,
+};
+use hinomi_model::{
+    Alert, AlertId, AlertLink, AlertStatus, EntityKey, EntityKind, Incident, IncidentId, IncidentStatus, MessageCopy,
+    MessageId, Text, Timestamp,
+};
+use hinomi_store::{ActionFilter, InvestigationFilter, Page, Tx};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Alerts looked at when correlating one.
+const CANDIDATES_MAX: usize = 100;
+/// Messages taken into one alert.
+const MESSAGES_MAX: usize = 20;
+/// Sightings read to find them.
+const SIGHTINGS_MAX: u32 = 200;
+/// A device alone links only within this time, see `correlate`.
+const DEVICE_WINDOW_SECONDS: i64 = 3600;
+
+/// A finding in its place.
+pub(super) struct Placed {
+    pub alert: Alert,
+    pub incident: Incident,
+    pub redirected: Vec<Incident>,
+    pub new: bool,
+}
+
+/// The message of a mail finding, or the messages that carried the file of an endpoint finding.
+pub(super) async fn copies_of(tx: &mut Tx, finding: &Finding, batch: &[MessageCopy]) -> Result<Vec<MessageCopy>> {
+    let event = &finding.detection.event;
+    if is_mail(event) {
+        let Some(id) = event.str("NetworkMessageId").and_then(|id| id.parse::<MessageId>().ok()) else {
+            return Ok(Vec::new());
+        };
+        let own: Vec<MessageCopy> = batch.iter().filter(|copy| copy.message_id == id).cloned().collect();
+        return if own.is_empty() { Ok(tx.message_copies(id).await?) } else { Ok(own) };
+    }
+    let mut messages: BTreeSet<MessageId> = BTreeSet::new();
+    for sha256 in files(finding) {
+        let page = Page::first(SIGHTINGS_MAX);
+        let seen = tx.sightings(&EntityKey::file(&sha256), Some(EntityKind::MessageCopy), &page).await?;
+        messages.extend(seen.items.iter().filter_map(|sighting| Some(sighting.entity.as_message_copy()?.0)));
+    }
+    let mut copies = Vec::new();
+    for id in messages.into_iter().take(MESSAGES_MAX) {
+        copies.extend(tx.message_copies(id).await?);
+    }
+    Ok(copies)
+}
+
+/// Hashes worth a look into mail: the object, the script, the image of the process.
+fn files(finding: &Finding) -> BTreeSet<String> {
+    let event = &finding.detection.event;
+    let mut files = BTreeSet::new();
+    let mut add = |sha256: Option<&str>, path: &str| {
+        if let Some(sha256) = sha256.filter(|sha256| sha256.len() == 64 && !is_system_path(path)) {
+            files.insert(sha256.to_ascii_lowercase());
+        }
+    };
+    add(event.str("SHA256"), event.str("FolderPath").unwrap_or_default());
+    if let Some(script) = event.additional("ScriptSHA256") {
+        add(script.as_str(), "");
+    }
+    if let Some(process) = finding.lineage.first() {
+        add(Some(&process.sha256), &process.path);
+    }
+    files
+}
+
+/// Lets an open alert take the finding in or makes a new one, and finds its incident. None when the
+/// finding was already part of its alert.
+pub(super) async fn place(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    finding: &Finding,
+    copies: &[MessageCopy],
+    now: Timestamp,
+) -> Result<Option<Placed>> {
+    let context = AlertContext { lineage: &finding.lineage, copies, status_reason: finding.status_reason.as_ref() };
+    let ids = AlertIds { alert: ids::new(), incident: ids::new() };
+    let mut draft = alert_of(&finding.detection, ids, now, &context);
+    let known = match tx.alert_by_dedupe(&draft.dedupe, now).await? {
+        Some(id) => tx.alert(id).await?.filter(|alert| alert.status != AlertStatus::Resolved),
+        None => None,
+    };
+    let new = known.is_none();
+    if let Some(mut alert) = known {
+        if !absorb(&mut alert, &draft, now) {
+            return Ok(None);
+        }
+        draft.alert = alert;
+    }
+    let own = (!new).then_some(draft.alert.incident_id);
+    let (mut incident, redirected) = find_incident(tx, &mut draft, own, now).await?;
+    let level = investigations::level(ctx, tx, draft.alert.device.as_ref().map(|device| device.id)).await?;
+    investigations::attach(tx, &mut draft.alert, &mut incident, level, now).await?;
+    draft.alert.version = tx.put_alert(&draft.alert, &draft.entities).await?;
+    tx.set_alert_dedupe(&draft.dedupe, draft.alert.id, now.plus_seconds(DEDUPE_SECONDS)).await?;
+    let alerts = tx.alerts_of_incident(incident.id).await?;
+    refresh(&mut incident, &alerts);
+    incident.updated_at = now;
+    incident.version = tx.put_incident(&incident).await?;
+    Ok(Some(Placed { alert: draft.alert, incident, redirected, new }))
+}
+
+/// Finds or makes the incident of an alert, merging incidents the alert proves to be one story.
+async fn find_incident(
+    tx: &mut Tx,
+    draft: &mut AlertDraft,
+    own: Option<IncidentId>,
+    now: Timestamp,
+) -> Result<(Incident, Vec<Incident>)> {
+    let decision = decide(tx, draft, own).await?;
+    let current = match own {
+        Some(id) => tx.incident(id).await?,
+        None => None,
+    };
+    let Decision::Join { incident, reason, shared, linked_to, merge: others } = decision else {
+        if let Some(current) = current {
+            return Ok((current, Vec::new()));
+        }
+        let number = tx.next_number("incident").await?;
+        let mut incident = new_incident(draft.alert.incident_id, number, &draft.alert, now);
+        let title = draft.alert.title.clone();
+        log(&mut incident, now, "system", Text::new(format!("Opened by: {}", title.en), format!("起票: {}", title.ja)));
+        return Ok((incident, Vec::new()));
+    };
+    let Some(mut target) = tx.incident(incident).await? else {
+        anyhow::bail!("incident {incident} of a correlated alert is gone");
+    };
+    let mut sources: Vec<IncidentId> = others;
+    if let Some(own) = own.filter(|own| *own != incident) {
+        sources.push(own);
+    }
+    sources.retain(|id| *id != incident);
+    sources.dedup();
+    let mut redirected = Vec::new();
+    for id in sources {
+        if let Some(mut source) = tx.incident(id).await? {
+            move_contents(tx, id, target.id, now).await?;
+            merge(&mut target, &mut source, now);
+            source.version = tx.put_incident(&source).await?;
+            redirected.push(source);
+        }
+    }
+    if target.alerts.iter().all(|link| link.alert_id != draft.alert.id) {
+        let link =
+            AlertLink { alert_id: draft.alert.id, linked_to: Some(linked_to), reason, shared: Some(shared), at: now };
+        target.alerts.push(link);
+        let title = draft.alert.title.clone();
+        let text = Text::new(
+            format!("Joined by: {} ({})", title.en, reason.word()),
+            format!("追加: {} ({})", title.ja, reason.word()),
+        );
+        log(&mut target, now, "system", text);
+    }
+    draft.alert.incident_id = target.id;
+    Ok((target, redirected))
+}
+
+async fn move_contents(tx: &mut Tx, from: IncidentId, to: IncidentId, now: Timestamp) -> Result<()> {
+    for mut alert in tx.alerts_of_incident(from).await? {
+        alert.incident_id = to;
+        alert.updated_at = now;
+        tx.put_alert(&alert, &[]).await?;
+    }
+    let actions = ActionFilter { incident: Some(from), ..ActionFilter::default() };
+    for mut action in tx.actions(&actions, &Page::first(200)).await?.items {
+        action.incident_id = Some(to);
+        tx.put_action(&action).await?;
+    }
+    let filter = InvestigationFilter { incident: Some(from), ..InvestigationFilter::default() };
+    for mut investigation in tx.investigations(&filter, &Page::first(200)).await?.items {
+        investigation.incident_id = to;
+        tx.put_investigation(&investigation).await?;
+    }
+    Ok(())
+}
+
+async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Result<Decision> {
+    let subject = subject(&draft.alert);
+    let since = subject.first.plus_seconds(-correlation_window_seconds());
+    let near = subject.first.plus_seconds(-DEVICE_WINDOW_SECONDS);
+    let sharing = tx.open_alerts_sharing(&draft.links, since).await?;
+    let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
+    let mut candidates = Vec::new();
+    let mut history = History::default();
+    for (shared, alert_id, incident_id, last) in sharing {
+        let far = shared.kind == EntityKind::Device && last < near;
+        if far || alert_id == draft.alert.id || own == Some(incident_id) {
+            continue;
+        }
+        if !alerts.contains_key(&alert_id) {
+            if alerts.len() >= CANDIDATES_MAX {
+                continue;
+            }
+            let Some(alert) = tx.alert(alert_id).await? else { continue };
+            alerts.insert(alert_id, alert);
+        }
+        learn_prevalence(tx, &mut history, &shared).await?;
+        learn_incident(tx, &mut history, incident_id).await?;
+        let Some(alert) = alerts.get(&alert_id) else { continue };
+        candidates.push(Candidate { shared, alert_id, incident_id, subject: self::subject(alert) });
+    }
+    if let Some(own) = own
+        && !candidates.is_empty()
+    {
+        // its own incident takes part: the older of both takes in the other
+        learn_incident(tx, &mut history, own).await?;
+        let decision = correlate(draft.alert.id, &subject, &candidates, &history);
+        return Ok(with_own(decision, own, &history));
+    }
+    Ok(correlate(draft.alert.id, &subject, &candidates, &history))
+}
+
+/// An alert that already has an incident and now proves another to be the same story: the incident
+/// with the lower number stays.
+fn with_own(decision: Decision, own: IncidentId, history: &History) -> Decision {
+    let Decision::Join { incident, reason, shared, linked_to, merge: mut others } = decision else { return decision };
+    let number = |id: &IncidentId| history.incidents.get(id).map_or(i64::MAX, |facts| facts.number);
+    let owner = |id: &IncidentId| history.incidents.get(id).and_then(|facts| facts.assigned_to.clone());
+    if owner(&own).is_some() && owner(&incident).is_some() && owner(&own) != owner(&incident) {
+        return Decision::New;
+    }
+    if number(&own) < number(&incident) {
+        others.push(incident);
+        return Decision::Join { incident: own, reason, shared, linked_to, merge: others };
+    }
+    Decision::Join { incident, reason, shared, linked_to, merge: others }
+}
+
+async fn learn_prevalence(tx: &mut Tx, history: &mut History, shared: &EntityKey) -> Result<()> {
+    let counted = matches!(
+        shared.kind,
+        EntityKind::File | EntityKind::Ip | EntityKind::Domain | EntityKind::Url | EntityKind::Sender
+    );
+    if counted && !history.prevalence.contains_key(shared) {
+        let summary = tx.sighting_summary(shared).await?;
+        let prevalence = Prevalence {
+            devices: summary.devices,
+            copies: summary.copies.max(summary.messages),
+            first_seen: summary.first,
+        };
+        history.prevalence.insert(shared.clone(), prevalence);
+    }
+    Ok(())
+}
+
+async fn learn_incident(tx: &mut Tx, history: &mut History, id: IncidentId) -> Result<()> {
+    if !history.incidents.contains_key(&id)
+        && let Some(incident) = tx.incident(id).await?
+    {
+        let facts = IncidentFacts {
+            number: incident.number,
+            alerts: incident.alerts.len(),
+            assigned_to: incident.assigned_to,
+            closed: matches!(incident.status, IncidentStatus::Resolved | IncidentStatus::Redirected),
+        };
+        history.incidents.insert(id, facts);
+    }
+    Ok(())
+}
+
+fn subject(alert: &Alert) -> Subject {
+    Subject {
+        first: alert.first_activity,
+        last: alert.last_activity,
+        severity: alert.severity,
+        category: alert.category.clone(),
+        user: alert.user.clone(),
+    }
+}

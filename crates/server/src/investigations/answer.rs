@@ -1,0 +1,79 @@
+//! Answers the queries of a playbook from lake, store and mailboxes.
+
+use crate::app::Ctx;
+use crate::facts;
+use crate::mailboxes::Found;
+use anyhow::Result;
+use hinomi_cases::playbook::{Fact, Presence, Query};
+use hinomi_model::{EntityKey, EntityKind, IndicatorKind, MessageCopyRef, Text};
+use hinomi_store::Page;
+
+/// Sightings read per value.
+const SIGHTINGS_MAX: u32 = 200;
+/// Pages of sightings read per value.
+const PAGES_MAX: usize = 10;
+
+/// Answers one query.
+///
+/// # Errors
+/// When a store cannot be read; the step is tried again.
+pub(super) async fn answer(ctx: &Ctx, query: &Query) -> Result<Fact> {
+    Ok(match query {
+        Query::Tree { root, from, to } => {
+            Fact::Tree { root: *root, events: facts::tree(ctx, *root, *from, *to).await? }
+        }
+        Query::Seen { observable, by } => seen(ctx, observable, *by).await?,
+        Query::Copies { message_id } => Fact::Copies(ctx.store.message_copies(*message_id).await?),
+        Query::Locate { copies } => locate(ctx, copies).await?,
+        Query::Indicator { entity } => {
+            let kind = match entity.kind {
+                EntityKind::Sender => IndicatorKind::SenderAddress,
+                EntityKind::Domain => IndicatorKind::Domain,
+                EntityKind::Url => IndicatorKind::Url,
+                EntityKind::Ip => IndicatorKind::Ip,
+                _ => IndicatorKind::FileSha256,
+            };
+            let now = ctx.now();
+            let found = ctx.store.indicator_of(kind, &entity.value).await?;
+            let indicator = found.filter(|known| known.spec.expires_at.is_none_or(|end| end > now));
+            Fact::Indicator { entity: entity.clone(), indicator }
+        }
+    })
+}
+
+async fn seen(ctx: &Ctx, observable: &EntityKey, by: EntityKind) -> Result<Fact> {
+    let mut sightings = Vec::new();
+    let mut page = Page::first(SIGHTINGS_MAX);
+    let mut total = 0;
+    for _ in 0..PAGES_MAX {
+        let listed = ctx.store.sightings(observable, Some(by), &page).await?;
+        total = listed.total;
+        sightings.extend(listed.items);
+        match listed.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    Ok(Fact::Seen { observable: observable.clone(), by, sightings, total })
+}
+
+async fn locate(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {
+    let Some(mail) = ctx.mail.get() else {
+        return Ok(Fact::Missing(Text::new("No mailboxes are connected.", "メールボックスが接続されていません。")));
+    };
+    let mut known = Vec::new();
+    for copy in copies {
+        known.extend(ctx.store.message(copy.message_id, &copy.recipient).await?);
+    }
+    let found = mail.find(&known).await;
+    let located = known.iter().zip(found).map(|(copy, found)| {
+        let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
+        let presence = match found {
+            Found::Located(at) => Presence::Present(at.folder),
+            Found::NotFound => Presence::Absent,
+            Found::Failed(reason) => Presence::Failed(Text::same(reason)),
+        };
+        (copy, presence)
+    });
+    Ok(Fact::Located(located.collect()))
+}

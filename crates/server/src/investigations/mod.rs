@@ -1,0 +1,249 @@
+//! Investigations: the automatic work on alerts, one playbook run per story.
+
+mod answer;
+mod runner;
+
+pub(crate) use runner::{give_up, run};
+
+use crate::actions::{ActionError, record};
+use crate::app::Ctx;
+use crate::ids;
+use crate::live::LiveEvent;
+use hinomi_cases::playbook::Playbook;
+use hinomi_model::{
+    Alert, AutomationLevel, DeviceId, Incident, Investigation, InvestigationId, InvestigationState, LogLine, StepState,
+    Text, Timestamp,
+};
+use hinomi_store::{Job, StoreError, Tx};
+use serde_json::json;
+
+/// Kind of the job that runs an investigation.
+pub const JOB: &str = "investigation";
+/// Setting that overrides the configured automation level.
+const LEVEL_SETTING: &str = "automation_level";
+/// Log lines kept.
+const LOG_MAX: usize = 1_000;
+/// Alerts that join a story late are gathered for this long before the playbook runs again.
+const SETTLE_SECONDS: i64 = 2;
+
+/// Returns the automation level: the device's own, else the setting, else the configuration.
+pub(crate) async fn level(ctx: &Ctx, tx: &mut Tx, device: Option<DeviceId>) -> Result<AutomationLevel, StoreError> {
+    if let Some(id) = device
+        && let Some(device) = tx.device(id).await?
+        && let Some(level) = device.automation_level
+    {
+        return Ok(level);
+    }
+    let setting = tx.setting(LEVEL_SETTING).await?.and_then(|word| word.parse().ok());
+    Ok(setting.unwrap_or(ctx.config.investigation.automation_level))
+}
+
+/// Gives an alert its investigation in the transaction that stores it: the one of its story, run
+/// again for the new alert, or a new one. The job begins after the commit.
+pub(crate) async fn attach(
+    tx: &mut Tx,
+    alert: &mut Alert,
+    incident: &mut Incident,
+    level: AutomationLevel,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if level == AutomationLevel::None {
+        return Ok(());
+    }
+    for id in incident.investigations.clone().iter().rev() {
+        let Some(known) = tx.investigation(*id).await? else { continue };
+        let stopped =
+            matches!(known.state, InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem);
+        if stopped {
+            continue;
+        }
+        alert.investigation_id = Some(known.id);
+        let key = format!("investigation:{}:{}:{}", known.id, alert.id, alert.why.len());
+        let run_at = now.plus_seconds(SETTLE_SECONDS);
+        return enqueue(tx, known.id, key, None, run_at).await;
+    }
+    let Some(playbook) = Playbook::for_alert(alert) else { return Ok(()) };
+    let investigation = begin(tx, &playbook, alert, incident, level, now).await?;
+    alert.investigation_id = Some(investigation.id);
+    incident.investigations.push(investigation.id);
+    enqueue(tx, investigation.id, format!("investigation:{}", investigation.id), None, now).await
+}
+
+async fn begin(
+    tx: &mut Tx,
+    playbook: &Playbook,
+    alert: &Alert,
+    incident: &Incident,
+    level: AutomationLevel,
+    now: Timestamp,
+) -> Result<Investigation, StoreError> {
+    let investigation = Investigation {
+        id: ids::new(),
+        number: tx.next_number("investigation").await?,
+        playbook: playbook.name.clone(),
+        title: playbook.title.clone(),
+        state: InvestigationState::Queued,
+        state_reason: None,
+        alert_id: alert.id,
+        incident_id: incident.id,
+        device: alert.device.clone(),
+        automation_level: level,
+        steps: playbook.fresh_steps(),
+        evidence: Vec::new(),
+        edges: Vec::new(),
+        actions: Vec::new(),
+        log: Vec::new(),
+        started_at: now,
+        ended_at: None,
+        version: 1,
+    };
+    tx.put_investigation(&investigation).await?;
+    let detail = json!({"playbook": playbook.name, "alert": alert.id.to_string()});
+    let target = format!("investigation:{}", investigation.number);
+    tx.audit(&record(now, "system", "investigation.start", &target, detail)).await?;
+    Ok(investigation)
+}
+
+async fn enqueue(
+    tx: &mut Tx,
+    id: InvestigationId,
+    key: String,
+    from_step: Option<&str>,
+    run_at: Timestamp,
+) -> Result<(), StoreError> {
+    let payload = json!({"investigation": id.to_string(), "from_step": from_step, "asked_at": run_at}).to_string();
+    tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at }).await?;
+    Ok(())
+}
+
+/// Starts an investigation of an alert by hand; the running one of its story is returned when there is one.
+///
+/// # Errors
+/// [`ActionError`] when no playbook fits.
+pub async fn start(ctx: &Ctx, alert: hinomi_model::AlertId, by: &str) -> Result<Investigation, ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let missing = |what, id: String| ActionError::NotFound { what, id };
+    let mut alert = tx.alert(alert).await?.ok_or_else(|| missing("alert", alert.to_string()))?;
+    let mut incident =
+        tx.incident(alert.incident_id).await?.ok_or_else(|| missing("incident", alert.incident_id.to_string()))?;
+    let now = ctx.now();
+    // asked for by a person, it runs whatever the automation level, and every action waits
+    attach(&mut tx, &mut alert, &mut incident, AutomationLevel::SemiAll, now).await?;
+    let Some(id) = alert.investigation_id else {
+        let reason = Text::new("no playbook fits this alert", "このアラートに合うプレイブックがありません");
+        return Err(ActionError::Invalid { field: "alert", reason });
+    };
+    tx.put_alert(&alert, &[]).await?;
+    tx.put_incident(&incident).await?;
+    tx.audit(&record(now, by, "investigation.start", &format!("alert:{}", alert.id), json!({}))).await?;
+    let investigation = tx.investigation(id).await?.ok_or_else(|| missing("investigation", id.to_string()))?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    ctx.jobs.notify_one();
+    Ok(investigation)
+}
+
+/// Runs an investigation again, whole or from a step.
+///
+/// # Errors
+/// [`ActionError`] when it runs already or has no such step.
+pub async fn rerun(
+    ctx: &Ctx,
+    id: InvestigationId,
+    from_step: Option<String>,
+    by: &str,
+) -> Result<Investigation, ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    let busy = investigation.steps.iter().any(|step| step.state == StepState::Running);
+    if busy && matches!(investigation.state, InvestigationState::Queued | InvestigationState::Running) {
+        let state = investigation.state.word();
+        return Err(ActionError::WrongState { what: "investigation", state, wanted: "rerun" });
+    }
+    let from = match &from_step {
+        None => 0,
+        Some(name) => investigation.steps.iter().position(|step| step.name == *name).ok_or_else(|| {
+            let reason = Text::new("there is no such step", "その手順はありません");
+            ActionError::Invalid { field: "from_step", reason }
+        })?,
+    };
+    let now = ctx.now();
+    for step in &mut investigation.steps[from..] {
+        step.state = StepState::Pending;
+        step.result = Text::default();
+    }
+    investigation.state = InvestigationState::Queued;
+    investigation.state_reason = None;
+    investigation.ended_at = None;
+    let step = investigation.steps[from].name.clone();
+    let text = Text::new(format!("Run again by {by}."), format!("{by} が再実行しました。"));
+    write_log(
+        &mut investigation,
+        LogLine { at: now, step: step.clone(), state: StepState::Pending, text, duration_us: None },
+    );
+    investigation.version = tx.put_investigation(&investigation).await?;
+    let key = format!("investigation:{id}:rerun:{}", investigation.version);
+    enqueue(&mut tx, id, key, Some(&step), now).await?;
+    let target = format!("investigation:{}", investigation.number);
+    tx.audit(&record(now, by, "investigation.rerun", &target, json!({"from_step": step}))).await?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    ctx.jobs.notify_one();
+    Ok(investigation)
+}
+
+/// Stops an investigation; actions already ordered go on, pending ones stay to be decided.
+///
+/// # Errors
+/// [`ActionError`] when it is over.
+pub async fn cancel(ctx: &Ctx, id: InvestigationId, by: &str) -> Result<Investigation, ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    if crate::actions::ended(investigation.state) {
+        let state = investigation.state.word();
+        return Err(ActionError::WrongState { what: "investigation", state, wanted: "cancel" });
+    }
+    let now = ctx.now();
+    for step in investigation.steps.iter_mut().filter(|step| open(step.state)) {
+        step.state = StepState::Skipped;
+        step.result = Text::new(format!("Stopped by {by}."), format!("{by} が停止しました。"));
+        step.ended_at = Some(now);
+    }
+    investigation.state = InvestigationState::TerminatedByUser;
+    investigation.state_reason = Some(Text::new(format!("Stopped by {by}."), format!("{by} が停止しました。")));
+    investigation.ended_at = Some(now);
+    investigation.version = tx.put_investigation(&investigation).await?;
+    let target = format!("investigation:{}", investigation.number);
+    tx.audit(&record(now, by, "investigation.cancel", &target, json!({}))).await?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    Ok(investigation)
+}
+
+fn open(state: StepState) -> bool {
+    matches!(state, StepState::Pending | StepState::Running)
+}
+
+pub(crate) async fn load(tx: &mut Tx, id: InvestigationId) -> Result<Investigation, ActionError> {
+    let missing = || ActionError::NotFound { what: "investigation", id: id.to_string() };
+    tx.investigation(id).await?.ok_or_else(missing)
+}
+
+fn write_log(investigation: &mut Investigation, line: LogLine) {
+    if investigation.log.len() >= LOG_MAX {
+        investigation.log.remove(0);
+    }
+    investigation.log.push(line);
+}
+
+fn announce(ctx: &Ctx, investigation: &Investigation) {
+    ctx.live.send(LiveEvent {
+        event: "investigation.progress",
+        id: investigation.id.to_string(),
+        version: investigation.version,
+        number: Some(investigation.number),
+    });
+}

@@ -1,0 +1,382 @@
+//! Runs the steps of an investigation. Every step is stored before and after, so a server that dies
+//! goes on with the step it was at; actions have keys, so no step orders one twice.
+
+use super::{announce, load, open, write_log};
+use crate::actions::{self, Proposal};
+use crate::app::Ctx;
+use crate::jobs::Outcome as JobOutcome;
+use anyhow::{Context, Result};
+use hinomi_cases::playbook::{
+    Case, Fact, Outcome, Playbook, ROUNDS_MAX, StepName, StepSpec, conclude, final_state, propose, queries,
+};
+use hinomi_model::{
+    Action, Alert, EntityKind, Investigation, InvestigationId, InvestigationState, LogLine, Step, StepState, Text,
+    Timestamp, Verdict,
+};
+use hinomi_store::{ActionFilter, Page};
+use serde_json::json;
+use std::time::Duration;
+
+/// Pause between two tries of a step.
+const RETRY: Duration = Duration::from_secs(1);
+/// A job that finds its investigation running waits this long.
+const BUSY_SECONDS: i64 = 1;
+/// Actions of one investigation.
+const ACTIONS_MAX: u32 = 200;
+
+/// Runs an investigation from its first open step; called by its job, possibly again after a crash.
+pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
+    let payload: serde_json::Value = serde_json::from_str(payload).context("read investigation job")?;
+    let id: InvestigationId = text(&payload, "investigation").parse().context("read investigation id")?;
+    let asked_at = Timestamp::parse(text(&payload, "asked_at")).unwrap_or_default();
+    let Some(_running) = Running::begin(ctx, id) else {
+        return Ok(JobOutcome::Later(ctx.now().plus_seconds(BUSY_SECONDS)));
+    };
+    let by_hand = !text(&payload, "from_step").is_empty();
+    if !prepare(ctx, id, asked_at, by_hand).await? {
+        return Ok(JobOutcome::Done);
+    }
+    loop {
+        let investigation = ctx.store.investigation(id).await?.context("the investigation is gone")?;
+        let playbook = Playbook::embedded(&investigation.playbook).context("the playbook is gone")?;
+        let stopped = matches!(
+            investigation.state,
+            InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem
+        );
+        let next = investigation.steps.iter().position(|step| open(step.state)).filter(|_| !stopped);
+        let Some(at) = next else { break };
+        let spec = playbook.steps.get(at).context("the playbook has no such step")?;
+        step(ctx, id, at, spec).await?;
+    }
+    finish(ctx, id).await?;
+    Ok(JobOutcome::Done)
+}
+
+fn text<'a>(payload: &'a serde_json::Value, name: &str) -> &'a str {
+    payload[name].as_str().unwrap_or_default()
+}
+
+/// Marks an investigation failed whose job gave up.
+pub(crate) async fn give_up(ctx: &Ctx, payload: &str, error: &str) -> Result<()> {
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap_or_default();
+    let Ok(id) = text(&payload, "investigation").parse::<InvestigationId>() else { return Ok(()) };
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    let now = ctx.now();
+    for step in investigation.steps.iter_mut().filter(|step| open(step.state)) {
+        step.state = StepState::Failed;
+        step.result = Text::same(error);
+        step.ended_at = Some(now);
+    }
+    investigation.state = InvestigationState::Failed;
+    investigation.state_reason = Some(Text::new(format!("Gave up: {error}"), format!("中止しました: {error}")));
+    investigation.ended_at = Some(now);
+    investigation.version = tx.put_investigation(&investigation).await?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    Ok(())
+}
+
+/// One run of an investigation at a time.
+struct Running<'a> {
+    ctx: &'a Ctx,
+    id: InvestigationId,
+}
+
+impl<'a> Running<'a> {
+    fn begin(ctx: &'a Ctx, id: InvestigationId) -> Option<Running<'a>> {
+        ctx.desk.investigating(|running| running.insert(id)).then_some(Running { ctx, id })
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.ctx.desk.investigating(|running| running.remove(&self.id));
+    }
+}
+
+/// Decides what a job has to do: go on, begin anew because an alert joined, or nothing.
+async fn prepare(ctx: &Ctx, id: InvestigationId, asked_at: Timestamp, by_hand: bool) -> Result<bool> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    if matches!(investigation.state, InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem) {
+        return Ok(false);
+    }
+    if investigation.steps.iter().any(|step| open(step.state)) {
+        return Ok(true);
+    }
+    // all steps are done: a later alert has joined unless the last run began after it
+    let began = investigation.steps.first().and_then(|step| step.started_at).unwrap_or_default();
+    if by_hand || began >= asked_at {
+        return Ok(false);
+    }
+    let now = ctx.now();
+    investigation.steps.iter_mut().for_each(|step| step.state = StepState::Pending);
+    investigation.state = InvestigationState::Running;
+    investigation.ended_at = None;
+    let first = investigation.steps.first().map(|step| step.name.clone()).unwrap_or_default();
+    let text = Text::new("Another alert joined the story.", "ストーリーに別のアラートが加わりました。");
+    write_log(&mut investigation, LogLine { at: now, step: first, state: StepState::Pending, text, duration_us: None });
+    tx.put_investigation(&investigation).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Runs one step with its tries and time limit.
+async fn step(ctx: &Ctx, id: InvestigationId, at: usize, spec: &StepSpec) -> Result<()> {
+    let began = ctx.now();
+    mark(ctx, id, at, |step| {
+        step.state = StepState::Running;
+        step.started_at = Some(began);
+        step.ended_at = None;
+    })
+    .await?;
+    let mut outcome = Outcome::failed(Text::default());
+    for attempt in 0..spec.attempts.max(1) {
+        if attempt > 0 {
+            tokio::select! {
+                () = ctx.stop.cancelled() => anyhow::bail!("the server stops"),
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+        mark(ctx, id, at, |step| step.attempts += 1).await?;
+        let limit = Duration::from_secs(spec.timeout_seconds);
+        outcome = match tokio::time::timeout(limit, try_step(ctx, id, spec.name)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome::failed(Text::same(format!("{error:#}"))),
+            Err(_) => Outcome::failed(Text::new(
+                format!("It took longer than {} s.", spec.timeout_seconds),
+                format!("{} 秒以内に終わりませんでした。", spec.timeout_seconds),
+            )),
+        };
+        if outcome.state != StepState::Failed {
+            break;
+        }
+    }
+    store(ctx, id, at, &outcome, began).await
+}
+
+/// Changes one step and stores it.
+async fn mark(ctx: &Ctx, id: InvestigationId, at: usize, change: impl FnOnce(&mut Step)) -> Result<()> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    if let Some(step) = investigation.steps.get_mut(at) {
+        change(step);
+    }
+    if investigation.state == InvestigationState::Queued {
+        investigation.state = InvestigationState::Running;
+    }
+    investigation.version = tx.put_investigation(&investigation).await?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    Ok(())
+}
+
+/// What a step looks at.
+struct Material {
+    investigation: Investigation,
+    alerts: Vec<Alert>,
+    actions: Vec<Action>,
+}
+
+impl Material {
+    async fn load(ctx: &Ctx, id: InvestigationId) -> Result<Material> {
+        let investigation = ctx.store.investigation(id).await?.context("the investigation is gone")?;
+        let alerts = ctx.store.alerts_of_incident(investigation.incident_id).await?;
+        let filter = ActionFilter { investigation: Some(id), ..ActionFilter::default() };
+        let actions = ctx.store.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
+        Ok(Material { investigation, alerts, actions })
+    }
+
+    fn case<'a>(&'a self, ctx: &'a Ctx) -> Case<'a> {
+        Case {
+            investigation: &self.investigation,
+            alerts: &self.alerts,
+            actions: &self.actions,
+            own_domains: &ctx.config.gateway.own_domains,
+            now: ctx.now(),
+        }
+    }
+}
+
+async fn try_step(ctx: &Ctx, id: InvestigationId, name: StepName) -> Result<Outcome> {
+    let material = Material::load(ctx, id).await?;
+    let case = material.case(ctx);
+    if name == StepName::ProposeActions {
+        return order(ctx, &case).await;
+    }
+    let mut facts: Vec<Fact> = Vec::new();
+    for _ in 0..ROUNDS_MAX {
+        let asked = queries(name, &case, &facts);
+        if asked.is_empty() {
+            break;
+        }
+        for query in &asked {
+            facts.push(super::answer::answer(ctx, query).await?);
+        }
+    }
+    Ok(conclude(name, &case, &facts))
+}
+
+/// Proposes the actions; those the automation level allows are approved at once.
+async fn order(ctx: &Ctx, case: &Case<'_>) -> Result<Outcome> {
+    let by = format!("investigation:{}", case.investigation.number);
+    let (mut waiting, mut running) = (0, 0);
+    let mut refused = Vec::new();
+    for proposal in propose(case) {
+        let approve_now = proposal.unattended.then_some(("automation:full", None));
+        let unattended = proposal.unattended;
+        let kind = proposal.spec.kind();
+        let proposed = actions::propose(
+            ctx,
+            Proposal {
+                spec: proposal.spec,
+                reason: proposal.reason,
+                by: &by,
+                incident: Some(case.investigation.incident_id),
+                investigation: Some(case.investigation.id),
+                idempotency_key: Some(format!("{by}:{}", digest(&proposal.key))),
+                approve_now,
+            },
+        )
+        .await;
+        match proposed {
+            Ok(_) if unattended => running += 1,
+            Ok(_) => waiting += 1,
+            Err(actions::ActionError::Store(error)) => return Err(error.into()),
+            Err(error) => refused.push(Text::same(format!("{kind}: {error}"))),
+        }
+    }
+    let mut outcome = Outcome {
+        state: StepState::Done,
+        result: Text::new(
+            format!("{running} run at once, {waiting} wait for approval."),
+            format!("{running} 件を実行し、{waiting} 件が承認待ちです。"),
+        ),
+        ..Outcome::failed(Text::default())
+    };
+    if running + waiting == 0 {
+        outcome.result = Text::new("Nothing new to do.", "新たに必要な対処はありません。");
+    }
+    outcome.lines = refused;
+    Ok(outcome)
+}
+
+/// Keys name every target and may be long; the store wants short ones.
+fn digest(key: &str) -> String {
+    use sha2::Digest;
+    hex::encode(sha2::Sha256::digest(key.as_bytes()))
+}
+
+/// Stores what a step came to, with its log lines and, once judged, the verdicts on the alerts.
+async fn store(ctx: &Ctx, id: InvestigationId, at: usize, outcome: &Outcome, began: Timestamp) -> Result<()> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    let now = ctx.now();
+    outcome.apply(&mut investigation);
+    let Some(step) = investigation.steps.get_mut(at) else { return Ok(()) };
+    if step.state == StepState::Skipped {
+        // a person stopped it meanwhile
+        return Ok(());
+    }
+    step.state = outcome.state;
+    step.result = outcome.result.clone();
+    step.ended_at = Some(now);
+    let (name, title) = (step.name.clone(), step.title.clone());
+    for line in &outcome.lines {
+        let line = LogLine { at: now, step: name.clone(), state: outcome.state, text: line.clone(), duration_us: None };
+        write_log(&mut investigation, line);
+    }
+    let text =
+        Text::new(format!("{}: {}", title.en, outcome.result.en), format!("{}: {}", title.ja, outcome.result.ja));
+    let duration_us = Some(now.micros_since(began));
+    write_log(&mut investigation, LogLine { at: now, step: name.clone(), state: outcome.state, text, duration_us });
+    // an action may have been carried out between two runs: its word stands
+    let filter = ActionFilter { investigation: Some(id), ..ActionFilter::default() };
+    for action in tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items.iter().rev() {
+        hinomi_cases::apply_action(&mut investigation.evidence, action);
+    }
+    investigation.version = tx.put_investigation(&investigation).await?;
+    if name == StepName::Judge.name() {
+        verdicts(&mut tx, &investigation, now).await?;
+    }
+    if name == StepName::FindTwins.name() {
+        mailboxes(&mut tx, &investigation, now).await?;
+    }
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    Ok(())
+}
+
+/// Writes the verdicts into the evidence of the incident's alerts.
+async fn verdicts(tx: &mut hinomi_store::Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
+    for mut alert in tx.alerts_of_incident(investigation.incident_id).await? {
+        let mut changed = false;
+        for piece in &mut alert.evidence {
+            let judged = investigation.evidence.iter().find(|judged| judged.entity == piece.entity);
+            if let Some(judged) = judged.filter(|judged| judged.verdict != Verdict::Unknown)
+                && (piece.verdict, &piece.reason) != (judged.verdict, &judged.reason)
+            {
+                piece.verdict = judged.verdict;
+                piece.reason = judged.reason.clone();
+                changed = true;
+            }
+        }
+        if changed {
+            alert.updated_at = now;
+            tx.put_alert(&alert, &[]).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The mailboxes found belong to the incident.
+async fn mailboxes(tx: &mut hinomi_store::Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
+    let Some(mut incident) = tx.incident(investigation.incident_id).await? else { return Ok(()) };
+    let before = incident.mailboxes.len();
+    for piece in investigation.evidence.iter().filter(|piece| piece.entity.kind == EntityKind::MessageCopy) {
+        if let Some((_, recipient)) = piece.entity.as_message_copy()
+            && let Err(at) = incident.mailboxes.binary_search_by(|known| known.as_str().cmp(recipient))
+        {
+            incident.mailboxes.insert(at, recipient.to_owned());
+        }
+    }
+    if incident.mailboxes.len() != before {
+        incident.updated_at = now;
+        tx.put_incident(&incident).await?;
+    }
+    Ok(())
+}
+
+/// Sets the state the investigation ends in.
+async fn finish(ctx: &Ctx, id: InvestigationId) -> Result<()> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut investigation = load(&mut tx, id).await?;
+    let filter = ActionFilter { investigation: Some(id), ..ActionFilter::default() };
+    let actions = tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
+    let ordered: Vec<Action> = actions.into_iter().filter(|action| action.undoes.is_none()).collect();
+    let (state, reason) = final_state(&investigation, &ordered);
+    let now = ctx.now();
+    investigation.state = state;
+    investigation.state_reason = reason;
+    investigation.ended_at = actions::ended(state).then_some(now);
+    investigation.version = tx.put_investigation(&investigation).await?;
+    if let Some(mut incident) = tx.incident(investigation.incident_id).await? {
+        let word = state.word();
+        let number = investigation.number;
+        let text = Text::new(format!("Investigation {number}: {word}"), format!("調査 {number}: {word}"));
+        hinomi_cases::log(&mut incident, now, &format!("investigation:{number}"), text);
+        incident.updated_at = now;
+        tx.put_incident(&incident).await?;
+    }
+    let target = format!("investigation:{}", investigation.number);
+    tx.audit(&actions::record(now, "system", "investigation.end", &target, json!({"state": state}))).await?;
+    tx.commit().await?;
+    announce(ctx, &investigation);
+    Ok(())
+}
