@@ -68,7 +68,7 @@ enum LinkError {
     Protocol(u32),
     #[error("no acknowledgement for {} s", ACK_TIMEOUT.as_secs())]
     NoAck,
-    #[error("the server knows more of this spool than there is: a new generation begins")]
+    #[error("the server knows another past of this spool: a new generation begins")]
     Renewed,
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -148,9 +148,12 @@ impl Link {
         if welcome.protocol_version != PROTOCOL_VERSION {
             return Err(LinkError::Protocol(welcome.protocol_version));
         }
+        // the server takes ReportIds without gaps only
         if welcome.acknowledged > self.spool.last() {
-            self.spool.renew()?;
-            return Err(LinkError::Renewed);
+            return self.renew(self.spool.acknowledged()).await;
+        }
+        if welcome.acknowledged + 1 < self.spool.oldest() {
+            return self.renew(0).await;
         }
         self.spool.acknowledge(welcome.acknowledged)?;
         let offset = welcome.server_time_us.saturating_sub(crate::clock::now().as_micros());
@@ -164,6 +167,7 @@ impl Link {
             down,
             reader: Some(self.spool.reader(welcome.acknowledged)),
             durable: self.spool.watch(),
+            sent_through: welcome.acknowledged,
             flight: VecDeque::new(),
             flight_bytes: 0,
             last_ack: Instant::now(),
@@ -178,6 +182,12 @@ impl Link {
         })
     }
 
+    async fn renew<T>(&self, after: u64) -> Result<T, LinkError> {
+        let spool = self.spool.clone();
+        tokio::task::spawn_blocking(move || spool.renew(after)).await.expect("renewing the spool does not panic")?;
+        Err(LinkError::Renewed)
+    }
+
     fn status_json(&self) -> Vec<u8> {
         serde_json::to_vec(&(self.status)()).expect("a status always serialises")
     }
@@ -187,6 +197,8 @@ struct Session {
     up: mpsc::Sender<FromSensor>,
     down: tonic::Streaming<ToSensor>,
     reader: Option<Reader>,
+    /// ReportId of the last event sent.
+    sent_through: u64,
     durable: watch::Receiver<u64>,
     /// (last ReportId, bytes) of batches sent and not acknowledged.
     flight: VecDeque<(u64, usize)>,
@@ -209,7 +221,12 @@ impl Session {
     async fn step(&mut self, link: &mut Link) -> Result<(), LinkError> {
         self.prepare(link).await?;
         let room = self.flight.len() < WINDOW_BATCHES && self.flight_bytes < WINDOW_BYTES;
-        let to_send = self.status_due || !self.receipts.is_empty() || (self.next.is_some() && room);
+        // events lost to damage leave a gap, which only a new generation can pass
+        let gap = self.next.as_ref().is_some_and(|batch| batch.first > self.sent_through + 1);
+        if gap && self.flight.is_empty() {
+            return link.renew(link.spool.acknowledged()).await;
+        }
+        let to_send = self.status_due || !self.receipts.is_empty() || (self.next.is_some() && room && !gap);
         let happened = tokio::select! {
             message = self.down.message() => Happened::Message(Box::new(message.map_err(refused)?.ok_or(LinkError::Closed)?)),
             permit = self.up.reserve(), if to_send => permit.map(|_| Happened::Room).map_err(|_| LinkError::Closed)?,
@@ -245,6 +262,7 @@ impl Session {
             self.status_due = false;
             from_sensor::Message::Status(Status { status: link.status_json().into() })
         } else if let Some(batch) = self.next.take() {
+            self.sent_through = batch.last();
             if self.flight.is_empty() {
                 self.last_ack = Instant::now();
             }

@@ -21,6 +21,8 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
+/// Longest proof sent; a longer one is replaced by a remark. The server takes 256 KiB per result.
+const PROOF_BYTES_MAX: usize = 128 * 1024;
 /// Commands waiting for their turn.
 pub const QUEUE: usize = 64;
 
@@ -106,7 +108,7 @@ impl Executor {
         let result = CommandResult {
             state: outcome.state,
             detail: outcome.detail,
-            proof: outcome.proof,
+            proof: short(outcome.proof),
             status: Some(self.device.status()),
             at: crate::clock::now(),
         };
@@ -114,6 +116,11 @@ impl Executor {
             tracing::error!(%error, "cannot write the command ledger");
         }
     }
+}
+
+fn short(proof: Value) -> Value {
+    let bytes = proof.to_string().len();
+    if bytes <= PROOF_BYTES_MAX { proof } else { json!({ "omitted": "the proof is too long", "bytes": bytes }) }
 }
 
 fn refusal(error: &CommandError) -> Outcome {

@@ -234,6 +234,7 @@ impl Desk {
             }
             return self.group.answer(file, true);
         }
+        // the kernel names a file of another mount namespace as that namespace does
         let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
         self.group.answer(file, false);
         self.shared.report(Denied { sha256: hex::encode(hash), path, size: version.size, pid });

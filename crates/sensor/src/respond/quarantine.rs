@@ -1,8 +1,8 @@
 //! Moves files out of reach and puts them back as they were.
 //!
 //! A quarantined file lies in `DIR/quarantine` (0700) as one file (0600, owner root): a line that
-//! says what it is, the length and text of its metadata, and the content as a zstd stream, so that
-//! neither the kernel nor an interpreter can run it.
+//! says what it is, the length and text of its metadata, and the content as a zstd stream with every
+//! byte masked, so that neither the kernel nor an interpreter finds anything in it to run.
 
 use super::{Outcome, xattr};
 use crate::files;
@@ -24,6 +24,8 @@ use std::path::{Path, PathBuf};
 const MAGIC: &[u8] = b"HINOMI QUARANTINE 1\n";
 const META_BYTES_MAX: u32 = 16 * 1024 * 1024;
 const LEVEL: i32 = 3;
+/// Masks stored bytes; turns every ASCII character into something else than ASCII.
+const MASK: u8 = 0xA5;
 /// Most paths of one command.
 const PATHS_MAX: usize = 1_000;
 
@@ -345,6 +347,28 @@ fn open_at(parent: &OwnedFd, name: &CString, flags: i32, mode: u32) -> Result<Fi
     }
 }
 
+/// Masks what goes through.
+struct Masked<T>(T);
+
+impl<T: Write> Write for Masked<T> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let masked: Vec<u8> = bytes.iter().map(|byte| byte ^ MASK).collect();
+        self.0.write(&masked)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<T: Read> Read for Masked<T> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(into)?;
+        into[..read].iter_mut().for_each(|byte| *byte ^= MASK);
+        Ok(read)
+    }
+}
+
 /// Writes metadata and packed content; returns the hash of what was read.
 fn store(source: &mut File, meta: &Meta, part: &Path) -> Result<String, MoveError> {
     let mut write = || -> io::Result<String> {
@@ -353,7 +377,7 @@ fn store(source: &mut File, meta: &Meta, part: &Path) -> Result<String, MoveErro
         file.write_all(MAGIC)?;
         file.write_all(&(text.len() as u32).to_le_bytes())?;
         file.write_all(&text)?;
-        let mut packed = zstd::Encoder::new(file, LEVEL)?;
+        let mut packed = zstd::Encoder::new(Masked(file), LEVEL)?;
         let mut hash = Sha256::new();
         let mut buffer = vec![0; 128 * 1024];
         loop {
@@ -364,7 +388,7 @@ fn store(source: &mut File, meta: &Meta, part: &Path) -> Result<String, MoveErro
             hash.update(&buffer[..read]);
             packed.write_all(&buffer[..read])?;
         }
-        packed.finish()?.sync_all()?;
+        packed.finish()?.0.sync_all()?;
         Ok(hex::encode(hash.finalize()))
     };
     write().map_err(during("copy the file"))
@@ -382,7 +406,7 @@ fn open_stored(path: &Path) -> io::Result<(Meta, impl Read + use<>)> {
     }
     let mut text = vec![0; len as usize];
     file.read_exact(&mut text)?;
-    Ok((serde_json::from_slice(&text)?, zstd::Decoder::with_buffer(file)?))
+    Ok((serde_json::from_slice(&text)?, zstd::Decoder::new(Masked(file))?))
 }
 
 /// Writes content, then owner, mode, attributes and times, in the order in which one does not

@@ -6,6 +6,7 @@
 
 mod reader;
 mod record;
+mod renewal;
 
 pub use reader::Reader;
 pub use record::SpooledBatch;
@@ -121,6 +122,7 @@ impl Spool {
     /// When the folder cannot be read or written.
     pub fn open(dir: &Path, bytes_max: u64) -> Result<Spool, SpoolError> {
         files::private_dir(dir).map_err(io_error("create spool folder", dir))?;
+        renewal::finish(dir)?;
         let (generation, mut segments) = find_segments(dir)?;
         if segments.is_empty() {
             let generation = draw_generation()?;
@@ -209,24 +211,50 @@ impl Spool {
         Ok(())
     }
 
-    /// Begins a new generation with ReportId 1 and forgets the old one: for a server that has
-    /// acknowledged more than this spool ever gave out (a restored disk image).
+    /// Begins a new generation, in which the events after `after` come again under new ReportIds:
+    /// for a server that knows another past of this spool than its disk does (a restored image, a
+    /// restored server, damage). Blocks; survives a crash at any point.
     ///
     /// # Errors
-    /// When the disk fails.
-    pub fn renew(&self) -> Result<(), SpoolError> {
+    /// When the disk fails; the old generation is then still in force.
+    pub fn renew(&self, after: u64) -> Result<(), SpoolError> {
         let mut writer = self.writer();
-        let mut index = self.index();
-        for segment in index.segments.drain(..) {
-            fs::remove_file(&segment.path).map_err(io_error("delete spool segment", &segment.path))?;
+        let mut reader = self.reader(after);
+        let generation = draw_generation()?;
+        let mut fresh = renewal::Renewal::begin(&self.shared.dir, generation, self.shared.segment_bytes)?;
+        while let Some(batch) = reader.next()? {
+            match hinomi_wire::unpack(&batch.frame, batch.count as usize) {
+                Ok(mut events) => {
+                    let old = (after + 1).saturating_sub(batch.first) as usize;
+                    events.drain(..old.min(events.len()));
+                    fresh.add(&mut events)?;
+                }
+                Err(error) => {
+                    tracing::error!(%error, events = batch.count, "a spooled batch cannot be read");
+                    self.index().damaged += u64::from(batch.count);
+                }
+            }
         }
-        index.generation = draw_generation()?;
-        let fresh = create_segment(&self.shared.dir, index.generation, 1)?;
-        *writer = Writer { file: open_active(&fresh)?, len: fresh.len, next_id: 1 };
-        index.segments.push_back(fresh);
+        let segments = fresh.commit()?;
+        let active = segments.back().expect("a renewal has at least one segment").clone();
+        *writer = Writer { file: open_active(&active)?, len: active.len, next_id: active.last + 1 };
+        let mut index = self.index();
+        index.generation = generation;
+        index.segments = segments;
         index.acknowledged = 0;
-        self.shared.durable.send_replace(0);
+        drop(index);
+        self.shared.durable.send_replace(active.last);
         Ok(())
+    }
+
+    /// Returns the ReportId of the oldest event that may still be on disk.
+    pub fn oldest(&self) -> u64 {
+        self.index().segments.front().expect("never empty").first
+    }
+
+    /// Returns up to where the server has said it stored.
+    pub fn acknowledged(&self) -> u64 {
+        self.index().acknowledged
     }
 
     /// Returns the generation.
@@ -329,7 +357,11 @@ fn draw_generation() -> Result<u64, SpoolError> {
 }
 
 fn create_segment(dir: &Path, generation: u64, first: u64) -> Result<Segment, SpoolError> {
-    let path = dir.join(format!("{generation:016x}-{first:020}.spool"));
+    create_segment_as(dir, generation, first, "spool")
+}
+
+fn create_segment_as(dir: &Path, generation: u64, first: u64, extension: &str) -> Result<Segment, SpoolError> {
+    let path = dir.join(format!("{generation:016x}-{first:020}.{extension}"));
     let create = || -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(&segment_header(generation, first))?;
@@ -349,50 +381,34 @@ fn open_active(segment: &Segment) -> Result<File, SpoolError> {
     open().map_err(io_error("open spool segment", &segment.path))
 }
 
-/// Finds the segments of one generation, oldest first. Files that are not segments, and those of
-/// an older generation (a renewal cut short), are removed.
+/// Finds the segments, oldest first. Files that are not segments are removed.
 fn find_segments(dir: &Path) -> Result<(u64, VecDeque<Segment>), SpoolError> {
-    let read = io_error("read spool folder", dir);
     let mut found = Vec::new();
-    let entries: io::Result<Vec<_>> = fs::read_dir(dir).and_then(Iterator::collect);
-    for entry in entries.map_err(read)? {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "spool") {
-            continue;
-        }
-        let header = File::open(&path).and_then(|mut file| {
-            let header = read_segment_header(&mut file)?;
-            Ok((header, file.metadata()?))
-        });
-        let (header, metadata) = header.map_err(io_error("read spool segment", &path))?;
-        match header {
-            Some((generation, first)) if first > 0 => {
-                found.push((
-                    generation,
-                    metadata.modified().ok(),
-                    Segment { path, first, last: first - 1, len: metadata.len() },
-                ));
+    for path in list(dir, "spool")? {
+        let header =
+            File::open(&path).and_then(|mut file| Ok((read_segment_header(&mut file)?, file.metadata()?.len())));
+        match header.map_err(io_error("read spool segment", &path))? {
+            (Some((generation, first)), len) if first > 0 => {
+                found.push((generation, Segment { path, first, last: first - 1, len }));
             }
             _ => {
+                // a segment whose creation was cut short: it never held a durable event
                 tracing::warn!(path = %path.display(), "spool file without a valid header is removed");
                 fs::remove_file(&path).map_err(io_error("delete spool segment", &path))?;
             }
         }
     }
-    let Some(generation) = found.iter().max_by_key(|(_, modified, _)| *modified).map(|(generation, ..)| *generation)
-    else {
-        return Ok((0, VecDeque::new()));
-    };
-    let mut segments = Vec::new();
-    for (of, _, segment) in found {
-        if of == generation {
-            segments.push(segment);
-        } else {
-            fs::remove_file(&segment.path).map_err(io_error("delete spool segment", &segment.path))?;
-        }
-    }
+    let generation = found.first().map_or(0, |(generation, _)| *generation);
+    let mut segments: Vec<Segment> = found.into_iter().map(|(_, segment)| segment).collect();
     segments.sort_by_key(|segment| segment.first);
     Ok((generation, segments.into()))
+}
+
+fn list(dir: &Path, extension: &str) -> Result<Vec<PathBuf>, SpoolError> {
+    let entries: io::Result<Vec<_>> = fs::read_dir(dir).and_then(Iterator::collect);
+    let entries = entries.map_err(io_error("read spool folder", dir))?;
+    let paths = entries.into_iter().map(|entry| entry.path());
+    Ok(paths.filter(|path| path.extension().is_some_and(|found| found == extension)).collect())
 }
 
 /// Reads the active segment to its last whole record and cuts the rest.
