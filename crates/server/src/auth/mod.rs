@@ -22,7 +22,7 @@ pub use limits::LoginKey;
 pub use passkeys::{PASSKEYS_MAX, PasskeyError, Passkeys, Purpose};
 pub use sessions::{COOKIE, STEP_UP_SECONDS, cookie, cookie_gone, secret_of_cookie};
 pub(crate) use passkeys::{NamedPasskey, read_stored, write_stored};
-pub use setup::{LANGUAGE_SETTING, announce, setup_required};
+pub use setup::{LANGUAGE_SETTING, first_code, setup_required};
 pub use tokens::{bearer, new_enrolment_token, new_token};
 pub use users::{checked_mail, checked_name, forget_second_factors, new_record};
 

@@ -1,6 +1,7 @@
 //! The first administrator, made with a one-time code that the server printed on its terminal.
 
 use super::{Auth, LoginKey, password, secret_hash, users};
+use crate::app::Ctx;
 use crate::http::{Answer, Fail};
 use hinomi_api::SetupRequest;
 use hinomi_model::{Role, User};
@@ -86,15 +87,11 @@ impl Auth {
     }
 }
 
-/// Prints the console's address, and a one-time code while nobody can log in. The code goes to
-/// stdout only, never into a log; every start makes a new one.
+/// Makes a one-time code while nobody can log in, for the terminal only: it never goes into a log.
+/// Every start makes a new one.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn announce(store: &Store, console_url: &str) -> Result<(), hinomi_store::StoreError> {
-    println!("Console: {console_url}");
-    if setup_required(store).await? {
-        println!("One-time setup code: {}", new_code(store).await?);
-    }
-    Ok(())
+pub async fn first_code(ctx: &Ctx) -> Result<Option<String>, hinomi_store::StoreError> {
+    if setup_required(&ctx.store).await? { new_code(&ctx.store).await.map(Some) } else { Ok(None) }
 }
