@@ -1,5 +1,5 @@
 import { Cog, FileText, Layers, Mail, Network, ShieldAlert, X, type LucideIcon } from 'lucide-react';
-import { useCallback, useMemo, useState } from 'react';
+import { useCallback, useMemo, useRef, useState } from 'react';
 import { Link } from 'react-router';
 import { useList } from '../api/queries';
 import type { Device, EventRow } from '../api/types';
@@ -10,7 +10,7 @@ import { dateTime, ms } from '../lib/time';
 import { Button } from '../ui/button';
 import { Chip } from '../ui/chips';
 import { Card, Facts, SearchField, Select } from '../ui/field';
-import { Grid, type Column } from '../ui/grid';
+import { Grid, useWidth, type Column } from '../ui/grid';
 import { Empty, EmptyFiltered, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Clock } from '../ui/time';
 import { actorOf, eventKey, kindOf, subjectOf, userOf, type EventKind } from './event-words';
@@ -19,7 +19,8 @@ const DEFAULTS = { text: '', table: '', range: '24h', from: '', to: '' };
 const RANGES_MS = { '1h': 3_600_000, '24h': 86_400_000, '7d': 604_800_000 } as const;
 const TABLES = ['DeviceProcessEvents', 'DeviceFileEvents', 'DeviceNetworkEvents', 'DeviceEvents'] as const;
 const ICONS: Record<EventKind, LucideIcon> = { process: Cog, file: FileText, network: Network, detection: ShieldAlert, mail: Mail, other: Layers };
-const HISTOGRAM_BARS = 60;
+/** A bar is a button, so it is never narrower than this. */
+const BAR_PX = 26;
 
 export function DeviceTimeline({ device }: { device: Device }) {
   const { t, language } = useT();
@@ -80,17 +81,19 @@ export function DeviceTimeline({ device }: { device: Device }) {
 /** How the loaded events spread over time; a click narrows the list to one bar. */
 function Histogram({ items, onPick }: { items: EventRow[]; onPick: (from: number, to: number) => void }) {
   const { t, language } = useT();
+  const box = useRef<HTMLDivElement>(null);
+  const room = Math.max(4, Math.floor(((useWidth(box) || 800) - 32) / BAR_PX));
   const bars = useMemo(() => {
     const times = items.map((event) => ms(event.Timestamp));
     const [first, last] = [Math.min(...times), Math.max(...times)];
-    const size = Math.max(1, (last - first) / HISTOGRAM_BARS);
-    const counts = Array.from({ length: HISTOGRAM_BARS }, (_, index) => ({ from: first + index * size, to: first + (index + 1) * size + 1, count: 0 }));
-    for (const at of times) counts[Math.min(HISTOGRAM_BARS - 1, Math.floor((at - first) / size))]!.count += 1;
+    const size = Math.max(1, (last - first) / room);
+    const counts = Array.from({ length: room }, (_, index) => ({ from: first + index * size, to: first + (index + 1) * size + 1, count: 0 }));
+    for (const at of times) counts[Math.min(room - 1, Math.floor((at - first) / size))]!.count += 1;
     return counts;
-  }, [items]);
+  }, [items, room]);
   const most = Math.max(...bars.map((bar) => bar.count));
   return (
-    <div className="histogram" role="group" aria-label={t('device.histogram')}>
+    <div className="histogram" ref={box} role="group" aria-label={t('device.histogram')}>
       {bars.map((bar) => {
         const words = `${dateTime(new Date(bar.from).toISOString(), language)}: ${bar.count}`;
         return (

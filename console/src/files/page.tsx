@@ -97,7 +97,7 @@ function Body({ file }: { file: File }) {
           {file.devices.length === 0 ? <Empty title={t('file.noDevices')} /> : (
             <div className="table-scroll">
               <table className="plain">
-                <thead><tr><th>{t('columns.device')}</th><th>{t('columns.path')}</th><th>{t('columns.count')}</th><th>{t('columns.lastSeen')}</th><th /></tr></thead>
+                <thead><tr><th>{t('columns.device')}</th><th>{t('columns.path')}</th><th>{t('columns.count')}</th><th>{t('columns.lastSeen')}</th><th><span className="hidden-text">{t('columns.action')}</span></th></tr></thead>
                 <tbody>
                   {file.devices.map((sighting) => {
                     const { value } = parseEntity(sighting.entity);

@@ -103,10 +103,10 @@ function NavItem({ name, path, Icon }: { name: NavKey; path: string; Icon: Lucid
   return (
     <>
       {name === 'actions' || name === 'audit' ? <div className="gap" /> : null}
-      <NavLink to={path} end={path === '/'} title={t(`nav.${name}`)} aria-label={count ? `${t(`nav.${name}`)} (${count})` : t(`nav.${name}`)}>
+      <NavLink to={path} end={path === '/'} title={t(`nav.${name}`)}>
         <Icon size={18} aria-hidden />
         <span>{t(`nav.${name}`)}</span>
-        {count > 0 ? <b className="count" aria-hidden>{count}</b> : null}
+        {count > 0 ? <b className="count">{count}</b> : null}
       </NavLink>
     </>
   );

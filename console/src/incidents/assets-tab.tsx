@@ -21,7 +21,7 @@ export function AssetsTab({ incident }: { incident: IncidentDetail }) {
         {incident.devices.length === 0 ? <Empty title={t('incident.noDevices')} /> : (
           <div className="table-scroll">
             <table className="plain">
-              <thead><tr><th>{t('columns.device')}</th><th>{t('columns.risk')}</th><th>{t('columns.health')}</th><th>{t('columns.isolation')}</th><th>{t('columns.lastSeen')}</th><th /></tr></thead>
+              <thead><tr><th>{t('columns.device')}</th><th>{t('columns.risk')}</th><th>{t('columns.health')}</th><th>{t('columns.isolation')}</th><th>{t('columns.lastSeen')}</th><th><span className="hidden-text">{t('columns.action')}</span></th></tr></thead>
               <tbody>{incident.devices.map((device) => <DeviceRow key={device.id} id={device.id} name={device.name} incident={incident.id} />)}</tbody>
             </table>
           </div>

@@ -12,6 +12,8 @@ export interface Scale {
 
 /** Width of a gap mark. */
 export const BREAK_PX = 64;
+/** A stretch of activity is never drawn narrower than this, so that its time can stand below it. */
+const SEGMENT_MIN_PX = 84;
 /** A silence is cut when it is longer than this share of the whole … */
 const GAP_SHARE = 0.22;
 /** … and than this. */
@@ -50,6 +52,7 @@ export function timeScale(times: number[], width: number): Scale {
   const total = padded.reduce((sum, run) => sum + (run.to - run.from), 0);
   const room = Math.max(1, width - BREAK_PX * (padded.length - 1));
 
+  const least = padded.length > 1 ? Math.min(SEGMENT_MIN_PX, room / padded.length) : 0;
   const segments: Segment[] = [];
   const breaks: Break[] = [];
   let x = 0;
@@ -58,7 +61,7 @@ export function timeScale(times: number[], width: number): Scale {
       breaks.push({ x0: x, x1: x + BREAK_PX, from: runs[index - 1]!.to, to: runs[index]!.from });
       x += BREAK_PX;
     }
-    const share = ((run.to - run.from) / total) * room;
+    const share = least + ((run.to - run.from) / total) * (room - least * padded.length);
     segments.push({ from: run.from, to: run.to, x0: x, x1: x + share });
     x += share;
   });

@@ -30,7 +30,7 @@ export default function DialogBox({ open, onClose, title, description, children,
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className="scrim" />
-        <Radix.Content className="dialog" asChild {...(description ? {} : { 'aria-describedby': undefined })}>
+        <Radix.Content className="dialog" {...(description ? {} : { 'aria-describedby': undefined })}>
           <form onSubmit={submit}>
             <Radix.Title asChild>
               <h2>{title}</h2>

@@ -41,6 +41,15 @@ interface Props<T> {
 }
 
 const PREFETCH_ROWS = 20;
+const GAP_PX = 14;
+const PADDING_PX = 32;
+const PICK_PX = 22;
+
+/** The narrowest the tracks can be together: head and rows must agree, or their columns part ways. */
+function leastWidth(tracks: string[], pick: boolean): number {
+  const sum = tracks.reduce((total, track) => total + Number(/(\d+)px/.exec(track)?.[1] ?? 0), 0);
+  return sum + (tracks.length - 1) * GAP_PX + PADDING_PX + (pick ? PICK_PX + GAP_PX : 0);
+}
 
 export function useWidth(ref: React.RefObject<HTMLElement | null>): number {
   const [width, setWidth] = useState(0);
@@ -66,6 +75,7 @@ export function Grid<T>(props: Props<T>) {
   const anchor = useRef(0);
   const columns = props.columns.filter((column) => !column.from || width === 0 || width >= column.from);
   const tracks = `${onSelected ? '22px ' : ''}${columns.map((column) => column.width).join(' ')}`;
+  const minWidth = leastWidth(columns.map((column) => column.width), Boolean(onSelected));
   const at = Math.min(cursor, Math.max(0, rows.length - 1));
 
   const virtual = useVirtualizer({
@@ -148,10 +158,10 @@ export function Grid<T>(props: Props<T>) {
     <div className="grid" style={{ maxHeight: props.maxHeight, flex: props.maxHeight ? undefined : 1 }}>
       <div className="grid-scroll" ref={scroll} role="grid" aria-label={props.label} aria-rowcount={(props.total ?? rows.length) + 1}
         aria-multiselectable={onSelected ? true : undefined} onKeyDown={onKeyDown}>
-        <div role="rowgroup" style={{ position: 'sticky', top: 0, zIndex: 3 }}>
+        <div role="rowgroup" style={{ position: 'sticky', top: 0, zIndex: 3, minWidth }}>
           <div className="grid-head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: tracks }}>
             {onSelected ? (
-              <span role="columnheader">
+              <span role="columnheader" className="pick">
                 <input type="checkbox" className="checkbox" checked={Boolean(all)} aria-label={t('grid.selectAll')}
                   onChange={() => onSelected(new Set(all ? [] : rows.map(rowKey)))} />
               </span>
@@ -174,7 +184,7 @@ export function Grid<T>(props: Props<T>) {
             })}
           </div>
         </div>
-        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative', minWidth: 'max-content' }}>
+        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: 'relative', minWidth }}>
           {shown.map((item) => {
             const row = rows[item.index]!;
             const key = rowKey(row);
@@ -200,7 +210,7 @@ export function Grid<T>(props: Props<T>) {
                 onDoubleClick={() => onOpen?.(row)}
               >
                 {onSelected ? (
-                  <span role="gridcell">
+                  <span role="gridcell" className="pick">
                     <input type="checkbox" className="checkbox" tabIndex={-1} checked={Boolean(isSelected)}
                       aria-label={t('grid.select', { name: props.rowName(row) })}
                       onClick={(event) => toggle(item.index, event.shiftKey)} onChange={() => {}} />

@@ -41,7 +41,7 @@ export function Empty({ title, children, icon, action }: { title: string; childr
   return (
     <div className="state">
       {icon ?? <Inbox size={34} strokeWidth={1.4} aria-hidden />}
-      <h3>{title}</h3>
+      <p className="title">{title}</p>
       {children ? <p>{children}</p> : null}
       {action}
     </div>
@@ -75,7 +75,7 @@ export function ErrorState({ error, retry }: { error: Error; retry?: () => void 
   return (
     <div className="state" role="alert">
       <AlertTriangle size={34} strokeWidth={1.4} aria-hidden />
-      <h3>{api?.status === 404 ? t('states.notFound') : t('states.failed')}</h3>
+      <p className="title">{api?.status === 404 ? t('states.notFound') : t('states.failed')}</p>
       <p>{api ? api.text(language) : error.message}</p>
       <p className="small">
         {t('states.since', { at: clock(since, language) })}

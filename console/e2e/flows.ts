@@ -1,0 +1,333 @@
+// What people do, from end to end, with the content security policy in force.
+import type { BrowserContext, Page } from 'playwright-core';
+import { devices, id, SHA } from './data';
+import { PASSWORD, TOTP, type Mock, type Mode } from './mock';
+import type { Setting } from './main';
+
+interface Tools { page: Page; mock: Mock; base: string; context: BrowserContext }
+interface Flow { name: string; setting: Setting; mode?: Mode; width?: number; act: (tools: Tools) => Promise<void> }
+
+const en: Setting = { language: 'en', theme: 'light' };
+const ja: Setting = { language: 'ja', theme: 'dark' };
+
+function expect(truth: unknown, what: string): asserts truth {
+  if (!truth) throw new Error(`expected: ${what}`);
+}
+
+async function until(what: string, truth: () => Promise<boolean> | boolean) {
+  const end = Date.now() + 10_000;
+  while (Date.now() < end) {
+    if (await truth()) return;
+    await new Promise((done) => setImmediate(done));
+  }
+  throw new Error(`timed out waiting for: ${what}`);
+}
+
+export const flows: Flow[] = [
+  {
+    name: 'login with one-time password, back to the wanted page',
+    setting: en,
+    mode: { loggedOut: true },
+    act: async ({ page, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.getByLabel('Login name').fill('admin');
+      await page.getByLabel('Password').fill('wrong');
+      await page.getByRole('button', { name: 'Log in' }).click();
+      await page.getByText('Name or password is wrong.').waitFor();
+      await page.getByLabel('Password').fill(PASSWORD);
+      await page.getByRole('button', { name: 'Log in' }).click();
+      await page.getByLabel('One-time password').fill(TOTP);
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { level: 1, name: /invoice\.sh/ }).waitFor();
+      expect(page.url().endsWith('/incidents/1042'), 'the page that was asked for');
+    },
+  },
+  {
+    name: 'login refuses to lead to another site',
+    setting: en,
+    mode: { loggedOut: true },
+    act: async ({ page, base }) => {
+      await page.goto(`${base}/login?next=${encodeURIComponent('//evil.example/x')}`);
+      await page.getByLabel('Login name').fill('admin');
+      await page.getByLabel('Password').fill(PASSWORD);
+      await page.keyboard.press('Enter');
+      await page.getByLabel('One-time password').fill(TOTP);
+      await page.keyboard.press('Enter');
+      await page.locator('.need .figure').first().waitFor();
+      expect(new URL(page.url()).origin === new URL(base).origin, 'the same site');
+    },
+  },
+  {
+    name: 'first run: code, password, one-time passwords, first device',
+    setting: ja,
+    mode: { setup: true },
+    act: async ({ page, base }) => {
+      await page.goto(base);
+      await page.locator('input[name=code]').fill('NOPE');
+      await page.locator('input[name=password]').fill('long enough password');
+      await page.locator('input[name=again]').fill('long enough password');
+      await page.getByRole('button', { name: '管理者を作成' }).click();
+      await page.getByText('ワンタイム コードが違います。').waitFor();
+      await page.locator('input[name=code]').fill('HINOMI-1234');
+      await page.getByRole('button', { name: '管理者を作成' }).click();
+      await page.locator('[data-test=totp-start]').click();
+      await page.locator('[data-test=totp-secret]').waitFor();
+      await page.getByLabel('アプリに表示されたコード').fill(TOTP);
+      await page.locator('[data-test=totp-finish]').click();
+      await page.locator('.chip.ok').first().waitFor();
+      await page.locator('[data-test=setup-done]').click();
+      await page.locator('[data-test=enrol-create]').click();
+      await page.getByText('hinomi-sensor enrol').waitFor();
+    },
+  },
+  {
+    name: 'triage with the keyboard only',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(base);
+      await page.locator('.need').first().waitFor();
+      await page.keyboard.press('g');
+      await page.keyboard.press('i');
+      await page.locator('.grid-row').first().waitFor();
+      await page.keyboard.press('j');
+      await page.keyboard.press('j');
+      await page.keyboard.press('k');
+      await page.keyboard.press('x');
+      await page.keyboard.press('j');
+      await page.keyboard.press('x');
+      await page.getByText('2 selected').waitFor();
+      await page.keyboard.press('e');
+      await until('two owners', () => mock.data.incidents.filter((incident) => incident.assigned_to === 'admin').length === 2);
+      await page.keyboard.press('k');
+      await page.keyboard.press('Enter');
+      await page.getByRole('tab', { name: 'Attack story' }).waitFor();
+      expect(page.url().includes('/incidents/1042'), 'the first incident');
+      await page.getByRole('treeitem').first().waitFor();
+      await page.locator('[role=treeitem][tabindex="0"]').focus();
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowLeft');
+      const folded = await page.locator('[role=treeitem]').count();
+      await page.keyboard.press('ArrowRight');
+      await until('the branch is open again', async () => (await page.locator('[role=treeitem]').count()) > folded);
+      await page.keyboard.type('bash');
+      await until('type-ahead', async () => (await page.locator('[role=treeitem]:focus .name').textContent()) === 'bash');
+      await page.keyboard.press('Enter');
+      await page.locator('.side .copy').waitFor();
+    },
+  },
+  {
+    name: 'bulk resolve with classification',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents`);
+      await page.locator('.grid-row .checkbox').nth(0).click();
+      await page.locator('.grid-row .checkbox').nth(1).click();
+      await page.getByRole('button', { name: /^Resolve…/ }).click();
+      await page.getByLabel('Classification').selectOption('falsePositive');
+      await page.locator('[data-test=resolve-confirm]').click();
+      await page.getByText('2 incidents changed').waitFor();
+      expect(mock.data.incidents[0]!.status === 'resolved' && mock.data.incidents[0]!.determination === 'notMalicious', 'resolved as not malicious');
+    },
+  },
+  {
+    name: 'approve all, read receipts, undo',
+    setting: ja,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.locator('[data-test=waiting] [data-test=approve-all]').click();
+      await page.locator('[data-test=approve-all-confirm]').click();
+      await page.locator('[data-test=waiting]').waitFor({ state: 'detached' });
+      expect(mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'quarantine'), '12 mails in quarantine');
+      await page.locator('[data-test=tab-evidence]').click();
+      const mail = page.locator('[data-test=action][data-kind=soft_delete_messages]');
+      await mail.locator('summary').click();
+      expect((await mail.locator('tbody tr').count()) === 12, '12 receipts');
+      await mail.locator('[data-test=undo]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await page.locator('[data-test=action][data-kind=soft_delete_messages][data-state=undone]').waitFor();
+      expect(mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'inbox'), '12 mails are back');
+      await page.locator('[data-test=tab-assets]').click();
+      await until('assets show the inbox', async () => (await page.locator('[data-test=mailbox-copy][data-location=inbox]').count()) === 12);
+    },
+  },
+  {
+    name: 'decline in the action centre',
+    setting: en,
+    act: async ({ page, base }) => {
+      await page.goto(`${base}/actions`);
+      await page.locator('[data-test=decline]').first().click();
+      await page.getByLabel('Comment (optional)').fill('not needed');
+      await page.locator('[data-test=decision-confirm]').click();
+      await until('four left', async () => (await page.locator('[data-test=action]').count()) === 4);
+      await page.getByRole('tab', { name: 'History' }).click();
+      await page.locator('[data-test=action][data-state=declined]').waitFor();
+    },
+  },
+  {
+    name: 'isolate a device with step-up',
+    setting: en,
+    mode: { stepUpFor: 'isolate_device' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/devices/${devices[0]!.id}`);
+      await page.locator('[data-test=isolate]').click();
+      await page.getByLabel('Reason').fill('attack in progress');
+      await page.locator('[data-test=order-confirm]').click();
+      await page.getByLabel('One-time password').fill(TOTP);
+      await page.locator('[data-test=step-up-confirm]').click();
+      await page.locator('[data-test=release]').waitFor();
+      expect(mock.data.devices[0]!.isolation === 'isolated', 'isolated');
+    },
+  },
+  {
+    name: 'file: pivot, block everywhere, remove from mailboxes',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(base);
+      await page.getByRole('searchbox', { name: /Search/ }).fill(SHA.script);
+      await page.keyboard.press('Enter');
+      await page.getByText('invoice.zip › invoice.sh').first().waitFor();
+      await page.getByText('In the mailbox').first().waitFor();
+      await page.locator('[data-test=block]').click();
+      await page.getByLabel('Reason').fill('malicious');
+      await page.locator('[data-test=order-confirm]').click();
+      await page.getByRole('button', { name: 'Unblock' }).waitFor();
+      await page.locator('[data-test=remove]').click();
+      await page.getByLabel('Reason').fill('malicious');
+      await page.locator('[data-test=order-confirm]').click();
+      await until('all copies are gone', () => mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'quarantine'));
+      await page.locator('[data-test=file-copy] .chip.ok').first().waitFor();
+    },
+  },
+  {
+    name: 'failed investigation: reason, run again from the step',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/investigations/${id(4, 16)}`);
+      await page.getByText('timed out after 30 s').first().waitFor();
+      await page.getByRole('button', { name: 'Run again from here' }).click();
+      await page.locator('[data-test=failed-step]').waitFor({ state: 'detached' });
+      expect(mock.data.investigations[1]!.state === 'running', 'running again');
+    },
+  },
+  {
+    name: 'live: another person changes, the page follows; the stream is lost and comes back',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.locator('.live[data-state=live]').waitFor();
+      mock.data.incidents[0]!.assigned_to = 'sato';
+      mock.emit('incident.updated', mock.data.incidents[0]!.id);
+      await page.clock.runFor(1_000);
+      await page.getByText('Owner: sato').waitFor();
+      mock.dropStreams();
+      await page.clock.runFor(3_000);
+      await until('reconnected', async () => {
+        await page.clock.runFor(1_000);
+        return (await page.locator('.live').getAttribute('data-state')) === 'live';
+      });
+    },
+  },
+  {
+    name: 'two people: the slower one is told and loses nothing',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.locator('[data-test=resolve]').waitFor();
+      mock.data.incidents[0]!.version += 1;
+      await page.locator('[data-test=assign-me]').click();
+      await page.getByText('Somebody changed this meanwhile').waitFor();
+      await page.locator('[data-test=assign-me]').click();
+      await page.getByText('Owner: admin').waitFor();
+    },
+  },
+  {
+    name: 'a viewer sees why buttons do nothing',
+    setting: en,
+    mode: { role: 'viewer' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      const button = page.locator('[data-test=resolve]');
+      await button.waitFor();
+      expect((await button.getAttribute('aria-disabled')) === 'true', 'disabled');
+      expect(((await button.getAttribute('title')) ?? '').includes('Responder'), 'the role that is needed');
+      await button.click();
+      expect(!mock.calls.some((call) => call.startsWith('PATCH')), 'nothing was sent');
+    },
+  },
+  {
+    name: 'a part that fails leaves the rest usable, and can be tried again',
+    setting: en,
+    mode: { broken: /timeline$/ },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.getByRole('alert').getByText('req-7f3a9c').waitFor();
+      await page.locator('.tree-row').first().waitFor();
+      mock.mode = {};
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.locator('.marker').first().waitFor();
+    },
+  },
+  {
+    name: 'language and theme switch without a reload',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/actions`);
+      await page.locator('[data-test=language]').click();
+      await page.getByRole('menuitem', { name: '日本語' }).click();
+      await page.getByRole('heading', { level: 1, name: 'アクション センター' }).waitFor();
+      expect((await page.locator('html').getAttribute('lang')) === 'ja', 'lang on html');
+      await until('the account follows', () => mock.users[0]!.language === 'ja');
+      await page.getByRole('button', { name: 'テーマ' }).click();
+      await page.getByRole('menuitem', { name: 'ダーク' }).click();
+      const background = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      expect(background === 'rgb(14, 19, 26)', `the dark background, got ${background}`);
+    },
+  },
+  {
+    name: 'untrusted text stays text',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      const bad = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>\u202egpj.sh';
+      mock.data.incidents[0]!.title = { en: bad, ja: bad };
+      mock.data.messages[0]!.subject = bad;
+      await page.goto(`${base}/incidents/1042`);
+      await page.getByRole('heading', { level: 1 }).getByText('<img src=x').waitFor();
+      expect((await page.getByRole('heading', { level: 1 }).textContent())?.includes('‹U+202E›'), 'the direction mark is shown, not obeyed');
+      await page.goto(`${base}/mail/${mock.data.messages[0]!.message_id}`);
+      await page.getByRole('heading', { level: 1 }).waitFor();
+      expect((await page.evaluate(() => (window as unknown as { hacked?: number }).hacked)) === undefined, 'no script ran');
+    },
+  },
+  {
+    name: 'large tree and long list stay light',
+    setting: en,
+    act: async ({ page, base }) => {
+      await page.goto(`${base}/alerts/${id(3, 6)}`);
+      await page.locator('.tree-row').first().waitFor();
+      await page.locator('[role=treeitem][tabindex="0"]').focus();
+      await page.keyboard.press('*');
+      await page.keyboard.press('End');
+      const elements = await page.evaluate(() => document.querySelectorAll('*').length);
+      expect(elements < 1_500, `fewer than 1,500 elements, got ${elements}`);
+      await page.goto(`${base}/incidents?status=all`);
+      await page.locator('.grid-row').first().waitFor();
+      await page.keyboard.press('j');
+      await page.keyboard.press('End');
+      await until('the next pages arrive', async () => {
+        await page.keyboard.press('End');
+        return ((await page.locator('.grid-foot').textContent()) ?? '').startsWith('241 of');
+      });
+    },
+  },
+  {
+    name: 'phone: approve at night',
+    setting: ja,
+    width: 360,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/incidents/1042`);
+      await page.locator('[data-test=waiting] [data-test=approve-all]').click();
+      await page.locator('[data-test=approve-all-confirm]').click();
+      await until('approved', () => mock.data.actions.every((action) => action.state !== 'pendingApproval'));
+    },
+  },
+];

@@ -1,0 +1,63 @@
+// Every page and state that is looked at in both languages and both themes.
+import type { Page } from 'playwright-core';
+import { BEGIN, devices, id, messages, SHA } from './data';
+import type { Mode } from './mock';
+
+export interface PageTest {
+  name: string;
+  path: string;
+  /** Something that is there only when the data is. */
+  ready: string;
+  mode?: Mode;
+  width?: number;
+  height?: number;
+  act?: (page: Page) => Promise<void>;
+}
+
+void BEGIN;
+const alert = id(3, 1);
+const tab = (name: string) => `[data-test="tab-${name}"][data-state="active"]`;
+
+export const pages: PageTest[] = [
+  { name: 'login', path: '/login', ready: 'input[name=password]', mode: { loggedOut: true } },
+  { name: 'setup', path: '/setup', ready: 'input[name=code]', mode: { setup: true } },
+  { name: 'home', path: '/', ready: '.need .figure' },
+  { name: 'home-empty', path: '/', ready: '.next-step', mode: { empty: true } },
+  { name: 'incidents', path: '/incidents?status=all', ready: '.grid-row' },
+  { name: 'incidents-pane', path: '/incidents?pane=1042', ready: '.pane .next-step', act: async (page) => { await page.locator('.grid-row .checkbox').nth(1).click(); } },
+  { name: 'incidents-empty', path: '/incidents', ready: '.state', mode: { empty: true } },
+  { name: 'incidents-filtered', path: '/incidents?text=nothing-like-this', ready: '.state' },
+  { name: 'incidents-error', path: '/incidents', ready: '.state code', mode: { broken: /^\/incidents$/ } },
+  { name: 'incident', path: '/incidents/1042', ready: '.tree-row', act: async (page) => { await page.locator('.marker').first().waitFor(); await page.locator('.graph-node').first().waitFor(); } },
+  { name: 'incident-alerts', path: '/incidents/1042?tab=alerts', ready: `${tab('alerts')} ~ *, [data-test=alert-row]` },
+  { name: 'incident-assets', path: '/incidents/1042?tab=assets', ready: '[data-test=mailbox-copy]' },
+  { name: 'incident-investigations', path: '/incidents/1042?tab=investigations', ready: 'table.plain tbody tr' },
+  { name: 'incident-evidence', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', act: async (page) => { await page.locator('table.plain').first().waitFor(); } },
+  { name: 'incident-activity', path: '/incidents/1042?tab=activity', ready: '.activity' },
+  { name: 'alert', path: `/alerts/${alert}`, ready: '.tree-row' },
+  { name: 'alerts', path: '/alerts', ready: '.grid-row' },
+  { name: 'investigations', path: '/investigations', ready: '.grid-row' },
+  { name: 'investigation', path: `/investigations/${id(4, 17)}`, ready: '.graph-node' },
+  { name: 'investigation-failed', path: `/investigations/${id(4, 16)}?tab=log`, ready: '[data-test=failed-step]' },
+  { name: 'devices', path: '/devices', ready: '.grid-row' },
+  { name: 'device', path: `/devices/${devices[0]!.id}`, ready: '.grid-row', act: async (page) => { await page.locator('.grid-row').nth(2).click(); await page.locator('.pane').waitFor(); } },
+  { name: 'device-overview', path: `/devices/${devices[0]!.id}?tab=overview`, ready: '.facts' },
+  { name: 'file', path: `/files/${SHA.script}`, ready: '[data-test=file-copy]' },
+  { name: 'mail', path: '/mail', ready: '.grid-row' },
+  { name: 'message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain' },
+  { name: 'actions', path: '/actions', ready: '[data-test=action]' },
+  { name: 'actions-history', path: '/actions?tab=history', ready: '[data-test=action]', act: async (page) => { await page.locator('summary').first().click(); } },
+  { name: 'indicators', path: '/indicators', ready: '.grid-row' },
+  { name: 'audit', path: '/audit', ready: '.grid-row' },
+  { name: 'audit-forbidden', path: '/audit', ready: '.state', mode: { role: 'viewer' } },
+  { name: 'search', path: '/search?q=invoice', ready: '.need' },
+  { name: 'settings-profile', path: '/settings/profile', ready: '[data-test=totp-start]' },
+  { name: 'settings-sessions', path: '/settings/sessions', ready: 'table.plain tbody tr' },
+  { name: 'settings-automation', path: '/settings/automation', ready: '.radio-card' },
+  { name: 'settings-enrolment', path: '/settings/enrolment', ready: 'table.plain tbody tr', act: async (page) => { await page.locator('[data-test=enrol-create]').click(); await page.locator('[data-test=enrol-line]').waitFor(); } },
+  { name: 'settings-users', path: '/settings/users', ready: 'table.plain tbody tr' },
+  { name: 'settings-tokens', path: '/settings/tokens', ready: 'table.plain tbody tr' },
+  { name: 'isolate-dialog', path: `/devices/${devices[0]!.id}?tab=overview`, ready: '.facts', act: async (page) => { await page.locator('[data-test=isolate]').click(); await page.locator('.dialog textarea').waitFor(); } },
+  { name: 'phone-incidents', path: '/incidents', ready: '.grid-row', width: 360, height: 740 },
+  { name: 'phone-incident', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', width: 360, height: 740 },
+];
