@@ -1,5 +1,6 @@
 //! Failures of requests and how they read: RFC 9457 problem documents in both languages.
 
+use crate::actions::ActionError;
 use crate::auth::PasskeyError;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -258,6 +259,25 @@ impl From<PasskeyError> for Fail {
                 tracing::debug!(error = %source, "passkey refused");
                 Fail::field("credential", "the passkey was not accepted", "パスキーを確認できませんでした")
             }
+        }
+    }
+}
+
+impl From<ActionError> for Fail {
+    fn from(error: ActionError) -> Self {
+        match error {
+            ActionError::NotFound { .. } => Fail::not_found(),
+            ActionError::WrongState { what, state, wanted } => Fail::conflict(
+                "wrong_state",
+                format!("the {what} is {state}: {wanted} is not possible"),
+                format!("現在の状態 ({state}) では実行できません ({wanted})"),
+            ),
+            ActionError::Invalid { field, reason } => Fail::field(field, reason.en, reason.ja),
+            ActionError::Unavailable { what } => Fail::unavailable(
+                format!("{what} is not configured"),
+                format!("{what} が設定されていません"),
+            ),
+            ActionError::Store(error) => error.into(),
         }
     }
 }
