@@ -122,6 +122,16 @@ impl Engine {
         self.tables.values().flat_map(|table| &table.groups).map(|group| group.program.atoms()).sum()
     }
 
+    /// Returns the rules that have to be looked at for every event of their kind, because nothing they
+    /// ask for is a literal. They cost speed.
+    pub fn sleepless(&self) -> Vec<&RuleInfo> {
+        let groups = self.tables.values().flat_map(|table| &table.groups);
+        let mut rules: Vec<u32> = groups.flat_map(|group| group.program.sleepless()).collect();
+        rules.sort_unstable();
+        rules.dedup();
+        rules.into_iter().map(|rule| &self.rules[rule as usize]).collect()
+    }
+
     fn told_by_sensor(&self, event: &Event) -> Option<Detection> {
         if event.table != Table::DeviceEvents || event.str("ActionType") != Some("HinomiDetection") {
             return None;

@@ -32,6 +32,7 @@ mod cidr;
 mod condition;
 mod document;
 mod expr;
+mod literal;
 mod modifier;
 mod pattern;
 mod selection;

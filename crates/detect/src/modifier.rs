@@ -3,6 +3,7 @@
 use crate::cidr::Cidr;
 use crate::error::{Fault, RuleErrorCode as Code};
 use crate::expr::{Compare, Test};
+use crate::literal;
 use crate::pattern::{Anchor, Part, Pattern, Shape, lower};
 use crate::yaml::Place;
 use base64::Engine as _;
@@ -166,7 +167,15 @@ impl Modifiers {
             return Ok(vec![vec![Test::Compare(compare, bound)]]);
         }
         if let Some(flags) = self.regex {
-            return Ok(vec![vec![Test::Regex { regex: flags.build(text, at)?, lowered: false }]]);
+            let regex = Test::Regex { regex: flags.build(text, at)?, lowered: false };
+            // a literal the expression needs stands before it, so that it is rarely run
+            return Ok(match literal::required(text, flags.insensitive) {
+                Some(literals) => {
+                    let waits = |text| vec![Test::Literal(Anchor::Contains, text), regex.clone()];
+                    literals.into_iter().map(waits).collect()
+                }
+                None => vec![vec![regex]],
+            });
         }
         let mut values = vec![Value::Text(Pattern::parse(text))];
         for step in &self.steps {
@@ -193,7 +202,7 @@ impl Modifiers {
         Ok(match shape {
             Shape::Present => vec![Test::Present],
             Shape::Literal(anchor, text) if text.is_empty() => vec![Test::Cased(anchor, text)],
-            Shape::Literal(anchor, text) => literal(anchor, text, self.cased),
+            Shape::Literal(anchor, text) => plain(anchor, text, self.cased),
             Shape::Glob { regex, needle } => {
                 let mut tests = Vec::new();
                 if !needle.is_empty() {
@@ -207,7 +216,7 @@ impl Modifiers {
 }
 
 /// A literal; when case matters the lower-cased one comes first, as the automata know it.
-fn literal(anchor: Anchor, text: String, cased: bool) -> Vec<Test> {
+fn plain(anchor: Anchor, text: String, cased: bool) -> Vec<Test> {
     let lowered = Test::Literal(anchor, lower(&text).into_owned());
     if cased { vec![lowered, Test::Cased(anchor, text)] } else { vec![lowered] }
 }

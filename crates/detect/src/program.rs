@@ -321,6 +321,11 @@ impl Program {
         }
     }
 
+    /// Rules without witnesses, by their index in the engine.
+    pub fn sleepless(&self) -> impl Iterator<Item = u32> {
+        self.always.iter().map(|at| self.rules[*at as usize].rule)
+    }
+
     /// Number of comparisons, for figures.
     pub fn atoms(&self) -> usize {
         self.atoms.len()

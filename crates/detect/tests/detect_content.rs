@@ -4,6 +4,9 @@ use hinomi_detect::{Engine, Examples, content};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
+/// Rules of ours that may be looked at for every event of their kind.
+const SLEEPLESS_MAX: usize = 5;
+
 fn content_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content")
 }
@@ -23,6 +26,8 @@ fn every_rule_loads() {
     assert!(told.is_empty(), "{}", told.join("\n"));
     assert_eq!(engine.rules().len(), content.rules.len());
     assert!(engine.rules().len() >= 30, "{} rules", engine.rules().len());
+    let sleepless: Vec<&str> = engine.sleepless().into_iter().map(|rule| rule.path.as_str()).collect();
+    assert!(sleepless.len() <= SLEEPLESS_MAX, "rules without a literal cost speed: {sleepless:?}");
 }
 
 #[test]

@@ -83,6 +83,25 @@ proptest! {
         }
     }
 
+    /// A rule's expression fires exactly when the expression alone matches, whatever literals it waits for.
+    #[test]
+    fn expressions_agree_with_plain_search(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "ab", "[kK]", "s", "(ab|Ba)", "(cd)?", "x+", "\\.", ".", "(?i:is)", "[^a]", "(a|b|\\d)", "c*", "^", "$", "K", "ß",
+        ]), 1..6),
+        value in "[abBcdxsSkK.\u{212a}\u{17f}ßẞ]{0,10}",
+        insensitive in any::<bool>(),
+    ) {
+        let text = pieces.concat();
+        let flag = if insensitive { "|i" } else { "" };
+        let (engine, errors) = load(&rule(&format!("  sel:\n    FileName|re{flag}: '{text}'\n  condition: sel")));
+        prop_assert!(errors.is_empty(), "{}", errors[0]);
+        let plain = regex::RegexBuilder::new(&text).case_insensitive(insensitive).build().expect("valid");
+        let mut event = Event::new(Table::DeviceProcessEvents, Timestamp::from_micros(0));
+        event.set("FileName", value.as_str());
+        prop_assert_eq!(!engine.evaluate(&event).is_empty(), plain.is_match(&value), "{} on {}", text, value);
+    }
+
     /// What the automata and witnesses find is what a plain reading of the literal finds.
     #[test]
     fn literals_agree_with_plain_comparison(
