@@ -11,8 +11,10 @@ export const text = (en: string, ja: string): Text => ({ en, ja });
 const same = (words: string): Text => ({ en: words, ja: words });
 const sha = (seed: string) => {
   let out = '';
-  for (let i = 0, h = 2166136261; out.length < 64; i += 1) {
-    h = Math.imul(h ^ (seed.charCodeAt(i % seed.length) + i), 16777619) >>> 0;
+  let h = 2166136261;
+  for (const letter of seed) h = Math.imul(h ^ letter.charCodeAt(0), 16777619) >>> 0;
+  for (let i = 0; out.length < 64; i += 1) {
+    h = Math.imul(h ^ i, 16777619) >>> 0;
     out += h.toString(16).padStart(8, '0');
   }
   return out.slice(0, 64);

@@ -22,7 +22,7 @@ export default function AlertQueue() {
   const list = useList<AlertSummary>('/alerts', { ...filters, status });
   const setText = useCallback((value: string) => set({ text: value }), [set]);
   const columns = useMemo<Column<AlertSummary>[]>(() => [
-    { id: 'severity', head: t('columns.severity'), width: '104px', cell: (row) => <SeverityChip severity={row.severity} /> },
+    { id: 'severity', head: t('columns.severity'), width: '122px', cell: (row) => <SeverityChip severity={row.severity} /> },
     { id: 'title', head: t('columns.alert'), width: 'minmax(220px, 1fr)', cell: (row) => <Link to={to.alert(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link> },
     { id: 'status', head: t('columns.status'), width: '110px', from: 560, cell: (row) => <AlertStatusChip status={row.status} /> },
     { id: 'detection', head: t('columns.detection'), width: '120px', from: 760, cell: (row) => <DetectionStatusChip status={row.detection_status} /> },

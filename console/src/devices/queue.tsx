@@ -26,7 +26,7 @@ export default function DeviceQueue() {
     { id: 'online', head: t('columns.state'), width: '96px', cell: (row) => row.online ? <Chip tone="ok">{t('device.online')}</Chip> : <Chip>{t('device.offline')}</Chip> },
     { id: 'health', head: t('columns.health'), width: '120px', from: 640, cell: (row) => <HealthChip health={row.health} /> },
     { id: 'isolation', head: t('columns.isolation'), width: '120px', from: 760, cell: (row) => <IsolationChip state={row.isolation} /> },
-    { id: 'risk', head: t('columns.risk'), width: '104px', cell: (row) => row.risk ? <SeverityChip severity={row.risk} /> : <span className="secondary">—</span> },
+    { id: 'risk', head: t('columns.risk'), width: '122px', cell: (row) => row.risk ? <SeverityChip severity={row.risk} /> : <span className="secondary">—</span> },
     { id: 'os', head: t('columns.os'), width: '190px', from: 900, cell: (row) => visible(row.status.os_version) },
     { id: 'user', head: t('columns.user'), width: '120px', from: 1000, cell: (row) => row.status.logged_on_users.map(visible).join(', ') || '—' },
     { id: 'events', head: t('columns.events'), width: '90px', from: 1080, end: true, cell: (row) => <span className="num">{number(row.events, language)}</span> },

@@ -80,15 +80,14 @@ export default function IncidentQueue() {
 
   const owners = useOwnerChoices(null);
   const columns = useMemo<Column<IncidentSummary>[]>(() => [
-    { id: 'severity', head: t('columns.severity'), width: '104px', sort: 'severity', cell: (row) => <SeverityChip severity={row.severity} /> },
+    { id: 'severity', head: t('columns.severity'), width: '122px', sort: 'severity', cell: (row) => <SeverityChip severity={row.severity} /> },
     {
-      id: 'title', head: t('columns.incident'), width: 'minmax(220px, 1fr)',
-      cell: (row) => <Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link>,
+      id: 'title', head: t('columns.incident'), width: 'minmax(200px, 1fr)',
+      cell: (row) => <><span className="secondary num small">{incidentName(row.number)}</span>{' '}<Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link></>,
     },
-    { id: 'number', head: t('columns.id'), width: '84px', from: 640, cell: (row) => <span className="secondary num">{incidentName(row.number)}</span> },
-    { id: 'status', head: t('columns.status'), width: '128px', from: 560, cell: (row) => <IncidentStatusChip status={row.status} /> },
+    { id: 'status', head: t('columns.status'), width: '122px', from: 640, cell: (row) => <IncidentStatusChip status={row.status} /> },
     {
-      id: 'assets', head: t('columns.affected'), width: '118px', from: 900,
+      id: 'assets', head: t('columns.affected'), width: '112px', from: 820,
       cell: (row) => (
         <span className="row num" style={{ gap: 10 }}>
           <Count icon={<Laptop size={14} aria-hidden />} count={row.devices.length} label={t('incident.devices')} />
@@ -97,16 +96,16 @@ export default function IncidentQueue() {
         </span>
       ),
     },
-    { id: 'tactics', head: 'ATT&CK', width: '110px', from: 1160, cell: (row) => <TacticCells tactics={row.tactics} /> },
-    { id: 'alerts', head: t('columns.alerts'), width: '64px', from: 760, end: true, cell: (row) => <span className="num">{row.active_alerts}/{row.alert_count}</span> },
+    { id: 'tactics', head: 'ATT&CK', width: '108px', from: 1100, cell: (row) => <TacticCells tactics={row.tactics} /> },
+    { id: 'alerts', head: t('columns.alerts'), width: '52px', from: 700, end: true, cell: (row) => <span className="num">{row.active_alerts}/{row.alert_count}</span> },
     {
-      id: 'automation', head: t('columns.automation'), width: '166px', from: 1000,
+      id: 'automation', head: t('columns.automation'), width: '150px', from: 980,
       cell: (row) => row.pending_actions > 0
         ? <Chip tone="medium">{t('incident.waiting', { count: row.pending_actions })}</Chip>
         : row.investigation_state ? <InvestigationChip state={row.investigation_state} /> : <span className="secondary">—</span>,
     },
-    { id: 'owner', head: t('columns.owner'), width: '96px', from: 1080, cell: (row) => row.assigned_to ?? <span className="secondary">{t('words.nobody')}</span> },
-    { id: 'activity', head: t('columns.lastActivity'), width: '100px', sort: 'last_activity', end: true, cell: (row) => <Ago at={row.last_activity} /> },
+    { id: 'owner', head: t('columns.owner'), width: '80px', from: 1190, cell: (row) => row.assigned_to ?? <span className="secondary">{t('words.nobody')}</span> },
+    { id: 'activity', head: t('columns.lastActivity'), width: '92px', from: 420, sort: 'last_activity', end: true, cell: (row) => <Ago at={row.last_activity} /> },
   ], [t, text]);
 
   const filtered = active.some((name) => name !== 'sort');

@@ -86,7 +86,7 @@ function Lanes({ timeline, selected, onSelect }: { timeline: IncidentTimeline; s
               const words = one.markers.map((marker) => `${clockMillis(marker.at, language)} ${t(`severity.${marker.severity}`)}: ${visible(text(marker.title))}${marker.technique ? ` (${marker.technique})` : ''}`).join('\n');
               return (
                 <button key={first.at + first.alert_id} type="button" className={`marker ${one.severity}`} style={{ left: one.x }}
-                  title={words} aria-label={words} aria-pressed={one.markers.some((marker) => marker.alert_id === selected)}
+                  title={words} aria-label={one.markers.length > 1 ? `${one.markers.length}: ${words}` : words} aria-pressed={one.markers.some((marker) => marker.alert_id === selected)}
                   onClick={() => onSelect(nextOf(one.markers, selected))}>
                   <SeverityShape severity={one.severity} size={SIZE[one.severity]} />
                   {one.markers.length > 1 ? <span className="count" aria-hidden>{one.markers.length}</span> : null}

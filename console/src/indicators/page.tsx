@@ -40,7 +40,7 @@ export default function IndicatorsPage() {
         return page ? <Link to={page} title={visible(row.spec.value)}>{words}</Link> : words;
       },
     },
-    { id: 'severity', head: t('columns.severity'), width: '110px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },
+    { id: 'severity', head: t('columns.severity'), width: '122px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },
     { id: 'note', head: t('columns.note'), width: '220px', from: 1000, cell: (row) => visible(row.spec.note) || '—' },
     { id: 'hits', head: t('columns.hits'), width: '70px', from: 700, end: true, cell: (row) => <span className="num">{row.hits}</span> },
     { id: 'hit', head: t('columns.lastHit'), width: '100px', from: 900, end: true, cell: (row) => row.last_hit ? <Ago at={row.last_hit} /> : '—' },

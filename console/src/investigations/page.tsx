@@ -181,8 +181,7 @@ function GraphTab({ investigation }: { investigation: Investigation }) {
   const [list, setList] = useState(false);
   const chosen = investigation.evidence.find((item) => item.entity === selected);
   return (
-    <div className="split">
-      <div className="column" style={{ gap: 16 }}>
+    <div className="column" style={{ gap: 16 }}>
         <Card flush title={t('story.graph')} head={
           <div className="switch-group" role="group" aria-label={t('story.view')}>
             <button type="button" aria-pressed={!list} onClick={() => setList(false)}>{t('story.graphView')}</button>
@@ -191,9 +190,12 @@ function GraphTab({ investigation }: { investigation: Investigation }) {
         }>
           <EvidenceGraph evidence={investigation.evidence} edges={investigation.edges} selected={selected} onSelect={setSelected} listOnly={list} names={(_, value) => names(value)} />
         </Card>
-        {selected ? <Card title={t('story.details')}>{chosen ? <EvidenceDetails item={chosen} /> : <EvidenceDetails bare={selected} />}</Card> : null}
+      <div className="columns">
+        <Card flush title={t('investigation.steps')}><Steps steps={investigation.steps} /></Card>
+        <Card title={t('story.details')}>
+          {selected ? (chosen ? <EvidenceDetails item={chosen} /> : <EvidenceDetails bare={selected} />) : <Empty title={t('story.nothingSelected')} />}
+        </Card>
       </div>
-      <div className="side"><Card flush title={t('investigation.steps')}><Steps steps={investigation.steps} /></Card></div>
     </div>
   );
 }

@@ -21,7 +21,7 @@ export interface Layout {
   edges: { from: string; to: string; label: Text; count: number; points: { x: number; y: number }[] }[];
 }
 
-export const NODE_WIDTH = 208;
+export const NODE_WIDTH = 184;
 export const NODE_HEIGHT = 60;
 /** More neighbours of one kind than this are drawn as one group. */
 export const GROUP_FROM = 6;
@@ -87,7 +87,7 @@ function group(graph: Graph): Graph {
 
 export function layout(graph: Graph): Layout {
   const plan = new dagre.graphlib.Graph({ multigraph: true });
-  plan.setGraph({ rankdir: 'LR', nodesep: 22, ranksep: 96, marginx: 20, marginy: 20 });
+  plan.setGraph({ rankdir: 'LR', nodesep: 18, ranksep: 74, marginx: 20, marginy: 20 });
   plan.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) plan.setNode(node.id, { width: NODE_WIDTH, height: NODE_HEIGHT });
   graph.edges.forEach((edge, index) => plan.setEdge(edge.from, edge.to, {}, String(index)));

@@ -41,7 +41,7 @@ interface Props<T> {
 }
 
 const PREFETCH_ROWS = 20;
-const GAP_PX = 14;
+const GAP_PX = 10;
 const PADDING_PX = 32;
 const PICK_PX = 22;
 
