@@ -30,32 +30,25 @@ pub fn exec_blocked(event: &Event) -> Detection {
     }
 }
 
-/// Reads a sensor's own detection (`HinomiDetection`): what became of it, and the rule that fired.
-/// `known` is what the server's rules say about that rule id; without it the texts are general.
-pub fn sensor_detection(event: &Event, known: Option<&Detection>) -> (Detection, Option<Text>) {
+/// Reads a sensor's own detection (`HinomiDetection`) of a rule nobody else knows: what became of it,
+/// in general words, and why the sensor could not do more.
+pub fn sensor_detection(event: &Event) -> (Detection, Option<Text>) {
     let rule_id = text_field(event, "RuleId").unwrap_or_else(|| "hinomi-sensor".to_owned());
     let status = text_field(event, "DetectionStatus").and_then(|word| word.parse().ok());
     let severity = text_field(event, "Severity").and_then(|word| word.parse().ok());
-    let mut detection = match known {
-        Some(known) => known.clone(),
-        None => Detection {
-            rule_id: rule_id.clone(),
-            title: Text::new(format!("The sensor detected {rule_id}"), format!("センサーが {rule_id} を検知しました")),
-            description: Text::default(),
-            next_steps: Vec::new(),
-            severity: Severity::Medium,
-            techniques: Vec::new(),
-            tactics: vec!["execution".to_owned()],
-            source: DetectionSource::Rule,
-            status: DetectionStatus::Detected,
-            event: event.clone(),
-            matched: Vec::new(),
-        },
+    let detection = Detection {
+        title: Text::new(format!("The sensor detected {rule_id}"), format!("センサーが {rule_id} を検知しました")),
+        rule_id,
+        description: Text::default(),
+        next_steps: Vec::new(),
+        severity: severity.unwrap_or(Severity::Medium),
+        techniques: Vec::new(),
+        tactics: vec!["execution".to_owned()],
+        source: DetectionSource::Rule,
+        status: status.unwrap_or(DetectionStatus::Detected),
+        event: event.clone(),
+        matched: Vec::new(),
     };
-    detection.rule_id = rule_id;
-    detection.event = event.clone();
-    detection.status = status.unwrap_or(DetectionStatus::Detected);
-    detection.severity = if known.is_some() { detection.severity } else { severity.unwrap_or(detection.severity) };
     let reason = match event.additional("Reason") {
         Some(serde_json::Value::String(text)) if !text.is_empty() => Some(Text::same(text)),
         Some(value @ serde_json::Value::Object(_)) => serde_json::from_value(value).ok(),
@@ -83,7 +76,7 @@ mod tests {
         event.set_additional("RuleId", "r1");
         event.set_additional("DetectionStatus", "failed");
         event.set_additional("Reason", "process is in an uninterruptible wait");
-        let (detection, reason) = sensor_detection(&event, None);
+        let (detection, reason) = sensor_detection(&event);
         assert_eq!((detection.rule_id.as_str(), detection.status), ("r1", DetectionStatus::Failed));
         assert!(reason.expect("a reason").en.contains("uninterruptible"));
     }

@@ -139,10 +139,10 @@ impl Playbook {
         self.steps.iter().map(step).collect()
     }
 
-    /// Returns the playbook for an alert: one exists when a file or a message is involved.
+    /// Returns the playbook for an alert: one exists when a file is involved and the alert is worth it.
     pub fn for_alert(alert: &Alert) -> Option<Playbook> {
         let file = collect::focus_files(std::slice::from_ref(alert)).next().is_some();
-        let worth = alert.severity > hinomi_model::Severity::Informational;
+        let worth = alert.severity >= hinomi_model::Severity::Medium;
         (worth && file).then(|| Playbook::embedded("malicious_file")).flatten()
     }
 }

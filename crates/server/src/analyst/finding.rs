@@ -5,7 +5,7 @@ use crate::app::Ctx;
 use crate::facts::{self, Wanted};
 use anyhow::Result;
 use hinomi_cases::{ProcessFacts, exec_blocked, is_boundary, sensor_detection};
-use hinomi_detect::{IndicatorSet, RuleInfo};
+use hinomi_detect::IndicatorSet;
 use hinomi_model::{
     Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
     Severity, Table, Text,
@@ -37,23 +37,26 @@ pub(super) async fn detect(ctx: &Ctx, events: &[Event], copies: &[MessageCopy]) 
         if !is_mail(event) {
             ctx.desk.processes(|processes| processes.learn(event));
         }
-        let mut fired = sensors_own(event, &rules);
-        let from_indicators = indicators.detections(event);
-        if event.str("ActionType") == Some("ExecBlocked") && from_indicators.is_empty() {
-            fired.push((exec_blocked(event), None));
+        let mut fired: Vec<Detection> = indicators.detections(event);
+        if event.str("ActionType") == Some("ExecBlocked") && fired.is_empty() {
+            fired.push(exec_blocked(event));
         }
-        fired.extend(from_indicators.into_iter().map(|detection| (detection, None)));
-        fired.extend(rules.evaluate(event).into_iter().map(|detection| (detection, None)));
+        fired.extend(rules.evaluate(event));
+        let (own, status_reason) = sensors_own(event);
+        if fired.is_empty() {
+            // a rule of the sensor this server does not have
+            fired.extend(own);
+        }
         if fired.is_empty() || is_allowed(event, &indicators) {
             continue;
         }
-        for (mut detection, status_reason) in fired {
+        for mut detection in fired {
             settle(&mut detection, copies);
             let lineage = match subject(event) {
                 Some(key) => lineage(ctx, key).await?,
                 None => Vec::new(),
             };
-            findings.push(Finding { detection, lineage, status_reason });
+            findings.push(Finding { detection, lineage, status_reason: status_reason.clone() });
         }
     }
     Ok(findings)
@@ -65,29 +68,13 @@ fn subject(event: &Event) -> Option<ProcessKey> {
     if started { event.process().or(event.initiating_process()) } else { event.initiating_process() }
 }
 
-fn sensors_own(event: &Event, rules: &hinomi_detect::Engine) -> Vec<(Detection, Option<Text>)> {
+/// What a sensor says of its own detection, and why it could not stop it.
+fn sensors_own(event: &Event) -> (Option<Detection>, Option<Text>) {
     if event.table != Table::DeviceEvents || event.str("ActionType") != Some("HinomiDetection") {
-        return Vec::new();
+        return (None, None);
     }
-    let id = event.additional("RuleId");
-    let known = id.as_ref().and_then(|id| id.as_str()).and_then(|id| rules.rule(id)).map(|rule| of_rule(rule, event));
-    vec![sensor_detection(event, known.as_ref())]
-}
-
-fn of_rule(rule: &RuleInfo, event: &Event) -> Detection {
-    Detection {
-        rule_id: rule.id.clone(),
-        title: rule.title.clone(),
-        description: rule.description.clone(),
-        next_steps: rule.next_steps.clone(),
-        severity: rule.severity,
-        techniques: rule.techniques.clone(),
-        tactics: rule.tactics.clone(),
-        source: DetectionSource::Rule,
-        status: DetectionStatus::Detected,
-        event: event.clone(),
-        matched: Vec::new(),
-    }
+    let (detection, reason) = sensor_detection(event);
+    (Some(detection), reason)
 }
 
 /// Allow beats everything: nothing is told about a file an administrator allows.

@@ -60,13 +60,13 @@ pub(crate) async fn attach(
         alert.investigation_id = Some(known.id);
         let key = format!("investigation:{}:{}:{}", known.id, alert.id, alert.why.len());
         let run_at = now.plus_seconds(SETTLE_SECONDS);
-        return enqueue(tx, known.id, key, None, run_at).await;
+        return enqueue(tx, known.id, key, None, now, run_at).await;
     }
     let Some(playbook) = Playbook::for_alert(alert) else { return Ok(()) };
     let investigation = begin(tx, &playbook, alert, incident, level, now).await?;
     alert.investigation_id = Some(investigation.id);
     incident.investigations.push(investigation.id);
-    enqueue(tx, investigation.id, format!("investigation:{}", investigation.id), None, now).await
+    enqueue(tx, investigation.id, format!("investigation:{}", investigation.id), None, now, now).await
 }
 
 async fn begin(
@@ -109,9 +109,10 @@ async fn enqueue(
     id: InvestigationId,
     key: String,
     from_step: Option<&str>,
+    asked_at: Timestamp,
     run_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let payload = json!({"investigation": id.to_string(), "from_step": from_step, "asked_at": run_at}).to_string();
+    let payload = json!({"investigation": id.to_string(), "from_step": from_step, "asked_at": asked_at}).to_string();
     tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at }).await?;
     Ok(())
 }
@@ -185,7 +186,7 @@ pub async fn rerun(
     );
     investigation.version = tx.put_investigation(&investigation).await?;
     let key = format!("investigation:{id}:rerun:{}", investigation.version);
-    enqueue(&mut tx, id, key, Some(&step), now).await?;
+    enqueue(&mut tx, id, key, Some(&step), now, now).await?;
     let target = format!("investigation:{}", investigation.number);
     tx.audit(&record(now, by, "investigation.rerun", &target, json!({"from_step": step}))).await?;
     tx.commit().await?;
