@@ -1,0 +1,181 @@
+//! Questions to the lake.
+
+use crate::engine::Engine;
+use crate::error::{LakeError, Result};
+use crate::files::Held;
+use crate::schema::{schema_of, to_events};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::logical_expr::{Expr, ident};
+use datafusion::prelude::lit;
+use datafusion::scalar::ScalarValue;
+use hinomi_model::{DeviceId, Event, Kind, Table, Timestamp, Value};
+use std::sync::Arc;
+
+/// Most rows one query returns.
+pub const ROWS_MAX: usize = 100_000;
+/// Most values of one [`Op::In`].
+const VALUES_MAX: usize = 10_000;
+
+/// Which events are wanted. All conditions must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LakeQuery {
+    /// From these tables. Tables without a column of a condition have no such events.
+    pub tables: Vec<Table>,
+    /// Of this device.
+    pub device: Option<DeviceId>,
+    /// At or after.
+    pub from: Timestamp,
+    /// Before.
+    pub to: Timestamp,
+    /// Conditions on columns.
+    pub predicates: Vec<Predicate>,
+    /// Newest first instead of oldest first; with a limit, the newest instead of the oldest.
+    pub newest_first: bool,
+    /// At most so many, and never more than [`ROWS_MAX`].
+    pub limit: usize,
+}
+
+impl LakeQuery {
+    /// Asks for every event of a table, newest first.
+    pub fn of(table: Table) -> LakeQuery {
+        LakeQuery {
+            tables: vec![table],
+            device: None,
+            from: Timestamp::from_micros(i64::MIN),
+            to: Timestamp::from_micros(i64::MAX),
+            predicates: Vec::new(),
+            newest_first: true,
+            limit: ROWS_MAX,
+        }
+    }
+}
+
+/// A condition on a column. A column that is not set fulfils none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Predicate {
+    /// Column of the hunting tables.
+    pub column: String,
+    /// What it must be.
+    pub op: Op,
+}
+
+/// What a column must be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Op {
+    /// This value, texts in this case.
+    Eq(Value),
+    /// One of these values, texts in this case.
+    In(Vec<Value>),
+    /// A text with this in it, in any case.
+    Contains(String),
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Answer {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Files that could not be read and why; when there are any, events may be missing.
+    pub damaged: Vec<(String, String)>,
+}
+
+/// Where to look: files in use and batches of the tail, of one table.
+pub(crate) struct Sources {
+    pub table: Table,
+    pub files: Vec<Arc<Held>>,
+    pub tail: Vec<RecordBatch>,
+}
+
+/// Returns the condition for a table, `None` when the table cannot have such events.
+pub(crate) fn condition(query: &LakeQuery, table: Table) -> Result<Option<Expr>> {
+    let time = |at: Timestamp| lit(ScalarValue::TimestampMicrosecond(Some(at.as_micros()), Some("UTC".into())));
+    let timestamp = ident("Timestamp");
+    let mut all = timestamp.clone().gt_eq(time(query.from)).and(timestamp.lt(time(query.to)));
+    if let Some(device) = query.device {
+        if table.column_index("DeviceId").is_none() {
+            return Ok(None);
+        }
+        all = all.and(ident("DeviceId").eq(lit(device.to_string())));
+    }
+    for predicate in &query.predicates {
+        let Some(index) = table.column_index(&predicate.column) else { return Ok(None) };
+        all = all.and(expression(predicate, table.columns()[usize::from(index)].kind)?);
+    }
+    Ok(Some(all))
+}
+
+/// Refuses conditions on columns none of the tables has.
+pub(crate) fn check(query: &LakeQuery) -> Result<()> {
+    for predicate in &query.predicates {
+        let known = query.tables.iter().any(|table| table.column_index(&predicate.column).is_some());
+        if !known && !query.tables.is_empty() {
+            return Err(LakeError::BadQuery(format!("no table has a column {:?}", predicate.column)));
+        }
+    }
+    Ok(())
+}
+
+fn expression(predicate: &Predicate, kind: Kind) -> Result<Expr> {
+    let column = ident(predicate.column.as_str());
+    let literal = |value: &Value| match value {
+        _ if value.kind() != kind => Err(LakeError::BadQuery(format!("{} is not of type {kind:?}", predicate.column))),
+        Value::String(text) => Ok(lit(text.as_str())),
+        Value::Long(number) => Ok(lit(*number)),
+        Value::Bool(truth) => Ok(lit(*truth)),
+        Value::Datetime(at) => Ok(lit(ScalarValue::TimestampMicrosecond(Some(at.as_micros()), Some("UTC".into())))),
+    };
+    match &predicate.op {
+        Op::Eq(value) => Ok(column.eq(literal(value)?)),
+        Op::In(values) if values.len() > VALUES_MAX => {
+            Err(LakeError::BadQuery(format!("{} has more than {VALUES_MAX} values", predicate.column)))
+        }
+        Op::In(values) => Ok(column.in_list(values.iter().map(literal).collect::<Result<_>>()?, false)),
+        Op::Contains(_) if kind != Kind::String => {
+            Err(LakeError::BadQuery(format!("{} is not a text", predicate.column)))
+        }
+        Op::Contains(text) => Ok(column.ilike(lit(like(text)))),
+    }
+}
+
+/// A LIKE pattern that finds `text` anywhere, its wildcards taken literally.
+fn like(text: &str) -> String {
+    let mut pattern = String::from("%");
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
+}
+
+/// Runs the query over the sources of one table.
+pub(crate) async fn run(engine: &Engine, query: &LakeQuery, sources: Sources) -> Result<Vec<Event>> {
+    let Some(condition) = condition(query, sources.table)? else { return Ok(Vec::new()) };
+    let rows = engine.rows(sources.table, &sources.files, sources.tail)?.filter(condition)?;
+    let mut order = vec![ident("Timestamp").sort(!query.newest_first, true)];
+    if sources.table.column_index("ReportId").is_some() {
+        order.push(ident("ReportId").sort(!query.newest_first, true));
+    }
+    let rows = rows.sort(order)?.limit(0, Some(query.limit.min(ROWS_MAX)))?;
+    let batches = rows.collect().await?;
+    let mut events = Vec::new();
+    for batch in batches {
+        debug_assert_eq!(batch.num_columns(), schema_of(sources.table).fields().len());
+        events.extend(to_events(sources.table, &batch));
+    }
+    Ok(events)
+}
+
+/// Orders the events of several tables and cuts them to the limit.
+pub(crate) fn merge(query: &LakeQuery, mut events: Vec<Event>) -> Vec<Event> {
+    // stable: within one instant the order of the tables and of ReportId stays
+    if query.newest_first {
+        events.sort_by_key(|event| std::cmp::Reverse(event.timestamp));
+    } else {
+        events.sort_by_key(|event| event.timestamp);
+    }
+    events.truncate(query.limit.min(ROWS_MAX));
+    events
+}
