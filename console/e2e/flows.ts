@@ -1,7 +1,12 @@
 // What people do, from end to end, with the content security policy in force.
 import type { BrowserContext, Page } from 'playwright-core';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { devices, id, SHA } from './data';
-import { PASSWORD, TOTP, type Mock, type Mode } from './mock';
+import { PASSWORD, SECRET, TOTP, type Mock, type Mode } from './mock';
 import type { Setting } from './main';
 
 interface Tools { page: Page; mock: Mock; base: string; context: BrowserContext }
@@ -328,6 +333,34 @@ export const flows: Flow[] = [
       await page.locator('[data-test=waiting] [data-test=approve-all]').click();
       await page.locator('[data-test=approve-all-confirm]').click();
       await until('approved', () => mock.data.actions.every((action) => action.state !== 'pendingApproval'));
+    },
+  },
+  {
+    name: 'the script of the story plays its steps and fails when something is wrong',
+    setting: en,
+    mode: { loggedOut: true },
+    act: async ({ mock, base }) => {
+      const shots = mkdtempSync(join(tmpdir(), 'hinomi-story-'));
+      const play = (steps: object[]) =>
+        new Promise<{ code: number; lines: { step: string; ok: boolean; note?: string }[] }>((done) => {
+          const settings = { url: base, user: 'admin', password: PASSWORD, totp_secret: SECRET, screenshots: shots, steps };
+          const script = fileURLToPath(new URL('./story.mjs', import.meta.url));
+          execFile(process.execPath, [script, JSON.stringify(settings)], (error, out) => {
+            done({ code: error ? Number(error.code ?? 1) : 0, lines: out.trim().split('\n').map((line) => JSON.parse(line) as { step: string; ok: boolean }) });
+          });
+        });
+      try {
+        const good = await play([
+          { do: 'language', language: 'ja' }, { do: 'incident', number: 1042 }, { do: 'approve_all' }, { do: 'screenshot', name: 'approved' }, { do: 'alert', id: id(3, 1) },
+        ]);
+        expect(good.code === 0, `exit 0, got ${JSON.stringify(good)}`);
+        expect(good.lines.map((line) => line.step).join() === 'sign_in,language,incident,approve_all,screenshot,alert', 'one line per step');
+        expect(mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'quarantine'), 'approved by clicking');
+        const bad = await play([{ do: 'nonsense' }, { do: 'screenshot', name: 'never' }]);
+        expect(bad.code === 1 && bad.lines.at(-1)?.ok === false && bad.lines.length === 2, 'a failed step ends the run');
+      } finally {
+        rmSync(shots, { recursive: true, force: true });
+      }
     },
   },
 ];

@@ -5,12 +5,16 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import type { Action, ActionSpec, AlertDetail, Device, IncidentDetail, LiveKind, Me, Problem, Receipt } from '../src/api/types';
 import * as seed from './data';
+import { totp } from './totp.mjs';
 
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.html': 'text/html; charset=utf-8' };
 const NONCE = 'bW9jay1ub25jZQ==';
 const POLICY = `default-src 'self'; script-src 'self'; style-src 'self' 'nonce-${NONCE}'; img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; require-trusted-types-for 'script'`;
 export const PASSWORD = 'correct horse battery';
 export const TOTP = '123456';
+export const SECRET = 'JBSWY3DPEHPK3PXP';
+/** The tests' clock stands still, so a fixed code is good besides the real one. */
+const rightCode = (code: string) => code === TOTP || code === totp(SECRET, Date.now());
 
 export interface Mode {
   /** Nothing ever arrived. */
@@ -326,7 +330,7 @@ export class Mock {
     if (what === 'login') {
       if (given.password !== PASSWORD) fail(401, 'wrong_credentials', 'Name or password is wrong.', '名前またはパスワードが違います。');
       if (!given.totp) fail(401, 'totp_required', 'One-time password needed.', 'ワンタイム パスワードが必要です。');
-      if (given.totp !== TOTP) fail(401, 'wrong_totp', 'The one-time password is wrong.', 'ワンタイム パスワードが違います。');
+      if (!rightCode(given.totp)) fail(401, 'wrong_totp', 'The one-time password is wrong.', 'ワンタイム パスワードが違います。');
       this.loggedIn = true;
       return this.me();
     }
@@ -342,14 +346,14 @@ export class Mock {
       this.loggedIn = false;
       return undefined;
     }
-    if (what === 'totp/start') return { secret: 'JBSWY3DPEHPK3PXP', otpauth_url: 'otpauth://totp/Hinomi:admin?secret=JBSWY3DPEHPK3PXP&issuer=Hinomi' };
+    if (what === 'totp/start') return { secret: SECRET, otpauth_url: `otpauth://totp/Hinomi:admin?secret=${SECRET}&issuer=Hinomi` };
     if (what === 'totp/finish') {
-      if (given.code !== TOTP) fail(400, 'wrong_totp', 'The code is wrong.', 'コードが違います。', 'code');
+      if (!rightCode(given.code)) fail(400, 'wrong_totp', 'The code is wrong.', 'コードが違います。', 'code');
       this.users[0] = { ...this.users[0]!, totp: true, version: this.users[0]!.version + 1 };
       return this.me();
     }
     if (what === 'step-up/totp') {
-      if (given.code !== TOTP) fail(403, 'wrong_totp', 'The code is wrong.', 'コードが違います。');
+      if (!rightCode(given.code)) fail(403, 'wrong_totp', 'The code is wrong.', 'コードが違います。');
       this.proved = true;
       return { step_up_until: seed.at(-300) };
     }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { messages, SHA } from '../e2e/data';
+import { totp } from '../e2e/totp.mjs';
 import { ApiError, path } from '../src/api/client';
 import { families } from '../src/api/live';
 import { fromBuffer, toBuffer } from '../src/api/passkeys';
@@ -81,4 +82,9 @@ test('every kind of live event refreshes something, every classification has its
   for (const routes of Object.values(families)) expect(routes.length).toBeGreaterThan(0);
   const offered = classifications.flatMap((one) => determinationsOf[one]);
   expect([...new Set(offered)].sort()).toEqual([...determinations].sort());
+});
+
+test('one-time passwords are those of RFC 6238', () => {
+  const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
+  expect([59, 1_111_111_109, 2_000_000_000].map((seconds) => totp(secret, seconds * 1_000))).toEqual(['287082', '081804', '279037']);
 });
