@@ -1,2 +1,144 @@
-//! Hinomi door.
-fn main() {}
+//! The door: `hinomi`, one program for the server and its administrators. No logic of its own.
+//!
+//! Exit codes: 0 done, 1 nothing found or a check failed, 2 wrong usage or an error. Results go to
+//! stdout, talk to stderr; `--json` prints one object, lists one object per line.
+
+mod client;
+mod commands;
+mod output;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use client::{Client, Connection};
+use commands::actions::Actions;
+use commands::devices::Devices;
+use commands::house::{self, Place};
+use commands::incidents::Incidents;
+use commands::people::{EnrolmentToken, Token, Users};
+use hinomi_model::Language;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "hinomi", version, about = "Open-source XDR: endpoints and mail in one story")]
+struct Arguments {
+    #[command(flatten)]
+    connection: Connection,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+    /// Language of titles: en or ja
+    #[arg(long, env = "HINOMI_LANGUAGE", default_value = "en", global = true)]
+    language: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve {
+        #[command(flatten)]
+        place: Place,
+        /// Write a one-time enrolment token for a sensor on this machine into this file
+        #[arg(long)]
+        write_enrolment_token: Option<PathBuf>,
+    },
+    /// Check a configuration file and explain it
+    Check {
+        /// Configuration file
+        #[arg(long, env = "HINOMI_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Work with devices
+    #[command(subcommand)]
+    Devices(Devices),
+    /// Work with incidents
+    #[command(subcommand)]
+    Incidents(Incidents),
+    /// Work with actions
+    #[command(subcommand)]
+    Actions(Actions),
+    /// Work with users
+    #[command(subcommand)]
+    Users(Users),
+    /// Work with API tokens
+    #[command(subcommand)]
+    Token(Token),
+    /// Work with enrolment tokens
+    #[command(subcommand)]
+    EnrolmentToken(EnrolmentToken),
+    /// Back up a server, also while it runs
+    Backup {
+        #[command(flatten)]
+        place: Place,
+        /// New folder for the backup
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Restore a backup into a new data folder
+    Restore {
+        #[command(flatten)]
+        place: Place,
+        /// Folder of the backup
+        #[arg(long)]
+        from: PathBuf,
+    },
+    /// Print the OpenAPI document
+    #[command(hide = true)]
+    Openapi,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: start runtime: {error}");
+            return ExitCode::from(output::exit::ERROR);
+        }
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {}", output::printable(&format!("{error:#}")));
+            ExitCode::from(output::exit::ERROR)
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<u8> {
+    let Arguments { connection, json, language, command } = arguments;
+    let language = if language.starts_with("ja") { Language::Ja } else { Language::En };
+    let client = || Client::new(&connection);
+    match command {
+        Command::Serve { place, write_enrolment_token } => house::serve(place, write_enrolment_token).await,
+        Command::Check { config } => house::check(config.as_deref(), json),
+        Command::Devices(devices) => devices.run(&client()?, json).await,
+        Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
+        Command::Actions(actions) => actions.run(&client()?, json, language).await,
+        Command::Users(users) => users.run(client, json).await,
+        Command::Token(token) => token.run(json).await,
+        Command::EnrolmentToken(token) => token.run(json).await,
+        Command::Backup { place, to } => house::make_backup(place, &to, json).await,
+        Command::Restore { place, from } => house::restore(place, &from, json).await,
+        Command::Openapi => {
+            print!("{}", hinomi_api::openapi::text(env!("CARGO_PKG_VERSION")));
+            Ok(output::exit::DONE)
+        }
+    }
+}
+
+/// Logs to stderr: for people on a terminal, JSON lines otherwise. `HINOMI_LOG` says how much.
+fn start_log() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_env("HINOMI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).init();
+    } else {
+        builder.json().init();
+    }
+}

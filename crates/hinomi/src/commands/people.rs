@@ -5,9 +5,8 @@ use crate::client::Client;
 use crate::output::{self, exit, line};
 use anyhow::{Result, bail};
 use clap::Subcommand;
-use hinomi_model::{Role, Timestamp, User};
+use hinomi_model::{Role, User};
 use hinomi_server::auth::offline;
-use hinomi_server::now;
 
 /// Verbs of users.
 #[derive(Debug, Subcommand)]
@@ -52,7 +51,7 @@ impl Users {
             Users::ResetCode { place } => {
                 let (config, data) = place.config()?;
                 let store = open_store(&config, &data).await?;
-                let code = offline::reset_code(&store, now()).await?;
+                let code = offline::reset_code(&store).await?;
                 if json { output::json(&serde_json::json!({ "code": code })) } else { line(&code) }
                 Ok(exit::DONE)
             }
@@ -91,7 +90,7 @@ impl Token {
         }
         let (config, data) = place.config()?;
         let store = open_store(&config, &data).await?;
-        let (row, secret) = offline::create_api_token(&store, name.trim(), role, days, now()).await?;
+        let (row, secret) = offline::create_api_token(&store, name.trim(), role, days).await?;
         if json {
             let answer = serde_json::json!({
                 "id": row.id, "name": row.name, "role": row.role, "expires_at": row.expires_at, "secret": secret,
@@ -133,9 +132,8 @@ impl EnrolmentToken {
         let (config, data) = place.config()?;
         let store = open_store(&config, &data).await?;
         let keys = open_keys(&config, &data)?;
-        let at: Timestamp = now();
         let (row, token) =
-            offline::create_enrolment_token(&store, &keys, &config.sensor_url(), &note, hours, at).await?;
+            offline::create_enrolment_token(&store, &keys, &config.sensor_url(), &note, hours).await?;
         if json {
             output::json(&serde_json::json!({ "id": row.id, "expires_at": row.expires_at, "line": token }));
         } else {

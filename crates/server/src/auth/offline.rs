@@ -12,7 +12,8 @@ const ACTOR: &str = "local";
 ///
 /// # Errors
 /// When the store fails.
-pub async fn reset_code(store: &Store, now: Timestamp) -> Result<String, StoreError> {
+pub async fn reset_code(store: &Store) -> Result<String, StoreError> {
+    let now = now();
     let code = setup::new_code(store).await?;
     record(store, now, "setup_code.reset", "", "{}".to_owned()).await?;
     Ok(code)
@@ -27,8 +28,8 @@ pub async fn create_api_token(
     name: &str,
     role: Role,
     days: i64,
-    now: Timestamp,
 ) -> Result<(hinomi_store::ApiTokenRow, String), StoreError> {
+    let now = now();
     let (row, secret) = tokens::new_token(name, role, ACTOR, now, days);
     store.add_api_token(&row).await?;
     let detail = serde_json::json!({ "name": name, "role": role, "days": days });
@@ -46,13 +47,17 @@ pub async fn create_enrolment_token(
     sensor_url: &str,
     note: &str,
     hours: i64,
-    now: Timestamp,
 ) -> Result<(hinomi_store::EnrolmentTokenRow, String), StoreError> {
+    let now = now();
     let (row, line) = tokens::new_enrolment_token(sensor_url, keys, note, ACTOR, now, hours);
     store.add_enrolment_token(&row).await?;
     let detail = serde_json::json!({ "note": note, "hours": hours });
     record(store, now, "enrolment_token.create", &row.id.to_string(), detail.to_string()).await?;
     Ok((row, line))
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 async fn record(store: &Store, at: Timestamp, action: &str, target: &str, detail: String) -> Result<(), StoreError> {
