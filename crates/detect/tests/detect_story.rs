@@ -83,10 +83,34 @@ fn the_story_is_seen() {
     );
     seen(&connection("203.0.113.5", 4444, "/usr/bin/bash", script), "shell-connects-to-network.yml");
 
+    let beacon = process(
+        "/usr/bin/curl",
+        "curl -s -m 2 -o /dev/null http://127.0.0.1:4444/beacon",
+        "/usr/bin/dash",
+        "/bin/sh /tmp/hinomi-story/home/.cache/.update",
+    );
+    seen(&beacon, "hidden-script-uses-network-tool.yml");
+
     let mut mail = Event::new(Table::EmailAttachmentInfo, Timestamp::from_micros(1));
     mail.set("FileName", "invoice.sh").set("RecipientEmailAddress", "hanako@corp.example");
     assert!(mail.set_additional("ParentSHA256", "ab".repeat(32)));
     seen(&mail, "program-inside-archive.yml");
+}
+
+#[test]
+fn the_storys_own_machinery_is_not_seen() {
+    let client = "/tmp/hinomi-story/home/bin/thunderbird";
+    let engine = content::engine();
+    for event in [
+        process(client, client, "/usr/bin/setpriv", "setpriv --reuid user01"),
+        connection("127.0.0.1", 41143, client, client),
+        file("/tmp/hinomi-story/home/Downloads/invoice.sh", client, client),
+        process("/tmp/build/debug/hinomi-sensor", "hinomi-sensor run --data x", "/usr/bin/nsenter", "nsenter"),
+        connection("127.0.0.1", 41144, "/tmp/build/debug/hinomi-sensor", "hinomi-sensor run --data x"),
+    ] {
+        let found: Vec<_> = engine.evaluate(&event).into_iter().map(|it| it.title.en).collect();
+        assert!(found.is_empty(), "{found:?} on {event:?}");
+    }
 }
 
 #[test]
