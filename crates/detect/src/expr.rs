@@ -114,7 +114,6 @@ impl Expr {
         }
     }
 
-    #[expect(clippy::should_implement_trait, reason = "the operator would hide that a new condition is built")]
     pub fn not(self) -> Expr {
         Expr::Not(Box::new(self))
     }

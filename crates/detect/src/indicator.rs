@@ -72,11 +72,13 @@ impl IndicatorSet {
 
     /// Returns the indicator that decides about a file.
     pub fn file(&self, sha256: &str, at: Timestamp) -> Option<Hit> {
+        self.has(IndicatorKind::FileSha256)?;
         self.decide(&[(IndicatorKind::FileSha256, normal(IndicatorKind::FileSha256, sha256))], at)
     }
 
     /// Returns the indicator that decides about a sender: its address, its domain or a parent domain.
     pub fn sender(&self, address: &str, at: Timestamp) -> Option<Hit> {
+        self.has(IndicatorKind::SenderAddress).or(self.has(IndicatorKind::SenderDomain))?;
         let address = normal(IndicatorKind::SenderAddress, address);
         let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
         let mut keys = vec![(IndicatorKind::SenderAddress, address)];
@@ -97,6 +99,7 @@ impl IndicatorSet {
 
     /// Returns the indicator that decides about a domain name or one of its parents.
     pub fn domain(&self, name: &str, at: Timestamp) -> Option<Hit> {
+        self.has(IndicatorKind::Domain)?;
         let name = normal(IndicatorKind::Domain, name);
         let keys: Vec<_> = parents(&name).map(|name| (IndicatorKind::Domain, name.to_owned())).collect();
         self.decide(&keys, at)
@@ -104,6 +107,7 @@ impl IndicatorSet {
 
     /// Returns the indicator that decides about an address.
     pub fn ip(&self, address: &str, at: Timestamp) -> Option<Hit> {
+        self.has(IndicatorKind::Ip)?;
         self.decide(&[(IndicatorKind::Ip, normal(IndicatorKind::Ip, address))], at)
     }
 
@@ -169,6 +173,11 @@ impl IndicatorSet {
     /// Looks up every value of the event and returns one detection per indicator seen.
     pub fn detections(&self, event: &Event) -> Vec<Detection> {
         self.hits(event).into_iter().map(|(hit, matched)| detection(hit, matched, event)).collect()
+    }
+
+    /// `None` when there is no indicator of the kind at all: then nothing needs to be normalised.
+    fn has(&self, kind: IndicatorKind) -> Option<()> {
+        self.by_value.contains_key(&kind).then_some(())
     }
 
     fn decide(&self, keys: &[(IndicatorKind, String)], at: Timestamp) -> Option<Hit> {

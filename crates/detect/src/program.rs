@@ -65,8 +65,11 @@ struct Scan {
     slot: u32,
     automaton: AhoCorasick,
     /// For each literal the atoms it decides.
-    hits: Vec<Vec<(Anchor, u32)>>,
+    hits: Vec<Decided>,
 }
+
+/// Atoms one literal decides, with where it must stand for each.
+type Decided = Vec<(Anchor, u32)>;
 
 #[derive(Debug)]
 struct CompiledRule {
@@ -219,7 +222,7 @@ impl Builder {
 }
 
 fn scans(atoms: &[CompiledAtom]) -> Result<Vec<Scan>, aho_corasick::BuildError> {
-    let mut by_slot: HashMap<u32, HashMap<&str, Vec<(Anchor, u32)>>> = HashMap::new();
+    let mut by_slot: HashMap<u32, HashMap<&str, Decided>> = HashMap::new();
     for (id, atom) in atoms.iter().enumerate() {
         if let Check::Scanned(anchor, text) = &atom.check {
             by_slot.entry(atom.slot).or_default().entry(text).or_default().push((*anchor, id as u32));
