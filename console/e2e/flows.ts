@@ -20,7 +20,7 @@ function expect(truth: unknown, what: string): asserts truth {
 }
 
 async function until(what: string, truth: () => Promise<boolean> | boolean) {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 60_000;
   while (Date.now() < end) {
     if (await truth()) return;
     await new Promise((done) => setImmediate(done));

@@ -1,5 +1,6 @@
 // Runs the browser tests: the TypeScript of this folder is loaded by vite, which is here anyway.
-// Options: --only TEXT (names containing it), --shots (a screenshot of every page), --dark-ja (one sample).
+// Options: --full (every page in all four settings instead of two), --only TEXT (names containing it),
+// --pages or --flows (only these), --shots (a screenshot of every page).
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';
 

@@ -44,22 +44,21 @@ async function signIn() {
   const form = page.locator('input[name=username]');
   await page.locator('.topbar').or(form).first().waitFor();
   if (await page.locator('.topbar').isVisible()) return 'session of before';
+  const code = page.locator('input[name=totp]');
+  const error = page.locator('form .error');
   for (let attempt = 1; ; attempt += 1) {
     await form.fill(user);
     await page.locator('input[name=password]').fill(password);
-    const code = page.locator('input[name=totp]');
-    if (await code.isVisible()) await code.fill(totp(secret, Date.now()));
+    const asked = await code.isVisible();
+    if (asked) await code.fill(totp(secret, Date.now()));
+    const answer = page.waitForResponse((response) => response.url().endsWith('/auth/login'));
     await page.locator('form button[type=submit]').click();
-    const error = page.locator('form .error');
-    if (!(await code.isVisible())) {
-      await page.locator('.topbar').or(code).or(error).first().waitFor();
-      if (await code.isVisible()) continue;
-    }
-    await page.locator('.topbar').or(error).first().waitFor();
+    await answer;
+    await page.locator('.topbar').or(error).or(asked ? error : code).first().waitFor();
     if (await page.locator('.topbar').isVisible()) break;
-    const words = await error.textContent();
+    if (!asked && (await code.isVisible())) continue;
     // the code of this half minute was used before: wait for the next one
-    if (!secret || attempt > 4) throw new Error(`login refused: ${words}`);
+    if (!secret || attempt > 4) throw new Error(`login refused: ${await error.textContent()}`);
     await nextCode();
   }
   await context.storageState({ path: sessionFile });

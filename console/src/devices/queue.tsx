@@ -29,7 +29,7 @@ export default function DeviceQueue() {
     { id: 'risk', head: t('columns.risk'), width: '122px', cell: (row) => row.risk ? <SeverityChip severity={row.risk} /> : <span className="secondary">—</span> },
     { id: 'os', head: t('columns.os'), width: '190px', from: 900, cell: (row) => visible(row.status.os_version) },
     { id: 'user', head: t('columns.user'), width: '120px', from: 1000, cell: (row) => row.status.logged_on_users.map(visible).join(', ') || '—' },
-    { id: 'events', head: t('columns.events'), width: '90px', from: 1080, end: true, cell: (row) => <span className="num">{number(row.events, language)}</span> },
+    { id: 'events', head: t('columns.events'), width: '90px', from: 1240, end: true, cell: (row) => <span className="num">{number(row.events, language)}</span> },
     { id: 'seen', head: t('columns.lastSeen'), width: '104px', end: true, cell: (row) => <Ago at={row.last_seen} /> },
   ], [t, language]);
   return (

@@ -25,7 +25,7 @@ export default function HomePage() {
   return (
     <Page title={t('home.title')} subtitle={t('home.subtitle')}>
       {fresh ? <Onboarding /> : null}
-      <div className="columns">
+      <div className="columns level">
         <Needs incidents={incidents.data?.items} devices={devices.data?.items} />
         <Card flush title={t('home.latest')} head={<Link to="/incidents">{t('home.all')}</Link>}>
           <Loaded query={incidents}>{({ items }) => <Latest items={items} />}</Loaded>

@@ -85,9 +85,9 @@ export default function IncidentQueue() {
       id: 'title', head: t('columns.incident'), width: 'minmax(200px, 1fr)',
       cell: (row) => <><span className="secondary num small">{incidentName(row.number)}</span>{' '}<Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link></>,
     },
-    { id: 'status', head: t('columns.status'), width: '122px', from: 640, cell: (row) => <IncidentStatusChip status={row.status} /> },
+    { id: 'status', head: t('columns.status'), width: '122px', from: 720, cell: (row) => <IncidentStatusChip status={row.status} /> },
     {
-      id: 'assets', head: t('columns.affected'), width: '112px', from: 820,
+      id: 'assets', head: t('columns.affected'), width: '112px', from: 850,
       cell: (row) => (
         <span className="row num" style={{ gap: 10 }}>
           <Count icon={<Laptop size={14} aria-hidden />} count={row.devices.length} label={t('incident.devices')} />
@@ -96,15 +96,15 @@ export default function IncidentQueue() {
         </span>
       ),
     },
-    { id: 'tactics', head: 'ATT&CK', width: '108px', from: 1100, cell: (row) => <TacticCells tactics={row.tactics} /> },
-    { id: 'alerts', head: t('columns.alerts'), width: '52px', from: 700, end: true, cell: (row) => <span className="num">{row.active_alerts}/{row.alert_count}</span> },
+    { id: 'tactics', head: 'ATT&CK', width: '108px', from: 1110, cell: (row) => <TacticCells tactics={row.tactics} /> },
+    { id: 'alerts', head: t('columns.alerts'), width: '52px', from: 1290, end: true, cell: (row) => <span className="num">{row.active_alerts}/{row.alert_count}</span> },
     {
-      id: 'automation', head: t('columns.automation'), width: '150px', from: 980,
+      id: 'automation', head: t('columns.automation'), width: '140px', from: 1000,
       cell: (row) => row.pending_actions > 0
         ? <Chip tone="medium">{t('incident.waiting', { count: row.pending_actions })}</Chip>
         : row.investigation_state ? <InvestigationChip state={row.investigation_state} /> : <span className="secondary">—</span>,
     },
-    { id: 'owner', head: t('columns.owner'), width: '80px', from: 1190, cell: (row) => row.assigned_to ?? <span className="secondary">{t('words.nobody')}</span> },
+    { id: 'owner', head: t('columns.owner'), width: '80px', from: 1195, cell: (row) => row.assigned_to ?? <span className="secondary">{t('words.nobody')}</span> },
     { id: 'activity', head: t('columns.lastActivity'), width: '92px', from: 420, sort: 'last_activity', end: true, cell: (row) => <Ago at={row.last_activity} /> },
   ], [t, text]);
 

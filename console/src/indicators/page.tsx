@@ -41,10 +41,10 @@ export default function IndicatorsPage() {
       },
     },
     { id: 'severity', head: t('columns.severity'), width: '122px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },
-    { id: 'note', head: t('columns.note'), width: '220px', from: 1000, cell: (row) => visible(row.spec.note) || '—' },
+    { id: 'note', head: t('columns.note'), width: '180px', from: 1190, cell: (row) => visible(row.spec.note) || '—' },
     { id: 'hits', head: t('columns.hits'), width: '70px', from: 700, end: true, cell: (row) => <span className="num">{row.hits}</span> },
     { id: 'hit', head: t('columns.lastHit'), width: '100px', from: 900, end: true, cell: (row) => row.last_hit ? <Ago at={row.last_hit} /> : '—' },
-    { id: 'by', head: t('columns.by'), width: '150px', from: 1100, cell: (row) => visible(row.created_by) },
+    { id: 'by', head: t('columns.by'), width: '150px', from: 1360, cell: (row) => visible(row.created_by) },
     { id: 'expires', head: t('columns.expires'), width: '100px', from: 820, end: true, cell: (row) => row.spec.expires_at ? <Ago at={row.spec.expires_at} /> : t('words.never') },
     {
       id: 'remove', head: t('columns.action'), width: '44px', end: true, cell: (row) => (

@@ -29,7 +29,7 @@ export default function MailQueue() {
     { id: 'recipient', head: t('columns.recipient'), width: '210px', from: 700, cell: (row) => visible(row.recipient) },
     { id: 'files', head: t('columns.files'), width: '60px', from: 860, cell: (row) => row.attachments.length ? <span className="row num"><Paperclip size={14} aria-hidden />{row.attachments.length}</span> : '' },
     { id: 'verdict', head: t('columns.verdict'), width: '128px', from: 900, cell: (row) => <VerdictChip verdict={row.verdict} /> },
-    { id: 'delivered', head: t('columns.delivered'), width: '120px', from: 1060, cell: (row) => <LocationChip location={row.delivery_location} /> },
+    { id: 'delivered', head: t('columns.delivered'), width: '120px', from: 1290, cell: (row) => <LocationChip location={row.delivery_location} /> },
     { id: 'now', head: t('columns.now'), width: '120px', cell: (row) => <LocationChip location={row.latest_location} /> },
     { id: 'time', head: t('columns.time'), width: '100px', end: true, cell: (row) => <Ago at={row.received_at} /> },
   ], [t]);
