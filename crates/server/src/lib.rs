@@ -4,7 +4,9 @@
 //! authentication and audit. It decides nothing a thinking room could decide.
 
 pub mod config;
+pub mod gateway;
 pub mod ids;
 pub mod ingest;
 pub mod keys;
 pub mod live;
+pub mod mailboxes;

@@ -8,6 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+/// Where Debian's package ca-certificates keeps them.
+const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Security {
@@ -27,6 +30,14 @@ impl Trust {
     /// Believes nobody: for connections without TLS.
     pub fn nobody() -> Self {
         Trust::with(RootCertStore::empty())
+    }
+
+    /// Believes the authorities the system believes.
+    ///
+    /// # Errors
+    /// When the system's list cannot be read.
+    pub fn system() -> Result<Self, ImapError> {
+        Trust::file(Path::new(SYSTEM_AUTHORITIES))
     }
 
     /// Believes the certificates of a PEM file.

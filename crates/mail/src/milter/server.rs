@@ -40,12 +40,11 @@ pub struct MilterServer {
 }
 
 impl MilterServer {
-    /// Listens on `addr` and asks `judge` about every message.
+    /// Takes connections of `listener` and asks `judge` about every message.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub async fn start<J: Judge>(addr: SocketAddr, judge: Arc<J>, limits: Limits) -> std::io::Result<MilterServer> {
-        let listener = TcpListener::bind(addr).await?;
+    /// When the listener is of no use.
+    pub fn start<J: Judge>(listener: TcpListener, judge: Arc<J>, limits: Limits) -> std::io::Result<MilterServer> {
         let addr = listener.local_addr()?;
         let counters = Arc::new(Counters::default());
         let task = tokio::spawn(accept(listener, judge, Arc::new(limits), Arc::clone(&counters)));

@@ -1,0 +1,162 @@
+//! Rows of the hunting tables for one message.
+
+use crate::mailboxes::settle::location_text;
+use hinomi_detect::Hit;
+use hinomi_mail::milter::Envelope;
+use hinomi_mail::parse::{Analysis, domain_of};
+use hinomi_model::{
+    AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorAction, IndicatorKind, MessageId, Table, Timestamp,
+};
+use hinomi_wire::BATCH_EVENTS_MAX;
+use serde_json::json;
+use std::net::IpAddr;
+
+/// Notes about things not inspected written into a row.
+const NOTES_MAX: usize = 20;
+
+/// Everything known about one message.
+pub(super) struct Seen<'s> {
+    pub id: MessageId,
+    pub at: Timestamp,
+    pub envelope: &'s Envelope,
+    pub analysis: &'s Analysis,
+    pub auth: &'s AuthResults,
+    pub hits: &'s [Hit],
+    pub action: DeliveryAction,
+    pub location: DeliveryLocation,
+}
+
+/// Builds the rows, in parts the ingest log takes. A message with very many recipients needs several
+/// parts; each is whole in itself, so the URL rows are in every one, under the same ReportId.
+pub(super) fn rows(seen: &Seen<'_>, own_domains: &[String]) -> Vec<Vec<Event>> {
+    let urls: Vec<Event> =
+        seen.analysis.urls.iter().enumerate().map(|(index, url)| url_row(seen, index, url)).collect();
+    let mut recipients: Vec<String> = seen.envelope.recipients.iter().map(|one| one.to_lowercase()).collect();
+    recipients.sort();
+    recipients.dedup();
+    let per_recipient = 1 + seen.analysis.files.len();
+    let room = BATCH_EVENTS_MAX.saturating_sub(urls.len()).max(per_recipient);
+    let parts = recipients.chunks((room / per_recipient).max(1));
+    parts
+        .map(|recipients| {
+            let mut events = urls.clone();
+            for recipient in recipients {
+                events.push(message_row(seen, recipient, own_domains));
+                let files = seen.analysis.files.iter().enumerate();
+                events.extend(files.map(|(index, file)| file_row(seen, recipient, index, file)));
+            }
+            events
+        })
+        .collect()
+}
+
+fn row(seen: &Seen<'_>, table: Table, report: &str) -> Event {
+    let mut event = Event::new(table, seen.at);
+    event.set("NetworkMessageId", seen.id.to_string()).set("ReportId", format!("{}/{report}", seen.id));
+    event
+}
+
+fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Event {
+    let Seen { envelope, analysis, auth, hits, .. } = seen;
+    let mut event = row(seen, Table::EmailEvents, recipient);
+    let mail_from = envelope.mail_from.to_lowercase();
+    event
+        .set("InternetMessageId", analysis.message_id.as_str())
+        .set("SenderMailFromAddress", mail_from.as_str())
+        .set("SenderMailFromDomain", domain_of(&mail_from))
+        .set("SenderFromAddress", analysis.from_address.as_str())
+        .set("SenderFromDomain", analysis.from_domain())
+        .set("SenderDisplayName", analysis.from_name.as_str())
+        .set("RecipientEmailAddress", recipient)
+        .set("Subject", analysis.subject.as_str())
+        .set("EmailDirection", direction(&mail_from, recipient, own_domains))
+        .set("DeliveryAction", if seen.action == DeliveryAction::Blocked { "Blocked" } else { "Delivered" })
+        .set("DeliveryLocation", location_text(seen.location))
+        .set("LatestDeliveryLocation", location_text(seen.location))
+        .set("AuthenticationDetails", json!({"SPF": auth.spf, "DKIM": auth.dkim, "DMARC": auth.dmarc}).to_string())
+        .set(
+            "AttachmentCount",
+            analysis.files.iter().filter(|file| file.attachment.parent_sha256.is_none()).count() as i64,
+        )
+        .set("UrlCount", analysis.urls.len() as i64);
+    match envelope.client_ip {
+        Some(IpAddr::V4(ip)) => drop(event.set("SenderIPv4", ip.to_string())),
+        Some(IpAddr::V6(ip)) => drop(event.set("SenderIPv6", ip.to_string())),
+        None => {}
+    }
+    let blocking: Vec<&Hit> = hits.iter().filter(|hit| hit.action == IndicatorAction::Block).collect();
+    if let Some(first) = blocking.first() {
+        let threat = if first.kind == IndicatorKind::FileSha256 { "Malware" } else { "Phish" };
+        event.set("ThreatTypes", threat).set("DetectionMethods", json!({threat: ["Custom indicator"]}).to_string());
+        event.set(
+            "EmailAction",
+            if seen.location == DeliveryLocation::Quarantine { "Send to quarantine" } else { "Delete message" },
+        );
+    }
+    let verdict = if blocking.is_empty() { "unknown" } else { "malicious" };
+    let mut fields = json!({
+        "Size": analysis.size,
+        "BodySHA256": analysis.body_sha256,
+        "Verdict": verdict,
+        "Indicators": hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>(),
+        "QueueId": envelope.queue_id,
+        "Helo": envelope.helo,
+    });
+    let mut notes: Vec<String> =
+        analysis.notes.iter().take(NOTES_MAX).map(|note| format!("{}: {}", note.subject, note.reason)).collect();
+    if envelope.truncated {
+        notes.insert(0, "message: bigger than the size limit, only its beginning was inspected".to_owned());
+    }
+    if !notes.is_empty() {
+        fields["NotInspected"] = notes.into();
+    }
+    event.set("AdditionalFields", fields.to_string());
+    event
+}
+
+fn file_row(seen: &Seen<'_>, recipient: &str, index: usize, file: &hinomi_mail::parse::FileFound) -> Event {
+    let mut event = row(seen, Table::EmailAttachmentInfo, &format!("{recipient}/file/{index}"));
+    let attachment = &file.attachment;
+    event
+        .set("SenderFromAddress", seen.analysis.from_address.as_str())
+        .set("SenderDisplayName", seen.analysis.from_name.as_str())
+        .set("RecipientEmailAddress", recipient)
+        .set("FileName", attachment.name.as_str())
+        .set("FileType", attachment.file_type.as_str())
+        .set("SHA256", attachment.sha256.as_str())
+        .set("FileSize", i64::try_from(attachment.size).unwrap_or(i64::MAX));
+    let mut fields = json!({"SHA1": file.sha1, "MD5": file.md5});
+    if let Some(parent) = &attachment.parent_sha256 {
+        fields["ParentSHA256"] = parent.as_str().into();
+        fields["ContainerPath"] = file.path.as_str().into();
+    }
+    if let Some(reason) = &attachment.uninspected {
+        fields["Uninspected"] = reason.as_str().into();
+    }
+    event.set("AdditionalFields", fields.to_string());
+    let blocks =
+        |hit: &&Hit| hit.action == IndicatorAction::Block && hit.value.eq_ignore_ascii_case(&attachment.sha256);
+    if seen.hits.iter().any(|hit| blocks(&hit)) {
+        event
+            .set("ThreatTypes", "Malware")
+            .set("DetectionMethods", json!({"Malware": ["Custom indicator"]}).to_string());
+    }
+    event
+}
+
+fn url_row(seen: &Seen<'_>, index: usize, url: &hinomi_mail::parse::UrlFound) -> Event {
+    let mut event = row(seen, Table::EmailUrlInfo, &format!("url/{index}"));
+    event.set("Url", url.url.as_str()).set("UrlDomain", url.domain.as_str()).set("UrlLocation", url.location.word());
+    event
+}
+
+/// Which way the mail goes, seen from the organisation.
+fn direction(sender: &str, recipient: &str, own_domains: &[String]) -> &'static str {
+    let ours = |address: &str| own_domains.iter().any(|own| own == domain_of(address));
+    match (ours(sender), ours(recipient)) {
+        _ if own_domains.is_empty() => "Inbound",
+        (true, true) => "Intra-org",
+        (true, false) => "Outbound",
+        (false, _) => "Inbound",
+    }
+}

@@ -1,0 +1,175 @@
+//! Judges one message.
+
+use super::events::{Seen, rows};
+use crate::config::OnBlock;
+use crate::ids;
+use crate::ingest::{Ingest, Source};
+use crate::mailboxes::FileVault;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use hinomi_detect::{Hit, IndicatorSet};
+use hinomi_mail::auth::{Authenticator, Client};
+use hinomi_mail::milter::{Decision, Envelope, Judge};
+use hinomi_mail::parse::{Analysis, Limits, analyse};
+use hinomi_model::{DeliveryAction, DeliveryLocation, IndicatorAction, MessageId, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Our header: pairs a mail in a mailbox with what the gateway wrote down. Taken off incoming mail.
+const OUR_HEADER: &str = "X-Hinomi-Message-Id";
+
+/// Messages analysed at the same time: the work is computing, so more than this only takes memory.
+fn analyses_max() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get) * 2
+}
+
+/// Settings of the gateway.
+#[derive(Debug, Clone)]
+pub struct GatewayOptions {
+    /// The organisation's own domains, lower case.
+    pub own_domains: Vec<String>,
+    /// What happens to a blocked message.
+    pub on_block: OnBlock,
+    /// Longest time for SPF, DKIM and DMARC; none = nobody is asked.
+    pub authentication_deadline: Option<Duration>,
+    /// Longest time for taking attachments apart.
+    pub analysis_deadline: Duration,
+}
+
+/// Source of the indicators in force.
+pub type Indicators = Arc<dyn Fn() -> Arc<IndicatorSet> + Send + Sync>;
+
+/// The judge behind the milter.
+pub struct Gateway {
+    options: GatewayOptions,
+    limits: Limits,
+    ingest: Ingest,
+    vault: FileVault,
+    indicators: Indicators,
+    authenticator: Authenticator,
+    places: Semaphore,
+}
+
+/// A message in quarantine: what the mail server would have delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedMail {
+    /// NetworkMessageId.
+    pub message_id: MessageId,
+    /// Envelope sender.
+    pub mail_from: String,
+    /// Envelope recipients.
+    pub recipients: Vec<String>,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Why it was stopped.
+    pub reason: String,
+}
+
+/// Key of a quarantined message in the vault. Its content is one line of [`QuarantinedMail`] as
+/// JSON, then the raw mail.
+pub fn quarantine_key(id: MessageId) -> String {
+    hex::encode(Sha256::digest(format!("gateway\0{id}")))
+}
+
+impl Gateway {
+    /// Builds the judge.
+    pub fn new(options: GatewayOptions, ingest: Ingest, vault: FileVault, indicators: Indicators) -> Self {
+        let authenticator = match options.authentication_deadline {
+            Some(deadline) => Authenticator::system(deadline),
+            None => Authenticator::without_dns(),
+        };
+        let limits = Limits { time_max: options.analysis_deadline, ..Limits::default() };
+        let places = Semaphore::new(analyses_max());
+        Gateway { options, limits, ingest, vault, indicators, authenticator, places }
+    }
+
+    async fn decide(&self, envelope: Envelope, raw: Bytes) -> Result<Decision, String> {
+        let id: MessageId = ids::new();
+        let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+        let client = Client { ip: envelope.client_ip, helo: &envelope.helo, mail_from: &envelope.mail_from };
+        let (analysis, auth) = tokio::join!(self.analyse(raw.clone()), self.authenticator.check(client, &raw));
+        let analysis = analysis?;
+        let hits = hits(&(self.indicators)(), &envelope, &analysis, now);
+        let blocked = hits.iter().find(|hit| hit.action == IndicatorAction::Block);
+        let (action, location) = match (blocked, self.options.on_block) {
+            (None, _) => (DeliveryAction::Delivered, DeliveryLocation::Inbox),
+            (Some(_), OnBlock::Quarantine) => (DeliveryAction::Blocked, DeliveryLocation::Quarantine),
+            (Some(_), OnBlock::Reject) => (DeliveryAction::Blocked, DeliveryLocation::Dropped),
+        };
+        let reason = blocked.map(|hit| format!("{} {}", hit.kind.word(), hit.value));
+        if let (Some(reason), OnBlock::Quarantine) = (&reason, self.options.on_block) {
+            self.quarantine(id, &envelope, now, reason, &raw).await?;
+        }
+        let seen =
+            Seen { id, at: now, envelope: &envelope, analysis: &analysis, auth: &auth, hits: &hits, action, location };
+        for part in rows(&seen, &self.options.own_domains) {
+            self.ingest.append(Source::Gateway, part).await.map_err(|error| format!("events not stored: {error}"))?;
+        }
+        Ok(match (reason, self.options.on_block) {
+            (None, _) => Decision::Deliver {
+                add_headers: vec![(OUR_HEADER.to_owned(), id.to_string())],
+                remove_headers: vec![OUR_HEADER.to_owned()],
+            },
+            (Some(reason), OnBlock::Quarantine) => Decision::Quarantine { reason },
+            (Some(_), OnBlock::Reject) => Decision::Reject { text: format!("refused by policy, reference {id}") },
+        })
+    }
+
+    async fn analyse(&self, raw: Bytes) -> Result<Analysis, String> {
+        let _place = self.places.acquire().await.map_err(|error| error.to_string())?;
+        let limits = self.limits.clone();
+        tokio::task::spawn_blocking(move || analyse(&raw, &limits)).await.map_err(|error| error.to_string())
+    }
+
+    async fn quarantine(
+        &self,
+        id: MessageId,
+        envelope: &Envelope,
+        now: Timestamp,
+        reason: &str,
+        raw: &[u8],
+    ) -> Result<(), String> {
+        if envelope.truncated {
+            return Err("a message beyond the size limit cannot be quarantined whole".to_owned());
+        }
+        let mail = QuarantinedMail {
+            message_id: id,
+            mail_from: envelope.mail_from.clone(),
+            recipients: envelope.recipients.clone(),
+            received_at: now,
+            reason: reason.to_owned(),
+        };
+        let mut content = serde_json::to_vec(&mail).map_err(|error| error.to_string())?;
+        content.push(b'\n');
+        content.extend_from_slice(raw);
+        self.vault.keep(&quarantine_key(id), content).await.map_err(|error| format!("not quarantined: {error}"))
+    }
+}
+
+impl Judge for Gateway {
+    fn judge(&self, envelope: Envelope, raw: Bytes) -> BoxFuture<'_, Result<Decision, String>> {
+        Box::pin(self.decide(envelope, raw))
+    }
+}
+
+/// Looks up everything a message carries. Allowed values say nothing about others.
+fn hits(set: &IndicatorSet, envelope: &Envelope, analysis: &Analysis, now: Timestamp) -> Vec<Hit> {
+    if set.is_empty() {
+        return Vec::new();
+    }
+    let files = analysis.files.iter().filter_map(|file| set.file(&file.attachment.sha256, now));
+    let urls = analysis.urls.iter().filter_map(|url| set.url(&url.url, now));
+    let senders = [envelope.mail_from.as_str(), analysis.from_address.as_str()];
+    let senders = senders.into_iter().filter(|sender| !sender.is_empty()).filter_map(|sender| set.sender(sender, now));
+    let address = envelope.client_ip.and_then(|ip| set.ip(&ip.to_string(), now));
+    let mut hits: Vec<Hit> = Vec::new();
+    for hit in files.chain(urls).chain(senders).chain(address) {
+        if hit.action != IndicatorAction::Allow && hits.iter().all(|known| known.id != hit.id) {
+            hits.push(hit);
+        }
+    }
+    hits
+}

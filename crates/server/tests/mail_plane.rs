@@ -1,0 +1,276 @@
+//! Gateway and mailboxes with the house's ingest, store and vault, over real Postfix and Dovecot.
+
+use hinomi_detect::IndicatorSet;
+use hinomi_mail::milter::{Limits, MilterServer, OnFailure};
+use hinomi_model::{
+    ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorSpec, MessageCopy,
+    MessageCopyRef, ReceiptState, Severity, Table, Timestamp,
+};
+use hinomi_server::config::{MailTls, MailboxesConfig, OnBlock};
+use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};
+use hinomi_server::ingest::{Ingest, Log, Progress};
+use hinomi_server::mailboxes::{FileVault, Found, Mailboxes};
+use hinomi_store::{MessageFilter, Page, Store};
+use hinomi_testkit::mail::{MailRig, MailRigConfig};
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The parts of the house that mail needs.
+struct House {
+    rig: MailRig,
+    milter: MilterServer,
+    ingest: Ingest,
+    store: Store,
+    vault: FileVault,
+    indicators: Arc<RwLock<Arc<IndicatorSet>>>,
+    dir: tempfile::TempDir,
+}
+
+impl House {
+    async fn start(users: usize, on_block: OnBlock) -> House {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let ingest =
+            Ingest::open(Log::open(&dir.path().join("log"), 0).expect("log"), Progress::new()).expect("ingest");
+        let store = Store::open(&format!("sqlite:{}", dir.path().join("hinomi.db").display())).await.expect("store");
+        let vault = FileVault::open(&dir.path().join("vault"), &[5; 32]).expect("vault");
+        let indicators: Arc<RwLock<Arc<IndicatorSet>>> = Arc::default();
+        let current = indicators.clone();
+        let options = GatewayOptions {
+            own_domains: vec!["example.test".to_owned()],
+            on_block,
+            authentication_deadline: None,
+            analysis_deadline: Duration::from_secs(2),
+        };
+        let source = Arc::new(move || current.read().expect("lock").clone());
+        let judge = Arc::new(Gateway::new(options, ingest.clone(), vault.clone(), source));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let limits = Limits { on_failure: OnFailure::TempFail, ..Limits::default() };
+        let milter = MilterServer::start(listener, judge, limits).expect("milter");
+        let config = MailRigConfig { users, milter: Some(milter.addr), ..MailRigConfig::default() };
+        let rig = MailRig::start(config).await.expect("rig");
+        House { rig, milter, ingest, store, vault, indicators, dir }
+    }
+
+    fn block(&self, kind: IndicatorKind, value: &str) {
+        let spec = IndicatorSpec {
+            kind,
+            value: value.to_owned(),
+            action: IndicatorAction::Block,
+            severity: Severity::High,
+            note: "test".to_owned(),
+            expires_at: None,
+        };
+        let indicator = Indicator {
+            id: hinomi_server::ids::new(),
+            spec,
+            created_by: "test".to_owned(),
+            created_at: Timestamp::default(),
+            incident_id: None,
+            hits: 0,
+            last_hit: None,
+            version: 1,
+        };
+        *self.indicators.write().expect("lock") = Arc::new(IndicatorSet::new(&[indicator]));
+    }
+
+    /// Every event in the log.
+    fn events(&self) -> Vec<Event> {
+        let mut reader = self.ingest.log().read_from(0);
+        let mut events = Vec::new();
+        while let Some((_, payload)) = reader.try_next().expect("log reads") {
+            let end = payload.iter().position(|byte| *byte == b'\n').expect("header");
+            let header: serde_json::Value = serde_json::from_slice(&payload[..end]).expect("json");
+            let count = header["count"].as_u64().expect("count") as usize;
+            events.extend(hinomi_wire::unpack(&payload[end + 1..], count).expect("unpacks"));
+        }
+        events
+    }
+
+    /// Puts what the gateway wrote down into the message index, as the analyst does.
+    async fn index(&self) -> Vec<MessageCopy> {
+        let events = self.events();
+        let mut tx = self.store.begin().await.expect("tx");
+        for copy in hinomi_cases::message_copies(&events) {
+            if tx.message(copy.message_id, &copy.recipient).await.expect("read").is_none() {
+                tx.put_message(&copy).await.expect("put");
+            }
+        }
+        tx.commit().await.expect("commit");
+        let page = Page { limit: 200, ..Page::default() };
+        self.store.messages(&MessageFilter::default(), &page).await.expect("list").items
+    }
+
+    fn mailboxes(&self) -> Mailboxes {
+        let password = self.dir.path().join("password");
+        std::fs::write(&password, format!("{}\n", self.rig.master_password)).expect("password");
+        let config = MailboxesConfig {
+            host: "127.0.0.1".to_owned(),
+            port: self.rig.imap_addr.port(),
+            tls: MailTls::None,
+            ca_file: None,
+            master_user: self.rig.master_user.clone(),
+            master_separator: "*".to_owned(),
+            password_file: password,
+            users_file: self.rig.users_file.clone(),
+            connections: 8,
+        };
+        let domains = vec!["example.test".to_owned()];
+        Mailboxes::from_config(&config, domains, self.vault.clone(), self.store.clone(), self.ingest.clone())
+            .expect("mailboxes")
+    }
+}
+
+fn invoice_mail(id: &str) -> (Vec<u8>, String) {
+    use base64::Engine;
+    use sha2::Digest;
+    use std::io::Write;
+    let script = b"#!/bin/sh\necho harmless\n";
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    writer.start_file("invoice.sh", zip::write::SimpleFileOptions::default()).expect("start");
+    writer.write_all(script).expect("write");
+    let zip = writer.finish().expect("finish").into_inner();
+    let text = base64::engine::general_purpose::STANDARD.encode(zip);
+    let raw = format!(
+        "From: =?UTF-8?B?57WM55CG?= <Billing@Attacker.test>\r\nTo: staff@example.test\r\nSubject: =?UTF-8?B?6KuL5rGC5pu4?=\r\n\
+         Message-ID: <{id}>\r\nX-Hinomi-Message-Id: forged\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+         --b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+         お支払いは http://pay.attacker.test/now まで\r\n--b\r\nContent-Type: application/zip\r\n\
+         Content-Disposition: attachment; filename=invoice.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n{text}\r\n--b--\r\n"
+    );
+    (raw.into_bytes(), hex::encode(sha2::Sha256::digest(script)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_is_recorded_found_removed_and_restored() {
+    let house = House::start(50, OnBlock::Quarantine).await;
+    let (raw, script_hash) = invoice_mail("invoice-1@attacker.test");
+    let reached: Vec<String> = house.rig.users.iter().step_by(4).take(12).cloned().collect();
+    let to: Vec<&str> = reached.iter().map(String::as_str).collect();
+    house.rig.send("bounce@attacker.test", &to, &raw).await.expect("accepted");
+    for user in &reached {
+        house.rig.wait_for(user, 1, DEADLINE).await.expect("delivered");
+    }
+
+    let events = house.events();
+    let of = |table| events.iter().filter(|event| event.table == table).count();
+    assert_eq!((of(Table::EmailEvents), of(Table::EmailAttachmentInfo), of(Table::EmailUrlInfo)), (12, 24, 1));
+    let mail = events.iter().find(|event| event.table == Table::EmailEvents).expect("row");
+    for (column, value) in [
+        ("SenderFromAddress", "billing@attacker.test"),
+        ("SenderMailFromAddress", "bounce@attacker.test"),
+        ("SenderDisplayName", "経理"),
+        ("Subject", "請求書"),
+        ("InternetMessageId", "invoice-1@attacker.test"),
+        ("SenderIPv4", "127.0.0.1"),
+        ("DeliveryAction", "Delivered"),
+        ("DeliveryLocation", "Inbox/folder"),
+        ("EmailDirection", "Inbound"),
+    ] {
+        assert_eq!(mail.str(column), Some(value), "{column}");
+    }
+    let nested = events.iter().find(|event| event.str("SHA256") == Some(&script_hash)).expect("nested file");
+    assert_eq!(nested.str("FileName"), Some("invoice.sh"));
+    assert_eq!(nested.additional("ContainerPath"), Some("invoice.zip/invoice.sh".into()));
+
+    let copies = house.index().await;
+    assert_eq!(copies.len(), 12);
+    let id = copies[0].message_id.to_string();
+    let mut before = Vec::new();
+    for user in &reached {
+        let mails = house.rig.imap(user).await.expect("login").mails("INBOX").await.expect("mails");
+        let text = String::from_utf8_lossy(&mails[0].raw).into_owned();
+        assert!(text.contains(&format!("X-Hinomi-Message-Id: {id}")) && !text.contains("forged"), "{text}");
+        before.push((mails[0].raw.clone(), mails[0].flags.clone(), mails[0].internal_date.clone()));
+    }
+
+    let mailboxes = house.mailboxes();
+    let found = mailboxes.find(&copies).await;
+    assert!(found.iter().all(|found| matches!(found, Found::Located(at) if at.folder == "INBOX")), "{found:?}");
+
+    let (removal, undo): (ActionId, ActionId) = (hinomi_server::ids::new(), hinomi_server::ids::new());
+    let mut targets: Vec<MessageCopyRef> = copies
+        .iter()
+        .map(|copy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() })
+        .collect();
+    let stranger = MessageCopyRef { message_id: copies[0].message_id, recipient: "nobody@example.test".to_owned() };
+    targets.push(stranger.clone());
+    let streamed = std::sync::Mutex::new(0);
+    let receipts =
+        mailboxes.soft_delete(removal, &targets, &|_| *streamed.lock().expect("lock") += 1).await.expect("removal");
+    assert_eq!((receipts.len(), *streamed.lock().expect("lock")), (13, 13));
+    assert_eq!(receipts.iter().filter(|receipt| receipt.state == ReceiptState::Done).count(), 12, "{receipts:?}");
+    assert!(
+        receipts
+            .iter()
+            .any(|receipt| receipt.state == ReceiptState::Failed
+                && receipt.target.value.ends_with("nobody@example.test"))
+    );
+    assert!(mailboxes.find(&copies).await.iter().all(|found| *found == Found::NotFound));
+    let removed = house.index().await;
+    assert!(removed.iter().all(|copy| copy.latest_location == DeliveryLocation::Quarantine));
+    let again = mailboxes.soft_delete(hinomi_server::ids::new(), &targets[..1], &|_| {}).await.expect("removal");
+    assert_eq!(again[0].state, ReceiptState::AlreadyDone, "{again:?}");
+
+    let receipts = mailboxes.restore(undo, removal, &|_| {}).await.expect("restore");
+    assert_eq!(receipts.iter().filter(|receipt| receipt.state == ReceiptState::Done).count(), 12, "{receipts:?}");
+    for (user, before) in reached.iter().zip(before) {
+        let mails = house.rig.imap(user).await.expect("login").mails("INBOX").await.expect("mails");
+        let after = (mails[0].raw.clone(), mails[0].flags.clone(), mails[0].internal_date.clone());
+        assert_eq!((mails.len(), after), (1, before), "{user}");
+    }
+    assert!(house.index().await.iter().all(|copy| copy.latest_location == DeliveryLocation::Inbox));
+    let moved = house.events().into_iter().filter(|event| event.table == Table::EmailPostDeliveryEvents);
+    let mut actions: Vec<String> = moved.filter_map(|event| event.str("Action").map(str::to_owned)).collect();
+    actions.sort();
+    actions.dedup();
+    assert_eq!(actions, ["Restore", "Soft delete"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn indicators_stop_messages_at_the_gateway() {
+    let house = House::start(2, OnBlock::Quarantine).await;
+    let (raw, script_hash) = invoice_mail("blocked-1@attacker.test");
+    let user = house.rig.users[0].clone();
+
+    house.block(IndicatorKind::FileSha256, &script_hash);
+    house.rig.send("a@attacker.test", &[&user], &raw).await.expect("the sender learns nothing");
+    let copies = house.index().await;
+    assert_eq!(copies.len(), 1);
+    assert_eq!((copies[0].latest_location, copies[0].indicators.len()), (DeliveryLocation::Quarantine, 1));
+    let kept = house.vault.content(&quarantine_key(copies[0].message_id)).await.expect("vault").expect("kept");
+    assert!(kept.ends_with(b"--b--\r\n") && String::from_utf8_lossy(&kept).contains("a@attacker.test"));
+
+    for (kind, value) in [
+        (IndicatorKind::SenderDomain, "attacker.test"),
+        (IndicatorKind::SenderAddress, "billing@attacker.test"),
+        (IndicatorKind::Domain, "pay.attacker.test"),
+        (IndicatorKind::Url, "http://pay.attacker.test/now"),
+    ] {
+        house.block(kind, value);
+        house.rig.send("b@elsewhere.test", &[&user], &raw).await.expect("accepted");
+        let blocked = house.events().into_iter().rev().find(|event| event.table == Table::EmailEvents).expect("row");
+        assert_eq!(blocked.str("DeliveryAction"), Some("Blocked"), "{kind:?}");
+    }
+    house.block(IndicatorKind::FileSha256, &"0".repeat(64));
+    house.rig.send("c@elsewhere.test", &[&user], &raw).await.expect("accepted");
+    house.rig.wait_for(&user, 1, DEADLINE).await.expect("delivered");
+    let mails = house.rig.imap(&user).await.expect("login").mails("INBOX").await.expect("mails");
+    assert_eq!(mails.len(), 1, "only the last one was delivered");
+    assert_eq!(house.milter.counters.judge_failed.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_message_can_be_refused_instead() {
+    let house = House::start(1, OnBlock::Reject).await;
+    let (raw, script_hash) = invoice_mail("refused@attacker.test");
+    house.block(IndicatorKind::FileSha256, &script_hash);
+    let error = house.rig.send("a@attacker.test", &[&house.rig.users[0]], &raw).await.expect_err("refused");
+    let text = format!("{error:#}");
+    assert!(text.contains("550") || text.contains("refused by policy"), "{text}");
+    let copies = house.index().await;
+    assert_eq!(copies[0].latest_location, DeliveryLocation::Dropped);
+    assert!(!Path::new(&house.dir.path().join("vault").join("x")).exists());
+}
