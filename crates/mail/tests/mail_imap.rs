@@ -1,0 +1,141 @@
+//! The IMAP connection against hostile and broken servers, and the answer framer against any bytes.
+
+use bytes::BytesMut;
+use hinomi_mail::imap::{Connection, ImapError, Limits, Security, Server, Trust, frame::Framer};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+
+const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS MOVE AUTH=PLAIN SASL-IR] ready\r\n";
+
+/// Serves one connection: greeting, login, then `answer` to each command; `TAG` stands for its tag.
+async fn server(greeting: &'static str, answer: &'static str) -> Server {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let port = listener.local_addr().expect("address").port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut lines = BufReader::new(read).lines();
+                let _ = write.write_all(greeting.as_bytes()).await;
+                let mut logged_in = false;
+                while let Ok(Some(line)) = lines.next_line().await {
+                    let tag = line.split(' ').next().unwrap_or_default();
+                    let text = if logged_in { answer.replace("TAG", tag) } else { format!("{tag} OK in\r\n") };
+                    logged_in = logged_in || line.contains("AUTHENTICATE");
+                    if line.contains("CAPABILITY") {
+                        let capabilities = format!("* CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS MOVE\r\n{tag} OK\r\n");
+                        let _ = write.write_all(capabilities.as_bytes()).await;
+                        continue;
+                    }
+                    if write.write_all(text.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let limits = Limits {
+        connect_timeout: Duration::from_millis(500),
+        command_timeout: Duration::from_millis(500),
+        transfer_timeout: Duration::from_millis(500),
+        line_bytes_max: 10_000,
+        literal_bytes_max: 100_000,
+        answers_max: 1_000,
+    };
+    Server { host: "127.0.0.1".to_owned(), port, security: Security::None, trust: Trust::nobody(), limits }
+}
+
+async fn open(answer: &'static str) -> Connection {
+    Connection::open(&server(GREETING, answer).await, "user*master", "secret").await.expect("login")
+}
+
+#[tokio::test]
+async fn lies_about_uids_are_not_believed() {
+    let mut other =
+        open("* 1 FETCH (UID 8 FLAGS () INTERNALDATE \"22-Nov-2026 00:00:00 +0000\" BODY[] {2}\r\nhi)\r\nTAG OK\r\n")
+            .await;
+    assert_eq!(other.fetch(7).await.expect("answered"), None, "another UID is not the one asked for");
+    assert!(other.fetch(8).await.expect("answered").is_some());
+    assert!(!other.has_uid(7).await.expect("answered"));
+    assert!(!other.mark_deleted(7).await.expect("answered"));
+    let mut silent = open("TAG OK done\r\n").await;
+    assert_eq!(silent.move_to(7, "Junk").await.expect("answered"), None, "OK without COPYUID proves nothing");
+    assert_eq!(silent.expunge(7).await.expect("answered"), 0);
+    assert_eq!(silent.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await.expect("answered"), None);
+    let mut proved = open("* OK [COPYUID 5 7 99] moved\r\n* 1 EXPUNGE\r\nTAG OK [APPENDUID 5 100] done\r\n").await;
+    assert_eq!(proved.move_to(7, "Junk").await.expect("answered").map(|moved| moved.target_uid), Some(99));
+    assert_eq!(
+        proved.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await.expect("answered"),
+        Some((5, 100))
+    );
+    let mut refusing = open("TAG NO [NOPERM] not yours\r\n").await;
+    assert!(matches!(refusing.select("INBOX", false).await, Err(ImapError::Refused { .. })));
+}
+
+#[tokio::test]
+async fn endless_and_stalled_answers_end_in_time() {
+    let long: &'static str =
+        Box::leak(format!("* LIST () \"/\" {}\r\nTAG OK\r\n", "x".repeat(50_000)).into_boxed_str());
+    let deep: &'static str =
+        Box::leak(format!("* 1 FETCH (BODYSTRUCTURE {}\r\nTAG OK\r\n", "(".repeat(9_000)).into_boxed_str());
+    let many: &'static str = Box::leak(format!("{}TAG OK\r\n", "* 1 EXISTS\r\n".repeat(5_000)).into_boxed_str());
+    for (answer, part) in [
+        (long, "line too long"),
+        (deep, "nested too deep"),
+        (many, "too many answers"),
+        ("* 1 FETCH (BODY[] {99999999}\r\n", "literal of"),
+        ("* 1 FETCH (BODY[] {1000}\r\nonly this", "no answer"),
+        ("* OK still working\r\n", "no answer"),
+        ("* BYE shutting down\r\n", "closed"),
+    ] {
+        let started = Instant::now();
+        let error = open(answer).await.fetch(1).await.expect_err(part).to_string();
+        assert!(error.contains(part), "{part}: {error}");
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+    for greeting in ["", "* BYE no\r\n", "220 smtp.example ESMTP\r\n"] {
+        let refused = Connection::open(&server(greeting, "").await, "u", "p").await.map(|_| ());
+        assert!(refused.is_err(), "{greeting}");
+    }
+    let junk = open("* \u{1}\u{2} what\r\n* XYZZY 1 2 3\r\n* 3 EXISTS\r\nTAG OK\r\n").await.uids_from(1).await;
+    assert_eq!(junk.expect("what is not understood is skipped"), Vec::<u32>::new());
+}
+
+#[tokio::test]
+async fn commands_cannot_be_injected() {
+    let mut connection = open("TAG OK\r\n").await;
+    for name in ["INBOX\r\nh9 DELETE INBOX", "a\0b", "日本"] {
+        assert!(matches!(connection.select(name, true).await, Err(ImapError::BadText(_))), "{name:?}");
+    }
+    for flag in ["\\Seen) (\\Deleted", "", "a b", "{5}"] {
+        assert!(matches!(connection.set_flags(1, &[flag.to_owned()]).await, Err(ImapError::BadText(_))), "{flag:?}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_bytes_in_any_pieces_frame_the_same(
+        parts in proptest::collection::vec("(\\* [0-9] FETCH \\(UID 7 BODY\\[\\] \\{[0-9]{1,2}\\+?\\}|[ -~]{0,20}|\\(|\\))(\r\n|\n|)", 0..12),
+        cut in 0_usize..200,
+    ) {
+        let bytes = parts.concat().into_bytes();
+        let limits = Limits { line_bytes_max: 300, literal_bytes_max: 60, ..Limits::default() };
+        let frames = |pieces: &[&[u8]]| {
+            let (mut framer, mut buffer, mut frames) = (Framer::default(), BytesMut::new(), Vec::new());
+            for piece in pieces {
+                buffer.extend_from_slice(piece);
+                loop {
+                    match framer.take(&mut buffer, &limits) {
+                        Ok(Some(frame)) => frames.push(frame),
+                        Ok(None) => break,
+                        Err(_) => return frames,
+                    }
+                }
+            }
+            frames
+        };
+        let cut = cut.min(bytes.len());
+        proptest::prop_assert_eq!(frames(&[&bytes]), frames(&[&bytes[..cut], &bytes[cut..]]));
+    }
+}
