@@ -85,9 +85,7 @@ async fn passkeys_register_log_in_and_prove_presence() {
 
     let started = world.ask(&person, "POST", "/auth/passkeys/register/start", None).await.is(200).body;
     let mut foreign = Authenticator::new("https://localhost.example", "localhost");
-    let finish = |credential: Value, started: &Value| {
-        json!({ "ceremony": started["ceremony"], "name": "laptop", "credential": credential })
-    };
+    let finish = |credential: Value, started: &Value| json!({ "ceremony": started["ceremony"], "name": "laptop", "credential": credential });
     let forged = finish(foreign.create(&started["options"]), &started);
     world.ask(&person, "POST", "/auth/passkeys/register/finish", Some(forged)).await.is(400);
     let over = finish(key.create(&started["options"]), &started);
@@ -141,7 +139,8 @@ async fn every_route_asks_for_its_permission() {
             let person = world.person(&format!("{}-{}", role.word(), route.id.to_lowercase()), role).await;
             let token = world.token(role).await;
             for (who, profile) in [(&person, true), (&token, false)] {
-                let may = route.permission.allows(role) && (profile || route.permission != hinomi_api::Permission::Profile);
+                let may =
+                    route.permission.allows(role) && (profile || route.permission != hinomi_api::Permission::Profile);
                 let response = world.send(who, method, &path, body.clone()).await;
                 let status = response.status().as_u16();
                 let code = if status >= 400 { read(response).await.code().to_owned() } else { String::new() };

@@ -120,9 +120,14 @@ fn explain(config: &Config) {
         true => line(&format!("mail gateway       milter on {}", config.listen.milter)),
         false => line("mail gateway       off"),
     }
-    line(&format!("store              {}", if config.store.url.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }));
+    line(&format!(
+        "store              {}",
+        if config.store.url.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }
+    ));
     match &config.mailboxes {
-        Some(mailboxes) => line(&format!("mailboxes          {}:{} as {}", mailboxes.host, mailboxes.port, mailboxes.master_user)),
+        Some(mailboxes) => {
+            line(&format!("mailboxes          {}:{} as {}", mailboxes.host, mailboxes.port, mailboxes.master_user))
+        }
         None => line("mailboxes          not connected"),
     }
     match &config.notify {

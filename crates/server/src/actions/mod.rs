@@ -469,7 +469,7 @@ pub(crate) fn record(now: Timestamp, by: &str, what: &str, target: &str, detail:
         action: what.to_owned(),
         target: target.to_owned(),
         detail: detail.to_string(),
-        address: String::new(),
+        address: crate::auth::client_address(),
         result: "ok".to_owned(),
     }
 }

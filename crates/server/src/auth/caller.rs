@@ -43,6 +43,21 @@ pub struct Note {
     pub detail: serde_json::Value,
 }
 
+tokio::task_local! {
+    static ADDRESS: String;
+}
+
+/// Address of the client whose request this task answers, for audit records written deep inside;
+/// empty outside of requests.
+pub fn client_address() -> String {
+    ADDRESS.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Runs the handling of a request with the address of its client at hand.
+pub async fn with_address<T>(address: String, work: impl Future<Output = T>) -> T {
+    ADDRESS.scope(address, work).await
+}
+
 impl Caller {
     /// Builds a caller.
     pub fn new(who: Who, address: String) -> Self {

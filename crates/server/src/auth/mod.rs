@@ -17,7 +17,7 @@ mod tokens;
 mod totp;
 mod users;
 
-pub use caller::{Caller, Note, Who};
+pub use caller::{Caller, Note, Who, client_address, with_address};
 pub use limits::LoginKey;
 pub use passkeys::{PASSKEYS_MAX, PasskeyError, Passkeys, Purpose};
 pub use sessions::{COOKIE, STEP_UP_SECONDS, cookie, cookie_gone, secret_of_cookie};

@@ -49,6 +49,26 @@ pub fn action_of(id: &str) -> String {
     named.to_owned()
 }
 
+/// Tells whether an operation that succeeds writes its audit record itself, in the transaction of
+/// the change.
+pub fn recorded_inside(id: &str) -> bool {
+    matches!(
+        id,
+        "updateIncident"
+            | "commentIncident"
+            | "updateAlert"
+            | "commentAlert"
+            | "rerunInvestigation"
+            | "cancelInvestigation"
+            | "createAction"
+            | "approveActions"
+            | "approveAction"
+            | "declineAction"
+            | "cancelAction"
+            | "undoAction"
+    )
+}
+
 /// `GET /audit`
 pub async fn list(State(http): State<Http>, Query(query): Query<AuditQuery>) -> Answer<Json<List<AuditRecord>>> {
     let filter = AuditFilter {

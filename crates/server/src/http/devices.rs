@@ -9,7 +9,7 @@ use axum::extract::State;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hinomi_api::{DeviceEventQuery, DeviceQuery, EventList, EventRow, List, UpdateDevice};
-use hinomi_lake::{LakeQuery, Op, Predicate};
+use hinomi_lake::LakeQuery;
 use hinomi_model::{Device, DeviceId, Event, SensorHealth, Table, Timestamp};
 use hinomi_store::DeviceFilter;
 use std::collections::HashSet;
@@ -113,7 +113,7 @@ pub async fn events(
     let tables = tables(query.table.as_deref())?;
     let cursor = query.cursor.as_deref().map(Cursor::read).transpose()?;
     let now = http.ctx.now();
-    let to = cursor.as_ref().map_or_else(|| query.to.unwrap_or(now.plus_seconds(3600)), |at| at.at.plus_micros(1));
+    let to = cursor.as_ref().map_or_else(|| query.to.unwrap_or(now.plus_seconds(3600)), |cursor| Timestamp::from_micros(cursor.at.as_micros().saturating_add(1)));
     let from = query.from.unwrap_or_else(|| query.to.unwrap_or(now).plus_seconds(-SPAN_SECONDS));
     let wanted = limit(query.limit) as usize;
     let text = query.text.map(|text| text.to_lowercase()).filter(|text| !text.is_empty());

@@ -4,7 +4,7 @@
 use super::Http;
 use super::fail::{Answer, Fail, Finished, REQUEST_ID};
 use super::tls::Peer;
-use crate::auth::{Caller, csrf, secret_of_cookie};
+use crate::auth::{Caller, csrf, secret_of_cookie, with_address};
 use axum::extract::{RawPathParams, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
@@ -46,10 +46,11 @@ pub async fn guard(
     request.extensions_mut().insert(caller.clone());
     let changes = !request.method().is_safe();
     let answer = match may(rule, &caller) {
-        Ok(()) => run(request, next).await,
+        Ok(()) => with_address(caller.address.clone(), run(request, next)).await,
         Err(fail) => Err(fail),
     };
-    if changes {
+    let done = answer.as_ref().is_ok_and(|response| response.extensions().get::<Fail>().is_none());
+    if changes && !(done && super::audit::recorded_inside(rule.id)) {
         let result = match &answer {
             Ok(response) => response.extensions().get::<Fail>().map_or("ok", |fail| fail.code),
             Err(fail) => fail.code,

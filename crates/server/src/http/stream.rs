@@ -14,6 +14,9 @@ use tokio_stream::wrappers::BroadcastStream;
 
 /// A line of comment this often keeps proxies and clients sure (design/console.md §5).
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A stream ends after this time; the client comes back with its last id and is authenticated again,
+/// so that an ended session or a lost role does not listen on.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
 /// Most open streams.
 const STREAMS_MAX: usize = 1_000;
 
@@ -36,8 +39,9 @@ pub async fn get_stream(State(http): State<Http>, headers: HeaderMap) -> Answer<
         };
         std::future::ready(event)
     });
-    let stop = http.stop.clone();
-    let events = futures::stream::iter(replay).chain(live).take_until(async move { stop.cancelled().await });
+    let stop = http.ctx.stop.clone();
+    let end = async move { tokio::time::timeout(LIFETIME, stop.cancelled()).await };
+    let events = futures::stream::iter(replay).chain(live).take_until(Box::pin(end));
     let events = events.map(move |event| {
         let _held = &place;
         Ok::<_, Infallible>(event)

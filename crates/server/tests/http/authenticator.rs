@@ -20,9 +20,8 @@ impl Authenticator {
     pub fn new(origin: &str, rp_id: &str) -> Self {
         let document =
             EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new()).expect("key");
-        let key =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &SystemRandom::new())
-                .expect("key");
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &SystemRandom::new())
+            .expect("key");
         Authenticator { key, id: [7; 16], origin: origin.to_owned(), rp_id: rp_id.to_owned(), counter: 0 }
     }
 

@@ -16,7 +16,7 @@ pub struct World {
     pub running: Running,
     pub base: String,
     pub client: reqwest::Client,
-    pub dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
 }
 
 /// Starts a server.
@@ -37,7 +37,7 @@ pub async fn world() -> World {
         .timeout(Duration::from_secs(30))
         .build()
         .expect("client");
-    World { running, base, client, dir }
+    World { running, base, client, _dir: dir }
 }
 
 /// An answer, read.

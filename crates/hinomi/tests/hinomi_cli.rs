@@ -1,0 +1,133 @@
+//! The command line against a server of its own: exit codes, JSON, tokens, backup and restore.
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn folder(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hinomi-cli-{name}-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).expect("folder");
+    dir
+}
+
+fn hinomi(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hinomi"));
+    command.args(arguments).env_remove("HINOMI_TOKEN").env_remove("HINOMI_URL").env_remove("HINOMI_CA");
+    command
+}
+
+fn run(mut command: Command) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = command.output().expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    (status.code().expect("a code"), text(stdout), text(stderr))
+}
+
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn serve(data: &Path, config: &Path) -> Server {
+    let mut child = hinomi(&["serve"])
+        .arg("--data")
+        .arg(data)
+        .arg("--config")
+        .arg(config)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let until = Instant::now() + Duration::from_secs(60);
+    let ready = data.join("ready.json");
+    while !ready.exists() {
+        assert!(child.try_wait().expect("state").is_none(), "the server ended");
+        assert!(Instant::now() < until, "the server is not ready");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ready: Value = serde_json::from_slice(&fs::read(ready).expect("ready")).expect("JSON");
+    Server { child, url: format!("https://{}", ready["console"].as_str().expect("address")) }
+}
+
+#[test]
+fn configurations_are_checked() {
+    let dir = folder("check");
+    let config = dir.join("hinomi.toml");
+    fs::write(&config, "[gateway]\nenabled = false\n").expect("write");
+    let config = config.to_str().expect("path");
+    assert_eq!(run(hinomi(&["check", "--config", config])).0, 0);
+    fs::write(config, "[gateway]\nenabledd = false\n").expect("write");
+    let (code, _, talk) = run(hinomi(&["check", "--config", config]));
+    assert_eq!(code, 1);
+    assert!(talk.contains("enabledd"), "{talk}");
+    let (code, json, _) = run(hinomi(&["check", "--config", config, "--json"]));
+    assert_eq!((code, serde_json::from_str::<Value>(&json).expect("JSON")["ok"].clone()), (1, Value::Bool(false)));
+    assert_eq!(run(hinomi(&["nonsense"])).0, 2);
+    let (code, _, talk) = run(hinomi(&["incidents", "list"]));
+    assert_eq!(code, 2);
+    assert!(talk.contains("HINOMI_TOKEN"), "{talk}");
+    let (_, document, _) = run(hinomi(&["openapi"]));
+    assert_eq!(document, include_str!("../../../docs/openapi.json"));
+}
+
+#[test]
+fn a_server_is_asked_backed_up_and_restored() {
+    let dir = folder("serve");
+    let (data, config, backup) = (dir.join("data"), dir.join("hinomi.toml"), dir.join("backup"));
+    let text = "[listen]\nconsole = \"127.0.0.1:0\"\nsensors = \"127.0.0.1:0\"\n[gateway]\nenabled = false\n";
+    fs::write(&config, text).expect("write");
+    let at = |command: &[&str], data: &Path| {
+        let mut command = hinomi(command);
+        command.arg("--data").arg(data).arg("--config").arg(&config);
+        command
+    };
+    let server = serve(&data, &config);
+    let (code, secret, talk) = run(at(&["token", "create", "cli", "--role", "administrator"], &data));
+    assert_eq!(code, 0, "{talk}");
+    let secret = secret.trim().to_owned();
+    let ask = |server: &Server, data: &Path, command: &[&str]| {
+        let mut command = hinomi(command);
+        command.env("HINOMI_URL", &server.url).env("HINOMI_TOKEN", &secret);
+        command.env("HINOMI_CA", data.join("keys/authority.pem"));
+        run(command)
+    };
+    assert_eq!(ask(&server, &data, &["incidents", "list"]), (1, String::new(), String::new()));
+    assert_eq!(ask(&server, &data, &["devices", "list", "--json"]).0, 1);
+    let (code, _, talk) = ask(&server, &data, &["incidents", "show", "INC-7"]);
+    assert_eq!(code, 2);
+    assert!(talk.contains("not_found"), "{talk}");
+    let (code, line, talk) = run(at(&["enrolment-token", "create", "--note", "PC 1"], &data));
+    assert!(code == 0 && line.starts_with("hinomi1."), "{talk}");
+    let (code, _, talk) = run({
+        let mut command = at(&["backup"], &data);
+        command.arg("--to").arg(&backup);
+        command
+    });
+    assert_eq!(code, 0, "{talk}");
+    drop(server);
+
+    let other = dir.join("other");
+    let restore = |into: &Path| {
+        let mut command = at(&["restore"], into);
+        command.arg("--from").arg(&backup);
+        run(command)
+    };
+    let (code, _, talk) = restore(&other);
+    assert_eq!(code, 0, "{talk}");
+    assert_eq!(restore(&other).0, 2, "never over something");
+    let server = serve(&other, &config);
+    // the token and the authority came along
+    assert_eq!(ask(&server, &other, &["actions", "list"]), (1, String::new(), String::new()));
+    drop(server);
+    let (code, fresh, _) = run(at(&["users", "reset-code"], &other));
+    assert!(code == 0 && fresh.trim().len() == 19, "{fresh}");
+}
