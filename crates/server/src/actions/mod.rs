@@ -93,25 +93,6 @@ pub enum ActionError {
     Store(#[from] StoreError),
 }
 
-impl From<ActionError> for crate::http::fail::Fail {
-    fn from(error: ActionError) -> Self {
-        use crate::http::fail::Fail;
-        match error {
-            ActionError::NotFound { .. } => Fail::not_found(),
-            ActionError::WrongState { state, wanted, .. } => Fail::conflict(
-                "wrong_state",
-                format!("its state is {state}: {wanted} is not possible"),
-                format!("状態が {state} のため、この操作 ({wanted}) はできません"),
-            ),
-            ActionError::Invalid { field, reason } => Fail::field(field, reason.en, reason.ja),
-            ActionError::Unavailable { what } => {
-                Fail::unavailable(format!("{what} is not configured"), format!("{what} が設定されていません"))
-            }
-            ActionError::Store(error) => Fail::from(error),
-        }
-    }
-}
-
 /// Proposes an action, and approves it when the proposal says so. The same idempotency key returns
 /// the action made before.
 ///

@@ -1,0 +1,421 @@
+//! Every folder under `scenarios/` is played through the real store, lake, analyst and jobs, and
+//! must come to what its `expect.toml` says. Devices are not connected, mailboxes not configured.
+
+use anyhow::{Context, Result, ensure};
+use hinomi_model::{
+    Action, ActionState, Alert, DetectionStatus, Device, EntityKey, Event, Incident, IncidentStatus, Investigation,
+    InvestigationState, IsolationState, SensorHealth, SensorStatus, Severity, Verdict,
+};
+use hinomi_server::app::{ANALYST, App, Ctx, Urls};
+use hinomi_server::config::Config;
+use hinomi_server::ingest::{Batch, Source};
+use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
+use hinomi_store::{ActionFilter, IncidentFilter, JobFilter, JobState, Page};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Events per batch, as a sensor would send them.
+const BATCH_MAX: usize = 7;
+/// Longest a scenario may take to settle.
+const SETTLE: Duration = Duration::from_secs(90);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    incidents: usize,
+    #[serde(default)]
+    incident: Vec<ExpectedIncident>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedIncident {
+    severity: Severity,
+    #[serde(default)]
+    tactics: Vec<String>,
+    #[serde(default)]
+    devices: Vec<String>,
+    mailboxes: Option<usize>,
+    /// Part of the title, in both languages.
+    title: Option<String>,
+    alerts: Option<usize>,
+    investigation: Option<InvestigationState>,
+    #[serde(default)]
+    reasons: Vec<String>,
+    #[serde(default)]
+    statuses: Vec<DetectionStatus>,
+    #[serde(default)]
+    evidence: Vec<ExpectedEvidence>,
+    #[serde(default)]
+    action: Vec<ExpectedAction>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedEvidence {
+    entity: EntityKey,
+    verdict: Verdict,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedAction {
+    kind: String,
+    count: usize,
+}
+
+fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
+}
+
+struct House {
+    ctx: Ctx,
+    offset: u64,
+    worker: tokio::task::JoinHandle<Result<()>>,
+    _dir: tempfile::TempDir,
+}
+
+impl House {
+    async fn open() -> Result<House> {
+        let dir = tempfile::tempdir()?;
+        let config: Config = toml::from_str("[gateway]\nown_domains = [\"corp.example\"]\n")?;
+        let urls = Urls { console: "https://hinomi.test".to_owned(), sensors: "https://hinomi.test:8444".to_owned() };
+        let ctx: Ctx = Arc::new(App::open(config, dir.path(), urls, &["localhost".to_owned()]).await?);
+        indicators::load(&ctx).await?;
+        let worker = tokio::spawn(jobs::run(ctx.clone()));
+        Ok(House { ctx, offset: 0, worker, _dir: dir })
+    }
+
+    /// Feeds a scenario as pipeline does: the lake first, then the analyst.
+    async fn play(&mut self, folder: &Path) -> Result<Vec<(u64, Batch)>> {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder.join("events"))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        files.sort();
+        let mut batches = Vec::new();
+        for file in files {
+            let text = std::fs::read_to_string(&file)?;
+            let events: Vec<Event> = text
+                .lines()
+                .enumerate()
+                .map(|(n, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", file.display(), n + 1)))
+                .collect::<Result<_>>()?;
+            // a message's rows come in one batch, a sensor's in several
+            let size = if events.iter().any(|event| event.device_id().is_none()) { events.len() } else { BATCH_MAX };
+            for part in events.chunks(size.max(1)) {
+                let source = match part[0].device_id() {
+                    Some(device_id) => Source::Sensor { device_id, generation: 1, first_report_id: 1 },
+                    None => Source::Gateway,
+                };
+                self.offset += 1;
+                let batch = Batch { source, events: part.to_vec() };
+                self.enrol(&batch).await?;
+                self.ctx.lake.append(self.offset, batch.events.clone());
+                analyst::process(&self.ctx, self.offset, &batch).await?;
+                batches.push((self.offset, batch));
+            }
+        }
+        Ok(batches)
+    }
+
+    async fn enrol(&self, batch: &Batch) -> Result<()> {
+        let Source::Sensor { device_id, .. } = batch.source else { return Ok(()) };
+        if self.ctx.store.device(device_id).await?.is_some() {
+            return Ok(());
+        }
+        let device = Device {
+            id: device_id,
+            name: batch.events[0].str("DeviceName").unwrap_or_default().to_owned(),
+            status: SensorStatus::default(),
+            health: SensorHealth::Active,
+            online: false,
+            isolation: IsolationState::NotIsolated,
+            risk: None,
+            automation_level: None,
+            tags: Vec::new(),
+            enrolled_at: self.ctx.now(),
+            last_seen: self.ctx.now(),
+            certificate_sha256: String::new(),
+            events: 0,
+            version: 1,
+        };
+        self.ctx.store.put_device(&device).await?;
+        Ok(())
+    }
+
+    /// Waits until no job waits and no investigation runs.
+    async fn settle(&self) -> Result<()> {
+        let deadline = Instant::now() + SETTLE;
+        loop {
+            let filter = JobFilter { state: vec![JobState::Waiting, JobState::Leased], kind: None };
+            let open = self.ctx.store.jobs(&filter, &Page::first(50)).await?;
+            if open.items.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "jobs do not end: {:?}", open.items);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn incidents(&self) -> Result<Vec<Incident>> {
+        let listed = self.ctx.store.incidents(&IncidentFilter::default(), &Page::first(100)).await?;
+        let mut open: Vec<Incident> =
+            listed.items.into_iter().filter(|incident| incident.status != IncidentStatus::Redirected).collect();
+        open.sort_by_key(|incident| incident.number);
+        Ok(open)
+    }
+
+    async fn actions(&self, incident: &Incident) -> Result<Vec<Action>> {
+        let filter = ActionFilter { incident: Some(incident.id), ..ActionFilter::default() };
+        Ok(self.ctx.store.actions(&filter, &Page::first(100)).await?.items)
+    }
+
+    async fn investigations(&self, incident: &Incident) -> Result<Vec<Investigation>> {
+        let mut found = Vec::new();
+        for id in &incident.investigations {
+            found.extend(self.ctx.store.investigation(*id).await?);
+        }
+        Ok(found)
+    }
+
+    async fn close(self) -> Result<()> {
+        self.ctx.stop.cancel();
+        self.worker.await??;
+        self.ctx.store.close().await;
+        Ok(())
+    }
+}
+
+async fn check(name: &str) -> Result<()> {
+    let folder = scenarios().join(name);
+    let expected: Expected = toml::from_str(&std::fs::read_to_string(folder.join("expect.toml"))?)?;
+    let mut house = House::open().await?;
+    house.play(&folder).await?;
+    house.settle().await?;
+    let found = house.incidents().await?;
+    let told: Vec<String> = found.iter().map(|incident| incident.title.en.clone()).collect();
+    ensure!(found.len() == expected.incidents, "{name}: {} incidents: {told:?}", found.len());
+    for wanted in &expected.incident {
+        let devices = |incident: &&Incident| {
+            let names: Vec<&str> = incident.devices.iter().map(|device| device.name.as_str()).collect();
+            wanted.devices.iter().all(|device| names.contains(&device.as_str()))
+        };
+        let incident = found.iter().find(devices).with_context(|| format!("no incident on {:?}: {told:?}", wanted.devices))?;
+        compare(&house, incident, wanted).await.with_context(|| format!("{name}, INC-{}", incident.number))?;
+    }
+    house.close().await
+}
+
+async fn compare(house: &House, incident: &Incident, wanted: &ExpectedIncident) -> Result<()> {
+    let alerts: Vec<Alert> = house.ctx.store.alerts_of_incident(incident.id).await?;
+    let fired: Vec<&str> = alerts.iter().map(|alert| alert.title.en.as_str()).collect();
+    ensure!(incident.severity == wanted.severity, "severity {:?}: {fired:?}", incident.severity);
+    for tactic in &wanted.tactics {
+        ensure!(incident.tactics.contains(tactic), "no {tactic} in {:?}: {fired:?}", incident.tactics);
+    }
+    if let Some(count) = wanted.mailboxes {
+        ensure!(incident.mailboxes.len() == count, "{} mailboxes", incident.mailboxes.len());
+    }
+    if let Some(part) = &wanted.title {
+        ensure!(incident.title.en.contains(part) && incident.title.ja.contains(part), "title {:?}", incident.title);
+    }
+    if let Some(count) = wanted.alerts {
+        ensure!(alerts.len() == count, "alerts {fired:?}");
+    }
+    let reasons: Vec<String> = incident.alerts.iter().map(|link| link.reason.word()).collect();
+    for reason in &wanted.reasons {
+        ensure!(reasons.contains(reason), "no link {reason} in {reasons:?}");
+    }
+    for status in &wanted.statuses {
+        ensure!(alerts.iter().any(|alert| alert.detection_status == *status), "no alert is {status:?}: {fired:?}");
+    }
+    if let Some(state) = wanted.investigation {
+        let states = house.investigations(incident).await?;
+        let told: Vec<_> = states.iter().map(|one| (one.state, one.steps.iter().map(|step| (&step.name, &step.result.en)).collect::<Vec<_>>())).collect();
+        ensure!(states.iter().any(|one| one.state == state), "investigations {told:?}");
+        let linked = alerts.iter().filter(|alert| alert.severity >= Severity::Medium);
+        ensure!(linked.clone().all(|alert| alert.investigation_id.is_some()), "an alert has no investigation");
+    }
+    let evidence = incidents::evidence(&house.ctx, incident).await?;
+    for piece in &wanted.evidence {
+        let found = evidence.iter().find(|one| one.entity == piece.entity);
+        let found = found.with_context(|| format!("{} is no evidence", piece.entity))?;
+        ensure!(found.verdict == piece.verdict, "{} is {:?}: {}", piece.entity, found.verdict, found.reason.en);
+        ensure!(!found.reason.en.is_empty() && !found.reason.ja.is_empty(), "{} has no reason", piece.entity);
+    }
+    let actions = house.actions(incident).await?;
+    let kinds: Vec<&str> = actions.iter().map(|action| action.spec.kind()).collect();
+    for action in &wanted.action {
+        let count = kinds.iter().filter(|kind| **kind == action.kind).count();
+        ensure!(count == action.count, "{count} × {}, wanted {}: {kinds:?}", action.kind, action.count);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn mail_attachment_linux() -> Result<()> {
+    check("mail-attachment-linux").await
+}
+
+#[tokio::test]
+async fn lone_low_noise() -> Result<()> {
+    check("lone-low-noise").await
+}
+
+#[tokio::test]
+async fn two_attacks_apart() -> Result<()> {
+    check("two-attacks-apart").await
+}
+
+#[tokio::test]
+async fn stopped_the_second_time() -> Result<()> {
+    check("stopped-the-second-time").await
+}
+
+/// A folder without its test would never be played.
+#[test]
+fn every_scenario_has_its_test() {
+    let source = include_str!("scenarios.rs");
+    for entry in std::fs::read_dir(scenarios()).expect("scenarios") {
+        let name = entry.expect("entry").file_name().into_string().expect("a name");
+        assert!(source.contains(&format!("check(\"{name}\")")), "{name} has no test");
+    }
+}
+
+/// Killed after the commit and before the next: the same offset comes again and changes nothing.
+#[tokio::test]
+async fn analysing_twice_changes_nothing() -> Result<()> {
+    let mut house = House::open().await?;
+    let batches = house.play(&scenarios().join("mail-attachment-linux")).await?;
+    house.settle().await?;
+    let picture = async |house: &House| -> Result<String> {
+        let incidents = house.incidents().await?;
+        let mut text = serde_json::to_string(&incidents)?;
+        for incident in &incidents {
+            text += &serde_json::to_string(&house.ctx.store.alerts_of_incident(incident.id).await?)?;
+            text += &serde_json::to_string(&house.actions(incident).await?)?;
+        }
+        Ok(text)
+    };
+    let before = picture(&house).await?;
+    for (offset, batch) in &batches {
+        analyst::process(&house.ctx, *offset, batch).await?;
+    }
+    assert_eq!(picture(&house).await?, before);
+    // the same events under a new offset (a sensor that lost its acknowledgement and its ids): the
+    // firings are known, nothing is counted twice
+    let incidents = house.incidents().await?;
+    for (_, batch) in &batches {
+        house.offset += 1;
+        analyst::process(&house.ctx, house.offset, batch).await?;
+    }
+    house.settle().await?;
+    let after = house.incidents().await?;
+    assert_eq!(after.len(), incidents.len());
+    assert_eq!(after[0].alerts.len(), incidents[0].alerts.len());
+    assert_eq!(house.ctx.store.offset(ANALYST).await?, house.offset);
+    house.close().await
+}
+
+/// Actions wait for approval, indicators take effect at once, devices that are away are waited
+/// for, and undo takes an indicator back.
+#[tokio::test]
+async fn actions_are_approved_run_and_undone() -> Result<()> {
+    let mut house = House::open().await?;
+    house.play(&scenarios().join("mail-attachment-linux")).await?;
+    house.settle().await?;
+    let incident = house.incidents().await?.remove(0);
+    assert_eq!(incident.status, IncidentStatus::AwaitingAction);
+    let pending = house.actions(&incident).await?;
+    assert!(pending.iter().all(|action| action.state == ActionState::PendingApproval));
+    let now = house.ctx.now();
+    let file = pending.iter().find(|action| action.spec.kind() == "add_indicator").context("a block")?.id;
+    let stop = pending.iter().find(|action| action.spec.kind() == "stop_process_tree").context("a stop")?.id;
+    let declined = pending.iter().find(|action| action.spec.kind() == "quarantine_file").context("a quarantine")?.id;
+
+    for action in pending.iter().filter(|action| action.spec.kind() == "add_indicator") {
+        actions::approve(&house.ctx, action.id, "kana", Some("ok".to_owned())).await?;
+    }
+    house.settle().await?;
+    let done = house.ctx.store.action(file).await?.context("action")?;
+    assert_eq!((done.state, done.decided_by.as_deref()), (ActionState::Succeeded, Some("kana")));
+    assert_eq!(house.ctx.store.indicators_in_force(now.plus_seconds(60)).await?.len(), 3);
+    let hit = house.ctx.indicators.get().sender("billing@evil.example", now);
+    assert!(hit.is_some(), "the gateway sees it at once");
+
+    // the device is away: the action waits for it and says so
+    let refused = actions::approve(&house.ctx, declined, "kana", None).await?;
+    assert_eq!(refused.state, ActionState::Queued);
+    assert!(actions::decline(&house.ctx, declined, "kana", None).await.is_err(), "it is decided already");
+    let gone = actions::decline(&house.ctx, stop, "kana", Some("a test".to_owned())).await?;
+    assert_eq!(gone.state, ActionState::Declined);
+    house.settle().await?;
+    let waits = house.ctx.store.action(declined).await?.context("action")?;
+    assert_eq!(waits.state, ActionState::Queued, "offline: {:?}", waits.receipts);
+    assert!(!waits.receipts[0].detail.ja.is_empty());
+    let cancelled = actions::cancel(&house.ctx, declined, "kana").await?;
+    assert_eq!(cancelled.state, ActionState::Cancelled);
+    assert!(house.ctx.store.commands_of_action(declined).await?.iter().all(|row| row.result.is_some()));
+
+    let undo = actions::undo(&house.ctx, file, "kana").await?;
+    house.settle().await?;
+    assert_eq!(house.ctx.store.action(undo.id).await?.context("undo")?.state, ActionState::Succeeded);
+    assert_eq!(house.ctx.store.action(file).await?.context("action")?.state, ActionState::Undone);
+    assert_eq!(house.ctx.store.indicators_in_force(now.plus_seconds(60)).await?.len(), 2);
+    assert!(actions::undo(&house.ctx, file, "kana").await.is_err(), "undone already");
+    assert_eq!(house.ctx.store.verify_audit().await?.first_bad, None);
+    house.close().await
+}
+
+/// A person runs an investigation again and stops another; both are told.
+#[tokio::test]
+async fn investigations_run_again_and_stop() -> Result<()> {
+    let mut house = House::open().await?;
+    house.play(&scenarios().join("mail-attachment-linux")).await?;
+    house.settle().await?;
+    let incident = house.incidents().await?.remove(0);
+    let before = house.investigations(&incident).await?.remove(0);
+    let mailboxes = before.steps.iter().find(|step| step.name == "live_mailboxes").context("step")?;
+    assert_eq!(mailboxes.state, hinomi_model::StepState::Skipped, "no mailboxes are configured: {mailboxes:?}");
+    assert!(before.log.iter().any(|line| line.duration_us.is_some()));
+    let actions_before = house.actions(&incident).await?.len();
+    investigations::rerun(&house.ctx, before.id, Some("find_mail".to_owned()), "kana").await?;
+    house.settle().await?;
+    let again = house.investigations(&incident).await?.remove(0);
+    assert_eq!(again.state, InvestigationState::PendingApproval);
+    assert!(again.log.iter().any(|line| line.text.en.contains("kana")));
+    assert_eq!(house.actions(&incident).await?.len(), actions_before, "nothing is proposed twice");
+    let stopped = investigations::cancel(&house.ctx, before.id, "kana").await?;
+    assert_eq!(stopped.state, InvestigationState::TerminatedByUser);
+    assert!(investigations::cancel(&house.ctx, before.id, "kana").await.is_err());
+    house.close().await
+}
+
+/// Resolving an incident resolves its alerts; a title a person gave stays when the story grows.
+#[tokio::test]
+async fn people_change_incidents() -> Result<()> {
+    let mut house = House::open().await?;
+    house.play(&scenarios().join("two-attacks-apart")).await?;
+    house.settle().await?;
+    let incident = house.incidents().await?.remove(0);
+    let change = hinomi_api::UpdateIncident {
+        title: Some("Web shell".to_owned()),
+        status: Some(IncidentStatus::Resolved),
+        classification: Some(hinomi_model::Classification::TruePositive),
+        ..Default::default()
+    };
+    let stale = incidents::update(&house.ctx, incident.id, Some(incident.version - 1), &change, "kana").await;
+    assert!(matches!(stale, Err(hinomi_store::StoreError::Conflict { .. })));
+    let changed = incidents::update(&house.ctx, incident.id, Some(incident.version), &change, "kana").await?;
+    assert_eq!((changed.title.ja.as_str(), changed.status), ("Web shell", IncidentStatus::Resolved));
+    for alert in house.ctx.store.alerts_of_incident(incident.id).await? {
+        assert_eq!(alert.status, hinomi_model::AlertStatus::Resolved);
+        assert_eq!(alert.classification, hinomi_model::Classification::TruePositive);
+    }
+    let alerts = house.ctx.store.alerts_of_incident(incident.id).await?;
+    let story = hinomi_server::alerts::story(&house.ctx, &alerts[0]).await?;
+    assert!(story.nodes.iter().any(|node| node.severity.is_some()), "{:?}", story.nodes);
+    house.close().await
+}
