@@ -5,8 +5,10 @@
 
 use crate::db::{Arg, Backend, Cells, Db, Sql, Store, Tx};
 use crate::error::{Result, StoreError};
+use crate::lake_files::LakeFileRow;
 use sqlx::any::AnyRow;
 use sqlx::{Column, Row, TypeInfo, ValueRef};
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::path::Path;
 
@@ -48,11 +50,30 @@ const TABLES: &[(&str, &str)] = &[
     ("audit_head", "id"),
 ];
 
+/// What a backup knows of things outside the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// Files of the lake at that moment.
+    pub lake_files: Vec<LakeFileRow>,
+    /// How far each consumer had read the ingest log.
+    pub offsets: BTreeMap<String, u64>,
+}
+
 impl Store {
     /// Writes one consistent state of the store into the existing folder `dir`, while work goes on.
-    pub async fn backup_to(&self, dir: &Path) -> Result<()> {
+    pub async fn backup_to(&self, dir: &Path) -> Result<Backup> {
         match self.backend() {
-            Backend::Sqlite => self.vacuum_into(&dir.join(SQLITE_FILE)).await,
+            Backend::Sqlite => {
+                let file = dir.join(SQLITE_FILE);
+                self.vacuum_into(&file).await?;
+                let copy = Store::open_sqlite(&file).await?;
+                let mut tx = copy.begin_read().await?;
+                let facts = facts(&mut tx).await?;
+                tx.rollback().await?;
+                copy.close().await;
+                sync_file(&file)?;
+                Ok(facts)
+            }
             Backend::Postgres => self.export_tables(dir).await,
         }
     }
@@ -81,8 +102,7 @@ impl Store {
         let mut conn = self.writer().await?;
         let mut db = Db { conn: &mut conn, backend: Backend::Sqlite, locking: false };
         Sql::new("VACUUM INTO $1").bind(path.to_string_lossy().into_owned()).run(&mut db).await?;
-        let file = std::fs::File::open(path).map_err(|error| StoreError::file(path, error))?;
-        file.sync_all().map_err(|error| StoreError::file(path, error))
+        Ok(())
     }
 
     async fn import_sqlite(&self, file: &Path, scratch: &Path) -> Result<()> {
@@ -98,7 +118,7 @@ impl Store {
 
     /// Writes every table as JSON lines into `dir`, in the order of the keys: the same content gives
     /// the same bytes on every database.
-    pub async fn export_tables(&self, dir: &Path) -> Result<()> {
+    pub async fn export_tables(&self, dir: &Path) -> Result<Backup> {
         let mut tx = self.begin_read().await?;
         for (table, key) in TABLES {
             let path = dir.join(format!("{table}.jsonl"));
@@ -118,7 +138,9 @@ impl Store {
             let file = out.into_inner().map_err(|error| StoreError::file(&path, error.into_error()))?;
             file.sync_all().map_err(|error| StoreError::file(&path, error))?;
         }
-        tx.rollback().await
+        let facts = facts(&mut tx).await?;
+        tx.rollback().await?;
+        Ok(facts)
     }
 
     /// Fills this empty store from the JSON lines of [`Store::export_tables`].
@@ -132,6 +154,18 @@ impl Store {
         }
         tx.commit().await
     }
+}
+
+async fn facts(tx: &mut Tx) -> Result<Backup> {
+    let lake_files = tx.lake_files().await?;
+    let rows = Sql::new("SELECT name, position FROM consumers").rows(&mut tx.db()).await?;
+    let offsets = rows.iter().map(|row| Ok((row.text("name")?, row.int("position")? as u64)));
+    Ok(Backup { lake_files, offsets: offsets.collect::<Result<_>>()? })
+}
+
+fn sync_file(path: &Path) -> Result<()> {
+    let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
+    synced.map_err(|error| StoreError::file(path, error))
 }
 
 async fn chunk(tx: &mut Tx, table: &'static str, key: &'static str, offset: i64) -> Result<Vec<AnyRow>> {

@@ -50,7 +50,7 @@ mod users;
 pub use actions::ActionFilter;
 pub use alerts::AlertFilter;
 pub use audit::{AuditCheck, AuditFilter, NewAudit};
-pub use backup::SQLITE_FILE;
+pub use backup::{Backup, SQLITE_FILE};
 pub use commands::{CommandRow, CommandState};
 pub use db::{Backend, Listed, PAGE_LIMIT_MAX, Page, Store, Tx};
 pub use devices::{DeviceFilter, EnrolmentTokenRow};

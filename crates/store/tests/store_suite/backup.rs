@@ -50,7 +50,13 @@ async fn content(store: &Store) -> BTreeMap<String, String> {
 
 async fn backup(store: &Store) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    store.backup_to(folder.path()).await.unwrap();
+    let facts = store.backup_to(folder.path()).await.unwrap();
+    assert_eq!(facts.offsets["lake"], 12);
+    assert_eq!(facts.lake_files, []);
+    assert!(std::fs::read_dir(folder.path()).unwrap().all(|entry| {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        name == SQLITE_FILE || name.ends_with(".jsonl")
+    }));
     folder
 }
 

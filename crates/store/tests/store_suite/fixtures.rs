@@ -77,6 +77,7 @@ pub fn incident(number: u64) -> Incident {
         number: number as i64,
         title: Text::new(format!("Incident {number}"), format!("インシデント {number}")),
         title_by_person: false,
+        severity_by_person: false,
         severity: if number.is_multiple_of(2) { Severity::High } else { Severity::Low },
         status: IncidentStatus::Active,
         classification: Classification::Unknown,
