@@ -26,11 +26,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// File that appears when the sensor watches, answers and links.
 pub const READY: &str = "ready";
-const ISOLATION_TICK: Duration = Duration::from_secs(1);
+const ISOLATION_TICK: Duration = Duration::from_secs(2);
+/// Longest wait for the last events to be written at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How to run.
 #[derive(Debug, Clone)]
@@ -63,7 +65,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = options.config.detection.enabled.then(hinomi_detect::content::engine);
     let judge = Arc::new(Judge::new(device.clone(), engine, options.config.detection.stop));
     let full_wait = Duration::from_millis(options.config.spool.full_wait_ms);
-    tokio::spawn(pipeline::run(device.clone(), judge, state.clone(), queue, denied, full_wait));
+    let (flush, flushes) = mpsc::channel(1);
+    tokio::spawn(pipeline::run(device.clone(), judge, state.clone(), queue, denied, flushes, full_wait));
     let executor = Executor {
         device: device.clone(),
         command_key,
@@ -100,6 +103,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         _ = int.recv() => {}
     }
     files::remove(&data.join(READY))?;
+    let (done, written) = oneshot::channel();
+    if flush.send(done).await.is_ok() {
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, written).await;
+    }
     tracing::info!("hinomi-sensor ends");
     Ok(())
 }

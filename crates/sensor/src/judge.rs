@@ -2,13 +2,16 @@
 
 use crate::device::Device;
 use crate::notify;
-use crate::prevent::Denied;
+use crate::prevent::{Denied, Initiator};
 use crate::respond::process::stop_tree;
 use hinomi_detect::{Engine, Respond};
-use hinomi_model::{Detection, DetectionStatus, Event, ProcessKey, ReceiptState, Severity, Table, Text};
+use hinomi_model::{DetectionStatus, Event, ProcessKey, ReceiptState, Severity, Table, Text, Timestamp};
 use serde_json::json;
-use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How far the collector's table may be behind.
+const TABLE_BEHIND: Duration = Duration::from_millis(300);
 
 /// Something that has to be done or told because of an event.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,11 +48,13 @@ impl Judge {
             found.push(Finding { event: event.clone(), what: What::Blocked { sha256 } });
         }
         let Some(engine) = &self.engine else { return found };
-        for detection in engine.evaluate(event) {
-            let Detection { rule_id, title, severity, .. } = detection;
-            let stop = engine.rule(&rule_id).is_some_and(|rule| rule.respond == Respond::Stop);
-            if stop || severity >= Severity::Medium {
-                found.push(Finding { event: event.clone(), what: What::Rule { rule_id, title, severity, stop } });
+        for fired in engine.matches(event) {
+            let rule = fired.rule;
+            let stop = rule.respond == Respond::Stop;
+            if stop || rule.severity >= Severity::Medium {
+                let (rule_id, title) = (rule.id.clone(), rule.title.clone());
+                let what = What::Rule { rule_id, title, severity: rule.severity, stop };
+                found.push(Finding { event: event.clone(), what });
             }
         }
         found
@@ -146,31 +151,32 @@ impl Judge {
         event.set("FileName", name);
         event.set("SHA256", denied.sha256.clone());
         event.set("FileSize", i64::try_from(denied.size).unwrap_or(i64::MAX));
-        self.initiator(&mut event, denied.pid);
+        self.initiator(&mut event, &denied.initiator);
         event.set_additional("IndicatorSha256", denied.sha256.clone());
         tell_status(&mut event, DetectionStatus::Prevented, None);
         self.device.notifier.tell(&format!("denied:{}", denied.sha256), &notify::blocked_file(&path));
         event
     }
 
-    /// Fills the initiating process from the collector's table, else from `/proc`.
-    fn initiator(&self, event: &mut Event, pid: u32) {
-        if self.device.processes().is_some_and(|table| table.set_initiating_process(event, pid)) {
-            return;
+    /// Fills the initiating process from the collector's table, which may be a moment behind, else
+    /// from what was seen while it waited. Blocks.
+    fn initiator(&self, event: &mut Event, seen: &Initiator) {
+        if let Some(table) = self.device.processes() {
+            let deadline = Instant::now() + TABLE_BEHIND;
+            while Instant::now() < deadline {
+                if table.set_initiating_process(event, seen.pid) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
         }
-        let Some(stat) = crate::respond::process::stat(pid) else { return };
-        event.set("InitiatingProcessId", i64::from(pid));
-        event.set("InitiatingProcessParentId", i64::from(stat.ppid));
-        let started = crate::respond::process::start_micros(stat.start_ticks);
-        event.set("InitiatingProcessCreationTime", hinomi_model::Timestamp::from_micros(started));
-        let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        let name = exe.file_name().map_or(stat.name.clone(), |name| name.to_string_lossy().into_owned());
+        event.set("InitiatingProcessId", i64::from(seen.pid));
+        event.set("InitiatingProcessParentId", i64::from(seen.ppid));
+        event.set("InitiatingProcessCreationTime", Timestamp::from_micros(seen.started_us));
+        let name = seen.exe.file_name().unwrap_or_default().to_string_lossy().into_owned();
         event.set("InitiatingProcessFileName", name);
-        event.set("InitiatingProcessFolderPath", exe.to_string_lossy().into_owned());
-        if let Ok(arguments) = std::fs::read(Path::new("/proc").join(pid.to_string()).join("cmdline")) {
-            let text = String::from_utf8_lossy(&arguments).replace('\0', " ");
-            event.set("InitiatingProcessCommandLine", text.trim_end());
-        }
+        event.set("InitiatingProcessFolderPath", seen.exe.to_string_lossy().into_owned());
+        event.set("InitiatingProcessCommandLine", seen.command_line.clone());
     }
 }
 

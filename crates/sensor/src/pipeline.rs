@@ -8,7 +8,7 @@ use crate::spool::SpoolError;
 use hinomi_model::Event;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Events between collector and pipeline. About 2 KiB each.
 pub const QUEUE: usize = 8_192;
@@ -19,6 +19,9 @@ const GROUP_WAIT: Duration = Duration::from_millis(100);
 /// Findings waiting to be acted on.
 const FINDINGS: usize = 1_024;
 
+/// Asks for everything received so far to be written; answered when it is.
+pub type Flush = oneshot::Sender<()>;
+
 /// Runs until the collector's queue ends.
 pub async fn run(
     device: Arc<Device>,
@@ -26,6 +29,7 @@ pub async fn run(
     link: Arc<LinkState>,
     mut events: mpsc::Receiver<Event>,
     denied: mpsc::Receiver<Denied>,
+    mut flushes: mpsc::Receiver<Flush>,
     full_wait: Duration,
 ) {
     let (findings, to_act) = mpsc::channel(FINDINGS);
@@ -35,6 +39,7 @@ pub async fn run(
     let mut group = Vec::with_capacity(GROUP_EVENTS);
     loop {
         let mut due = None;
+        let mut flush: Option<Flush> = None;
         while group.len() < GROUP_EVENTS {
             let from = group.len();
             tokio::select! {
@@ -54,12 +59,22 @@ pub async fn run(
                     }
                 }
                 Some(event) = own_events.recv() => group.push(event),
+                Some(asked) = flushes.recv() => {
+                    flush = Some(asked);
+                    while let Ok(event) = events.try_recv() {
+                        group.push(event);
+                    }
+                    break;
+                }
                 () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => break,
             }
             due.get_or_insert_with(|| tokio::time::Instant::now() + GROUP_WAIT);
         }
         group = write(&device, &link, group, full_wait).await;
         group.clear();
+        if let Some(flush) = flush {
+            let _ = flush.send(());
+        }
     }
 }
 

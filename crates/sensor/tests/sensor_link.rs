@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn enrolment_streaming_and_status() {
@@ -230,5 +230,23 @@ async fn without_a_server_events_wait_and_what_cannot_wait_is_counted() {
         board.statuses.last().and_then(|status| status.drops.get("spool_full").copied())
     })
     .await;
-    tokio::time::timeout(Duration::from_secs(1), async { sensor.kill() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn at_its_end_the_sensor_writes_what_it_has_seen() {
+    let mut server = Server::start().await;
+    let mut sensor = Sensor::new(QUIET, &["--synthetic-events", "1000"]);
+    sensor.begin(&server).await;
+    until("events", || (server.board().events() > 100).then_some(())).await;
+    server.stop();
+    let mut child = sensor.child.take().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+    let began = Instant::now();
+    assert!(child.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(!sensor.data.join("ready").exists());
+    let (_, events) = spooled(&sensor.data);
+    let last = events.keys().max().unwrap();
+    assert!(events.len() >= 100 && *last as usize >= server.board().events());
+    assert!(sensor.log().contains("hinomi-sensor ends"));
 }

@@ -43,6 +43,17 @@ impl Stage {
         Path::new(&format!("/proc/{}/root", self.keeper.id())).join(inside.strip_prefix("/").unwrap())
     }
 
+    /// Starts something of the stage that goes on running.
+    fn start(&self, script: &str) -> Child {
+        self.enter()
+            .args(["bash", "-c", script])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
     fn place(&self, name: &str, content: &[u8]) -> String {
         std::fs::write(self.outside(name), content).unwrap();
         std::fs::set_permissions(self.outside(name), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -68,10 +79,10 @@ fn block(version: u64, sha256: &[&str]) -> Order {
     Order::SetBlockedHashes { version, sha256: sha256.iter().map(|hash| (*hash).to_owned()).collect() }
 }
 
-fn blocked_events(server: &Server) -> Vec<Event> {
+fn told(server: &Server, action: &str) -> Vec<Event> {
     let board = server.board();
     let all = board.stored.values().flatten();
-    all.filter(|event| event.str("ActionType") == Some("ExecBlocked")).cloned().collect()
+    all.filter(|event| event.str("ActionType") == Some(action)).cloned().collect()
 }
 
 const CONFIG: &str = "[isolation]\nenabled = false\n[notify]\nenabled = false\n[detection]\nstop = false\n";
@@ -93,7 +104,7 @@ async fn a_blocked_hash_does_not_run() {
     assert_eq!(ordered.state, ReceiptState::Done, "{ordered:?}");
     assert_eq!(ordered.proof["prevention"], "ok");
     assert_eq!((stage.run("invoice.sh"), stage.run("program")), (126, 0));
-    let event = until("the event", || blocked_events(&server).pop()).await;
+    let event = until("the event", || told(&server, "ExecBlocked").pop()).await;
     assert_eq!(event.str("SHA256"), Some(bad.as_str()));
     assert_eq!(event.str("FileName"), Some("invoice.sh"));
     assert_eq!(event.str("FolderPath"), stage.folder.path().join("invoice.sh").to_str());
@@ -149,4 +160,46 @@ async fn what_cannot_be_checked_in_time_runs() {
     let codes: Vec<i32> = (0..3).map(|_| stage.run("big")).collect();
     assert!(codes.iter().all(|code| matches!(code, 7 | 126)), "{codes:?}: nobody hangs");
     until("the hash to be known", || (stage.run("big") == 126).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_that_says_stop_stops_the_tree_at_once() {
+    let stage = Stage::new();
+    let server = Server::start().await;
+    let config = CONFIG.replace("stop = false", "stop = true");
+    let keeper = stage.keeper.id().to_string();
+    let mut sensor = Sensor::new(&config, &["--scope-mount-namespace", &keeper]);
+    sensor.begin(&server).await;
+    // harmless, but named like a kernel thread, with a child
+    let mut bad = stage.start("exec -a '[kworker/0:1]' bash -c 'sleep 1000 & wait'");
+    let mut good = stage.start("exec sleep 1000");
+    let event = until("the detection", || told(&server, "HinomiDetection").pop()).await;
+    assert_eq!(event.additional("DetectionStatus").unwrap(), "blocked", "{event:?}");
+    assert!(event.additional("Reason").unwrap()["en"].as_str().unwrap().contains("2 processes stopped"), "{event:?}");
+    assert_eq!(event.additional("Severity").unwrap(), "high");
+    assert_eq!(event.long("ProcessId"), Some(bad.id().into()));
+    assert!(event.str("ProcessCommandLine").unwrap().contains("kworker"));
+    assert!(event.additional("RuleId").is_some() && event.process().is_some());
+    assert!(!bad.wait().unwrap().success());
+    assert!(good.try_wait().unwrap().is_none());
+    good.kill().unwrap();
+    good.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_script_given_to_an_interpreter_is_stopped_after_its_start() {
+    let stage = Stage::new();
+    let bad = stage.place("invoice.sh", b"#!/bin/sh\nsleep 1000\n");
+    let mut server = Server::start().await;
+    let mount = stage.folder.path().to_str().unwrap().to_owned();
+    let keeper = stage.keeper.id().to_string();
+    let config = CONFIG.replace("stop = false", "enabled = false");
+    let mut sensor = Sensor::new(&config, &["--scope-mount-namespace", &keeper, "--prevent-mount", &mount]);
+    sensor.begin(&server).await;
+    server.order(block(1, &[&bad])).await;
+    let mut script = stage.start(&format!("exec sh {mount}/invoice.sh"));
+    let event = until("the event", || told(&server, "ExecBlocked").pop()).await;
+    assert_eq!(event.additional("DetectionStatus").unwrap(), "blocked", "{event:?}");
+    assert_eq!(event.additional("IndicatorSha256").unwrap(), bad.as_str());
+    assert!(!script.wait().unwrap().success());
 }

@@ -1,7 +1,7 @@
 //! The guard thread: answers program starts, never late.
 
 use super::fan::{EventFd, Group, Request};
-use super::{Denied, Shared, mounts};
+use super::{Denied, Initiator, Shared, mounts};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
@@ -236,8 +236,9 @@ impl Desk {
         }
         // the kernel names a file of another mount namespace as that namespace does
         let path = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
+        let initiator = Initiator::look(pid);
         self.group.answer(file, false);
-        self.shared.report(Denied { sha256: hex::encode(hash), path, size: version.size, pid });
+        self.shared.report(Denied { sha256: hex::encode(hash), path, size: version.size, initiator });
     }
 
     fn next_deadline(&self) -> Option<Duration> {

@@ -13,6 +13,7 @@ mod mounts;
 pub use list::BlockList;
 
 use crate::config::PreventionConfig;
+use crate::respond::process;
 use crate::scope::Scope;
 use fan::EventFd;
 use guard::Guard;
@@ -37,8 +38,37 @@ pub struct Denied {
     pub path: PathBuf,
     /// Bytes.
     pub size: u64,
-    /// Who tried to run it.
+    /// Who tried to run it, looked at while it waited.
+    pub initiator: Initiator,
+}
+
+/// A process as `/proc` showed it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Initiator {
+    /// Process id.
     pub pid: u32,
+    /// Its parent.
+    pub ppid: u32,
+    /// Start, microseconds since the epoch.
+    pub started_us: i64,
+    /// Path of its image.
+    pub exe: PathBuf,
+    /// Arguments joined by blanks.
+    pub command_line: String,
+}
+
+impl Initiator {
+    fn look(pid: u32) -> Initiator {
+        let stat = process::stat(pid);
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        Initiator {
+            pid,
+            ppid: stat.as_ref().map_or(0, |stat| stat.ppid),
+            started_us: stat.map_or(0, |stat| process::start_micros(stat.start_ticks)),
+            exe: std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default(),
+            command_line: String::from_utf8_lossy(&arguments).replace('\0', " ").trim_end().to_owned(),
+        }
+    }
 }
 
 /// Blocking of files before they run.

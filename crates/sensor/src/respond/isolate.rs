@@ -63,18 +63,21 @@ pub enum IsolationError {
 
 impl Isolation {
     /// Reads the state in `data` and puts it in force: rules whose lease runs are applied again,
-    /// others are removed.
+    /// others are removed. Rules that cannot be changed now are tried again by [`Self::tick`].
     ///
     /// # Errors
-    /// When the state file is damaged or the rules cannot be applied.
+    /// When the state file is damaged.
     pub fn open(data: &Path, enabled: bool) -> Result<Isolation, IsolationError> {
         let file = data.join(FILE);
         let found: Option<Active> = files::read_json(&file).map_err(IsolationError::State)?;
         let isolation = Isolation { enabled, file, active: Mutex::new(found.clone()) };
-        match found {
-            Some(active) if active.until > crate::clock::now() => apply(&active)?,
-            Some(_) => isolation.lift()?,
-            None => {}
+        let done = match found {
+            Some(active) if active.until > crate::clock::now() => apply(&active),
+            Some(_) => isolation.lift(),
+            None => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::error!(error = crate::chain(&error), "isolation cannot be put in force yet");
         }
         Ok(isolation)
     }

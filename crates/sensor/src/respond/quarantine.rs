@@ -257,6 +257,10 @@ impl Quarantine {
 
 fn restore_one(stored: &Path, meta: &Meta, scope: Scope) -> Result<(), MoveError> {
     let (parent, name) = anchor(Path::new(&meta.path), scope)?;
+    if open_at(&parent, &name, libc::O_RDONLY | libc::O_NONBLOCK, 0).is_ok_and(|there| is_content(there, meta)) {
+        // a move or a restore that was cut short left both
+        return files::remove(stored).map_err(during("remove the quarantined copy"));
+    }
     let (_, mut content) = open_stored(stored).map_err(during("read the quarantined file"))?;
     let part = CString::new(format!(".hinomi-{}.part", uuid::Uuid::now_v7())).expect("no NUL in a uuid");
     let mut file = open_at(&parent, &part, libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL, 0o600)?;
@@ -267,6 +271,12 @@ fn restore_one(stored: &Path, meta: &Meta, scope: Scope) -> Result<(), MoveError
         return Err(error);
     }
     files::remove(stored).map_err(during("remove the quarantined copy"))
+}
+
+fn is_content(mut file: File, meta: &Meta) -> bool {
+    let mut hash = Sha256::new();
+    let regular = file.metadata().is_ok_and(|found| found.is_file() && found.len() == meta.size);
+    regular && io::copy(&mut file, &mut hash).is_ok() && hex::encode(hash.finalize()) == meta.sha256
 }
 
 fn place(parent: &OwnedFd, part: &CString, name: &CString) -> Result<(), MoveError> {
