@@ -297,3 +297,37 @@ async fn a_blocked_message_can_be_refused_instead() {
     assert_eq!(copies[0].latest_location, DeliveryLocation::Dropped);
     assert!(!Path::new(&house.dir.path().join("vault").join("x")).exists());
 }
+
+/// Messages through Postfix, inspection and durable log. Runs only when asked for:
+/// `HINOMI_GATEWAY_BENCH=500 cargo test --test mail_plane gateway_figures -- --nocapture`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn gateway_figures() {
+    use futures::StreamExt;
+    let Some(count) = std::env::var("HINOMI_GATEWAY_BENCH").ok().and_then(|text| text.parse::<usize>().ok()) else {
+        return;
+    };
+    let house = House::start(10, OnBlock::Quarantine).await;
+    for parallel in [1, 8] {
+        let (started, times) = (std::time::Instant::now(), std::sync::Mutex::new(Vec::new()));
+        futures::stream::iter(0..count)
+            .for_each_concurrent(parallel, |n| {
+                let (house, times) = (&house, &times);
+                async move {
+                    let (raw, _) = invoice_mail(&format!("bench-{parallel}-{n}@attacker.test"));
+                    let before = std::time::Instant::now();
+                    house.rig.send("a@attacker.test", &[&house.rig.users[n % 10]], &raw).await.expect("accepted");
+                    times.lock().expect("lock").push(before.elapsed());
+                }
+            })
+            .await;
+        let seconds = started.elapsed().as_secs_f64();
+        let mut times = times.into_inner().expect("lock");
+        times.sort();
+        eprintln!(
+            "{count} messages, {parallel} at a time: {:.0}/s, p50 {:?}, p99 {:?}",
+            count as f64 / seconds,
+            times[count / 2],
+            times[count * 99 / 100]
+        );
+    }
+}

@@ -437,9 +437,9 @@ impl Connection {
         })
     }
 
-    /// Says goodbye; errors do not matter any more.
+    /// Says goodbye without waiting for the answer.
     pub async fn logout(mut self) {
-        let _ = self.run("LOGOUT", "LOGOUT", |_| {}).await;
+        let _ = self.send("LOGOUT").await;
     }
 
     fn next_tag(&mut self) -> String {
@@ -487,7 +487,7 @@ impl Connection {
                 return done(name, &answer, rest);
             }
             match parse(&answer) {
-                Some(Response::Data { status: Status::Bye, .. }) if name != "LOGOUT" => return Err(ImapError::Closed),
+                Some(Response::Data { status: Status::Bye, .. }) => return Err(ImapError::Closed),
                 Some(response) => on(&response),
                 // extensions we did not ask for
                 None => tracing::debug!(bytes = answer.len(), "an untagged IMAP answer was not understood"),
