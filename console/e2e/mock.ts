@@ -317,7 +317,7 @@ export class Mock {
         if (method === 'POST') {
           const token = { ...this.enrolment[1]!, id: seed.id(11, 9), note: (body as unknown as { note: string }).note, expires_at: seed.at(-86_400), created_at: seed.at(0), used_by: null };
           this.enrolment.unshift(token);
-          return { token, line: 'hinomi-sensor enrol --server https://hinomi.example:8444 --token hne_9f3k…' };
+          return { token, line: 'hinomi1.eyJ1cmwiOiJodHRwczovL2hpbm9taS5leGFtcGxlOjg0NDQifQ' };
         }
         return this.page(this.enrolment, query);
       default:

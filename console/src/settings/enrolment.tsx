@@ -16,6 +16,9 @@ import { Empty, Loaded } from '../ui/states';
 import { Ago } from '../ui/time';
 import { useToast } from '../ui/toast';
 
+/** The token goes in by standard input: arguments of programs are visible to every user of a machine. */
+const command = (token: string) => `echo '${token}' | hinomi-sensor enrol --token-file - && hinomi-sensor run`;
+
 const HOURS = ['1', '24', '168'] as const;
 /** While a new token waits for its device, the list is asked this often beside the live stream. */
 const WAIT_POLL_MS = 3_000;
@@ -51,8 +54,8 @@ export function Enrolment() {
             <div className="column" data-test="enrol-line">
               <p className="strong">{t('enrol.copyLine')}</p>
               <div className="row" style={{ alignItems: 'flex-start' }}>
-                <pre className="copy grow" style={{ margin: 0 }}>{created.line}</pre>
-                <CopyButton text={created.line} label={t('words.copy')} />
+                <pre className="copy grow" style={{ margin: 0 }}>{command(created.line)}</pre>
+                <CopyButton text={command(created.line)} label={t('words.copy')} />
               </div>
               <p className="small secondary">{t('enrol.once')}</p>
               {usedBy ? (
