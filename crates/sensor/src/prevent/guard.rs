@@ -19,6 +19,8 @@ const CACHE_MAX: usize = 16_384;
 /// Program starts that may wait for a hash at once; more are allowed unchecked.
 const WAITING_MAX: usize = 1_024;
 const WORKERS: usize = 2;
+/// Mounts that could not be guarded are tried again this often.
+const RETRY: Duration = Duration::from_secs(2);
 
 /// What identifies a version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +61,8 @@ pub(super) struct Guard {
     jobs: mpsc::Sender<Job>,
     mountinfo: Option<File>,
     marked: bool,
+    /// When to try again what could not be marked.
+    retry_at: Option<Instant>,
 }
 
 impl Guard {
@@ -80,6 +84,7 @@ impl Guard {
             jobs,
             mountinfo: File::open("/proc/self/mountinfo").ok(),
             marked: false,
+            retry_at: None,
         };
         thread::Builder::new().name("prevent-guard".to_owned()).spawn(move || guard.run())?;
         Ok((orders_in, wake))
@@ -101,7 +106,8 @@ impl Guard {
                     }
                 }
             }
-            if ready.mounts && self.marked {
+            let retry = self.retry_at.is_some_and(|at| at <= Instant::now());
+            if retry || (ready.mounts && self.marked) {
                 self.mark();
             }
             if ready.requests {
@@ -125,7 +131,9 @@ impl Guard {
             // the kernel signals a changed mount table as an exceptional condition
             poll(self.mountinfo.as_ref().map_or(-1, AsRawFd::as_raw_fd), libc::POLLPRI),
         ];
-        let timeout = self.desk.next_deadline().map_or(-1, |left| left.as_millis() as i32 + 1);
+        let retry = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
+        let next = [self.desk.next_deadline(), retry].into_iter().flatten().min();
+        let timeout = next.map_or(-1, |left| left.as_millis() as i32 + 1);
         // SAFETY: three valid pollfds are passed.
         unsafe { libc::poll(fds.as_mut_ptr(), 3, timeout) };
         let mounts = fds[2].revents & (libc::POLLPRI | libc::POLLERR) != 0;
@@ -135,6 +143,7 @@ impl Guard {
     /// Puts the marks in line with list and configuration.
     fn mark(&mut self) {
         let shared = self.desk.shared.clone();
+        self.retry_at = None;
         let _ = self.desk.group.forget_ignored();
         if shared.list().is_empty() {
             if self.marked {
@@ -146,7 +155,10 @@ impl Guard {
         }
         let targets = match self.targets() {
             Ok(targets) => targets,
-            Err(error) => return shared.set_state(format!("mounts cannot be found: {error}")),
+            Err(error) => {
+                self.retry_at = Some(Instant::now() + RETRY);
+                return shared.set_state(format!("mounts cannot be found: {error}"));
+            }
         };
         let mut failures = Vec::new();
         let mut marked = 0;
@@ -157,6 +169,9 @@ impl Guard {
             }
         }
         self.marked = marked > 0;
+        if !failures.is_empty() {
+            self.retry_at = Some(Instant::now() + RETRY);
+        }
         shared.set_state(match failures.first() {
             None if marked > 0 => "ok".to_owned(),
             None => "no mount to guard".to_owned(),
