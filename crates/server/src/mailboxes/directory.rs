@@ -74,25 +74,3 @@ impl Directory {
         self.names.is_empty()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_find_their_mailbox() {
-        let list = "# people\nAlice@Example.test\n\nbob:{PLAIN}x:1000:1000::/home/bob\n";
-        let directory = Directory::parse(list, &["example.test".to_owned()]);
-        assert_eq!(directory.len(), 2);
-        for (recipient, mailbox) in [
-            ("alice@example.TEST", Some("alice@example.test")),
-            ("alice+news@example.test", Some("alice@example.test")),
-            ("bob@example.test", Some("bob")),
-            ("bob+x@example.test", Some("bob")),
-            ("bob@elsewhere.test", None),
-            ("carol@example.test", None),
-        ] {
-            assert_eq!(directory.mailbox(recipient).as_deref(), mailbox, "{recipient}");
-        }
-    }
-}
