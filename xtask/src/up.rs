@@ -41,7 +41,7 @@ pub fn up(data: &Path, with_sensor: bool) -> Result<()> {
     step("starting the server");
     let server = data.join("server");
     let token = data.join("sensor.token");
-    let enrolled = data.join("sensor/device.json").exists();
+    let enrolled = data.join("sensor/identity.json").exists();
     let mut command = Command::new(build::binary("hinomi"));
     command.arg("serve").arg("--data").arg(&server);
     let config = data.join("hinomi.toml");

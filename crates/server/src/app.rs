@@ -55,6 +55,8 @@ pub struct App {
     pub stop: CancellationToken,
     /// Indicators in force as the gateway and the analyst see them.
     pub indicators: crate::indicators::Current,
+    /// What the analyst keeps in memory between batches.
+    pub desk: crate::analyst::Desk,
     rules: RwLock<Arc<Engine>>,
 }
 
@@ -92,12 +94,7 @@ impl App {
         let lake = Lake::open(&data.join("lake"), files).await.context("open lake")?;
         let done = store.offset(ANALYST).await?.min(store.offset(LAKE).await?);
         let log = Log::open(&data.join("log"), done)?;
-        let progress = store.all_sensor_progress().await.context("read progress of sensors")?;
-        let ingest = Ingest::open(log, progress)?;
-        let (engine, errors) = hinomi_detect::content::load();
-        for error in errors {
-            tracing::error!(rule.path = %error.path, "rule {} does not load: {error}", error.path);
-        }
+        let ingest = Ingest::open(log, store.clone()).await.context("open ingest")?;
         Ok(App {
             config,
             data: data.to_owned(),
@@ -112,7 +109,8 @@ impl App {
             jobs: tokio::sync::Notify::new(),
             stop: CancellationToken::new(),
             indicators: crate::indicators::Current::default(),
-            rules: RwLock::new(Arc::new(engine)),
+            desk: crate::analyst::Desk::default(),
+            rules: RwLock::new(hinomi_detect::content::engine()),
         })
     }
 
@@ -127,7 +125,7 @@ impl App {
     }
 
     /// Puts other rules in force.
-    pub fn set_rules(&self, engine: Engine) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
+    pub fn set_rules(&self, engine: Arc<Engine>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 }

@@ -3,11 +3,27 @@
 //! The only room that knows all others: ingest, sensor link, analyst, jobs, HTTP per resource,
 //! authentication and audit. It decides nothing a thinking room could decide.
 
+pub mod actions;
+pub mod alerts;
+pub mod analyst;
+pub mod app;
+pub mod auth;
 pub mod backup;
 pub mod config;
+mod facts;
 pub mod gateway;
+pub mod http;
 pub mod ids;
+pub mod incidents;
+pub mod indicators;
 pub mod ingest;
+pub mod investigations;
+pub mod jobs;
 pub mod keys;
+pub mod link;
 pub mod live;
 pub mod mailboxes;
+pub mod notifications;
+pub mod serve;
+
+pub use serve::{Ready, Running, ServeOptions, start};

@@ -91,8 +91,9 @@ impl House {
 
     /// Feeds a scenario as pipeline does: the lake first, then the analyst.
     async fn play(&mut self, folder: &Path) -> Result<Vec<(u64, Batch)>> {
-        let mut files: Vec<PathBuf> =
-            std::fs::read_dir(folder.join("events"))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("events"))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         files.sort();
         let mut batches = Vec::new();
         for file in files {
@@ -202,7 +203,8 @@ async fn check(name: &str) -> Result<()> {
             let names: Vec<&str> = incident.devices.iter().map(|device| device.name.as_str()).collect();
             wanted.devices.iter().all(|device| names.contains(&device.as_str()))
         };
-        let incident = found.iter().find(devices).with_context(|| format!("no incident on {:?}: {told:?}", wanted.devices))?;
+        let incident =
+            found.iter().find(devices).with_context(|| format!("no incident on {:?}: {told:?}", wanted.devices))?;
         compare(&house, incident, wanted).await.with_context(|| format!("{name}, INC-{}", incident.number))?;
     }
     house.close().await
@@ -233,7 +235,10 @@ async fn compare(house: &House, incident: &Incident, wanted: &ExpectedIncident) 
     }
     if let Some(state) = wanted.investigation {
         let states = house.investigations(incident).await?;
-        let told: Vec<_> = states.iter().map(|one| (one.state, one.steps.iter().map(|step| (&step.name, &step.result.en)).collect::<Vec<_>>())).collect();
+        let told: Vec<_> = states
+            .iter()
+            .map(|one| (one.state, one.steps.iter().map(|step| (&step.name, &step.result.en)).collect::<Vec<_>>()))
+            .collect();
         ensure!(states.iter().any(|one| one.state == state), "investigations {told:?}");
         let linked = alerts.iter().filter(|alert| alert.severity >= Severity::Medium);
         ensure!(linked.clone().all(|alert| alert.investigation_id.is_some()), "an alert has no investigation");

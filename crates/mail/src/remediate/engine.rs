@@ -1,9 +1,11 @@
 //! Connections to mailboxes: a few at a time, tried again when they break.
 
+use super::find::Seen;
 use super::{Finding, Journal, Outcome, RemediateError, Vault, Wanted};
 use crate::imap::{Connection, Folder, ImapError, Server};
 use crate::parse::Limits;
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use hinomi_model::{MessageCopyRef, ReceiptState, Text};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,10 +87,7 @@ impl Engine {
             .for_each_concurrent(self.connections, |(mailbox, group)| async move {
                 let mut open = None;
                 for one in &group {
-                    let found = self.attempts(&mailbox, &mut open, async |engine, mailbox| {
-                        engine.look(mailbox, &one.identity).await
-                    });
-                    match found.await {
+                    match self.attempts(&mailbox, &mut open, &Look(one)).await {
                         Ok(seen) => on(one, seen.into_finding()),
                         Err(error) => on(one, Finding::Failed(chain(&error))),
                     }
@@ -110,10 +109,8 @@ impl Engine {
             .for_each_concurrent(self.connections, |(mailbox, group)| async move {
                 let mut open = None;
                 for one in &group {
-                    let removed = self.attempts(&mailbox, &mut open, async |engine, mailbox| {
-                        engine.remove(mailbox, one, journal, vault).await
-                    });
-                    on(removed.await.unwrap_or_else(|error| failed(&one.copy, &error)));
+                    let removed = self.attempts(&mailbox, &mut open, &Remove { one, journal, vault }).await;
+                    on(removed.unwrap_or_else(|error| failed(&one.copy, &error)));
                 }
                 close(open).await;
             })
@@ -138,10 +135,8 @@ impl Engine {
             .for_each_concurrent(self.connections, |(mailbox, group)| async move {
                 let mut open = None;
                 for one in &group {
-                    let restored = self.attempts(&mailbox, &mut open, async |engine, mailbox| {
-                        engine.put_back(mailbox, one, journal, vault).await
-                    });
-                    on(restored.await.unwrap_or_else(|error| failed(&one.copy, &error)));
+                    let restored = self.attempts(&mailbox, &mut open, &PutBack { one, journal, vault }).await;
+                    on(restored.unwrap_or_else(|error| failed(&one.copy, &error)));
                 }
                 close(open).await;
             })
@@ -149,18 +144,19 @@ impl Engine {
     }
 
     /// Runs work on a mailbox, on a new connection again when the old one broke.
-    async fn attempts<T>(
+    #[allow(private_bounds)]
+    async fn attempts<W: Work>(
         &self,
         name: &str,
         open: &mut Option<Mailbox>,
-        work: impl AsyncFn(&Engine, &mut Mailbox) -> Result<T, RemediateError>,
-    ) -> Result<T, RemediateError> {
+        work: &W,
+    ) -> Result<W::Done, RemediateError> {
         let mut pauses = PAUSES.iter();
         loop {
             let done = match open {
-                Some(mailbox) => work(self, mailbox).await,
+                Some(mailbox) => work.run(self, mailbox).await,
                 None => match self.open(name).await {
-                    Ok(mailbox) => work(self, open.insert(mailbox)).await,
+                    Ok(mailbox) => work.run(self, open.insert(mailbox)).await,
                     Err(error) => Err(error.into()),
                 },
             };
@@ -175,6 +171,59 @@ impl Engine {
                 _ => return Err(error),
             }
         }
+    }
+}
+
+/// One piece of work on an open mailbox; a type of its own because it may be tried several times.
+trait Work: Sync {
+    type Done: Send;
+    fn run<'w>(
+        &'w self,
+        engine: &'w Engine,
+        mailbox: &'w mut Mailbox,
+    ) -> BoxFuture<'w, Result<Self::Done, RemediateError>>;
+}
+
+struct Look<'a>(&'a Wanted);
+
+impl Work for Look<'_> {
+    type Done = Seen;
+    fn run<'w>(&'w self, engine: &'w Engine, mailbox: &'w mut Mailbox) -> BoxFuture<'w, Result<Seen, RemediateError>> {
+        Box::pin(engine.look(mailbox, &self.0.identity))
+    }
+}
+
+struct Remove<'a> {
+    one: &'a Wanted,
+    journal: &'a dyn Journal,
+    vault: &'a dyn Vault,
+}
+
+impl Work for Remove<'_> {
+    type Done = Outcome;
+    fn run<'w>(
+        &'w self,
+        engine: &'w Engine,
+        mailbox: &'w mut Mailbox,
+    ) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
+        Box::pin(engine.remove(mailbox, self.one, self.journal, self.vault))
+    }
+}
+
+struct PutBack<'a> {
+    one: &'a Outcome,
+    journal: &'a dyn Journal,
+    vault: &'a dyn Vault,
+}
+
+impl Work for PutBack<'_> {
+    type Done = Outcome;
+    fn run<'w>(
+        &'w self,
+        engine: &'w Engine,
+        mailbox: &'w mut Mailbox,
+    ) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
+        Box::pin(engine.put_back(mailbox, self.one, self.journal, self.vault))
     }
 }
 

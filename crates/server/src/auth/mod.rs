@@ -19,9 +19,9 @@ mod users;
 
 pub use caller::{Caller, Note, Who, client_address, with_address};
 pub use limits::LoginKey;
+pub(crate) use passkeys::{NamedPasskey, read_stored, write_stored};
 pub use passkeys::{PASSKEYS_MAX, PasskeyError, Passkeys, Purpose};
 pub use sessions::{COOKIE, STEP_UP_SECONDS, cookie, cookie_gone, secret_of_cookie};
-pub(crate) use passkeys::{NamedPasskey, read_stored, write_stored};
 pub use setup::{LANGUAGE_SETTING, first_code, setup_required};
 pub use tokens::{bearer, new_enrolment_token, new_token};
 pub use users::{checked_mail, checked_name, forget_second_factors, new_record};

@@ -7,5 +7,7 @@
 
 mod events;
 mod judge;
+mod serve;
 
 pub use judge::{Gateway, GatewayOptions, QuarantinedMail, quarantine_key};
+pub use serve::serve;

@@ -54,9 +54,11 @@ pub async fn create(
         check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
     }
     if let Some(incident) = body.incident_id {
-        http.ctx.store.incident(incident).await?.ok_or_else(|| {
-            Fail::field("incident_id", "there is no such incident", "そのインシデントはありません")
-        })?;
+        http.ctx
+            .store
+            .incident(incident)
+            .await?
+            .ok_or_else(|| Fail::field("incident_id", "there is no such incident", "そのインシデントはありません"))?;
     }
     let name = caller.name();
     let proposal = Proposal {
@@ -87,9 +89,7 @@ async fn check_isolation(http: &Http, caller: &Caller, mut devices: BTreeSet<Dev
     let recent = http.ctx.store.actions(&ActionFilter::default(), &page(None, Some(100))).await?.items;
     let name = caller.name();
     for action in recent.iter().filter(|action| action.decided_by.as_deref() == Some(name.as_str())) {
-        let fresh = action
-            .decided_at
-            .is_some_and(|at| now.micros_since(at) < ISOLATION_WINDOW_SECONDS * 1_000_000);
+        let fresh = action.decided_at.is_some_and(|at| now.micros_since(at) < ISOLATION_WINDOW_SECONDS * 1_000_000);
         if let ActionSpec::IsolateDevice { device_id, .. } = &action.spec
             && fresh
         {
@@ -170,7 +170,9 @@ pub async fn approve_many(
     }
     let mut isolated = BTreeSet::new();
     for id in &body.ids {
-        if let Some(Action { spec: ActionSpec::IsolateDevice { device_id, .. }, .. }) = http.ctx.store.action(*id).await? {
+        if let Some(Action { spec: ActionSpec::IsolateDevice { device_id, .. }, .. }) =
+            http.ctx.store.action(*id).await?
+        {
             isolated.insert(device_id);
         }
     }

@@ -102,10 +102,7 @@ pub async fn comment(
 pub async fn story(State(http): State<Http>, Path(id): Path<AlertId>) -> Answer<Json<AlertStory>> {
     let alert = http.ctx.store.alert(id).await?.ok_or_else(Fail::not_found)?;
     let tree = crate::alerts::story(&http.ctx, &alert).await.map_err(|error| Fail::internal(format!("{error:#}")))?;
-    Ok(Json(AlertStory {
-        nodes: tree.nodes.into_iter().map(node).collect(),
-        truncated: tree.truncated,
-    }))
+    Ok(Json(AlertStory { nodes: tree.nodes.into_iter().map(node).collect(), truncated: tree.truncated }))
 }
 
 fn node(node: hinomi_cases::StoryNode) -> hinomi_api::StoryNode {

@@ -21,11 +21,8 @@ const SCAN_MAX: usize = 20_000;
 
 /// `GET /devices`
 pub async fn list(State(http): State<Http>, Query(query): Query<DeviceQuery>) -> Answer<Json<List<Device>>> {
-    let filter = DeviceFilter {
-        text: query.text,
-        health: words("health", query.health.as_deref())?,
-        online: query.online,
-    };
+    let filter =
+        DeviceFilter { text: query.text, health: words("health", query.health.as_deref())?, online: query.online };
     let listed = http.ctx.store.devices(&filter, &page(query.cursor, query.limit)).await?;
     Ok(Json(list_of(listed, |device| device)))
 }
@@ -113,7 +110,10 @@ pub async fn events(
     let tables = tables(query.table.as_deref())?;
     let cursor = query.cursor.as_deref().map(Cursor::read).transpose()?;
     let now = http.ctx.now();
-    let to = cursor.as_ref().map_or_else(|| query.to.unwrap_or(now.plus_seconds(3600)), |cursor| Timestamp::from_micros(cursor.at.as_micros().saturating_add(1)));
+    let to = cursor.as_ref().map_or_else(
+        || query.to.unwrap_or(now.plus_seconds(3600)),
+        |cursor| Timestamp::from_micros(cursor.at.as_micros().saturating_add(1)),
+    );
     let from = query.from.unwrap_or_else(|| query.to.unwrap_or(now).plus_seconds(-SPAN_SECONDS));
     let wanted = limit(query.limit) as usize;
     let text = query.text.map(|text| text.to_lowercase()).filter(|text| !text.is_empty());
@@ -191,7 +191,9 @@ impl Cursor {
     }
 
     fn read(text: &str) -> Answer<Self> {
-        let bad = || Fail::field("cursor", "the cursor does not belong to this list", "カーソルがこの一覧のものではありません");
+        let bad = || {
+            Fail::field("cursor", "the cursor does not belong to this list", "カーソルがこの一覧のものではありません")
+        };
         let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| bad())?;
         let (version, at, seen): (u8, i64, Vec<String>) = serde_json::from_slice(&bytes).map_err(|_| bad())?;
         if version != 1 || seen.len() > SCAN_MAX {

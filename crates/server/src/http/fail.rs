@@ -125,10 +125,7 @@ impl Fail {
 
     /// 503: a part of the server is not there.
     pub fn unavailable(en: impl Into<String>, ja: impl Into<String>) -> Self {
-        Fail {
-            retry_after: Some(30),
-            ..Fail::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", en, ja)
-        }
+        Fail { retry_after: Some(30), ..Fail::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", en, ja) }
     }
 
     /// 500: our mistake. The cause goes to the log only.
@@ -273,10 +270,9 @@ impl From<ActionError> for Fail {
                 format!("現在の状態 ({state}) では実行できません ({wanted})"),
             ),
             ActionError::Invalid { field, reason } => Fail::field(field, reason.en, reason.ja),
-            ActionError::Unavailable { what } => Fail::unavailable(
-                format!("{what} is not configured"),
-                format!("{what} が設定されていません"),
-            ),
+            ActionError::Unavailable { what } => {
+                Fail::unavailable(format!("{what} is not configured"), format!("{what} が設定されていません"))
+            }
             ActionError::Store(error) => error.into(),
         }
     }

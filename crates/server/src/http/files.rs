@@ -40,7 +40,8 @@ pub async fn get(State(http): State<Http>, Path(sha256): Path<String>) -> Answer
     let alerts = store.alerts(&of_file, &Page::first(ALERTS_MAX)).await?.items;
     let in_force = |one: &Indicator| one.spec.expires_at.is_none_or(|end| end > http.ctx.now());
     let indicator = store.indicator_of(IndicatorKind::FileSha256, &sha256).await?.filter(in_force);
-    let judged = alerts.iter().flat_map(|alert| &alert.evidence).filter(|one| one.entity == file).map(|one| one.verdict);
+    let judged =
+        alerts.iter().flat_map(|alert| &alert.evidence).filter(|one| one.entity == file).map(|one| one.verdict);
     let verdict = match indicator.as_ref().map(|one| one.spec.action) {
         Some(IndicatorAction::Block) => Verdict::Malicious,
         Some(IndicatorAction::Allow) => Verdict::NoThreatsFound,
@@ -137,10 +138,7 @@ fn live(copy: &MessageCopy, found: crate::mailboxes::Found) -> MailboxCopy {
 }
 
 /// `GET /sightings`
-pub async fn sightings(
-    State(http): State<Http>,
-    Query(query): Query<SightingQuery>,
-) -> Answer<Json<List<Sighting>>> {
+pub async fn sightings(State(http): State<Http>, Query(query): Query<SightingQuery>) -> Answer<Json<List<Sighting>>> {
     let page = page(query.cursor, query.limit);
     let listed = http.ctx.store.sightings(&query.observable, query.entity_kind, &page).await?;
     Ok(Json(list_of(listed, |sighting| sighting)))

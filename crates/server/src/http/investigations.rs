@@ -52,8 +52,7 @@ pub async fn rerun(
     if body.from_step.as_ref().is_some_and(unknown) {
         return Err(Fail::field("from_step", "there is no such step", "その手順はありません"));
     }
-    let changed =
-        crate::investigations::rerun(&http.ctx, investigation.id, body.from_step, &caller.name()).await?;
+    let changed = crate::investigations::rerun(&http.ctx, investigation.id, body.from_step, &caller.name()).await?;
     Ok(Versioned(changed.version, changed))
 }
 

@@ -23,11 +23,7 @@ pub async fn list_users(State(http): State<Http>, Query(query): Query<PageQuery>
 }
 
 /// `POST /users`
-pub async fn create_user(
-    State(http): State<Http>,
-    caller: Caller,
-    Json(body): Json<NewUser>,
-) -> Answer<Created<User>> {
+pub async fn create_user(State(http): State<Http>, caller: Caller, Json(body): Json<NewUser>) -> Answer<Created<User>> {
     let name = auth::checked_name(&body.name)?;
     caller.note(&name, json!({ "role": body.role }));
     caller.require_step_up(http.ctx.now())?;
@@ -79,11 +75,7 @@ pub async fn update_user(
         && !before.disabled
         && (body.disabled == Some(true) || body.role.is_some_and(|role| role != Role::Administrator));
     if loses_administrator && administrators(&http).await? <= 1 {
-        return Err(Fail::conflict(
-            "last_administrator",
-            "this is the last administrator",
-            "最後の管理者です",
-        ));
+        return Err(Fail::conflict("last_administrator", "this is the last administrator", "最後の管理者です"));
     }
     let user = http
         .auth

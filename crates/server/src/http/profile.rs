@@ -16,12 +16,7 @@ use serde_json::json;
 
 /// Builds the answer about who is logged in.
 pub fn me(user: User, session: &SessionRow) -> Me {
-    Me {
-        permissions: Permission::of(user.role),
-        step_up_until: session.step_up_until,
-        session_id: session.id,
-        user,
-    }
+    Me { permissions: Permission::of(user.role), step_up_until: session.step_up_until, session_id: session.id, user }
 }
 
 /// `GET /auth/me`
@@ -129,8 +124,7 @@ pub async fn start_passkey(State(http): State<Http>, caller: Caller) -> Answer<J
     }
     let record = http.ctx.store.user(user.id).await?.ok_or_else(Fail::not_found)?;
     let known = read_stored(&record.passkeys_json);
-    let (ceremony, options) =
-        http.auth.passkeys.start_registration(user.id, &user.name, &known, http.ctx.now())?;
+    let (ceremony, options) = http.auth.passkeys.start_registration(user.id, &user.name, &known, http.ctx.now())?;
     Ok(Json(PasskeyChallenge { ceremony, options }))
 }
 
@@ -144,8 +138,7 @@ pub async fn finish_passkey(
     let name = body.name.trim().to_owned();
     caller.note(user.id, json!({ "name": name }));
     length("name", &name, 1, 64)?;
-    let key =
-        http.auth.passkeys.finish_registration(&body.ceremony, user.id, body.credential, http.ctx.now())?;
+    let key = http.auth.passkeys.finish_registration(&body.ceremony, user.id, body.credential, http.ctx.now())?;
     let changed = http
         .auth
         .change_passkeys(user.id, |keys| {
@@ -171,11 +164,7 @@ pub async fn finish_passkey(
 }
 
 /// `DELETE /auth/passkeys/{name}`
-pub async fn remove_passkey(
-    State(http): State<Http>,
-    caller: Caller,
-    Path(name): Path<String>,
-) -> Answer<Json<Me>> {
+pub async fn remove_passkey(State(http): State<Http>, caller: Caller, Path(name): Path<String>) -> Answer<Json<Me>> {
     let (user, session) = caller.person()?;
     caller.require_step_up(http.ctx.now())?;
     let changed = http

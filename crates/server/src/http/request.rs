@@ -90,7 +90,8 @@ impl<T: DeserializeOwned> FromRequestParts<Http> for Query<T> {
     type Rejection = Fail;
 
     async fn from_request_parts(parts: &mut Parts, _: &Http) -> Answer<Self> {
-        let query = axum::extract::Query::try_from_uri(&parts.uri).map_err(|error| Fail::bad_request(error.body_text()))?;
+        let query =
+            axum::extract::Query::try_from_uri(&parts.uri).map_err(|error| Fail::bad_request(error.body_text()))?;
         Ok(Query(query.0))
     }
 }
@@ -212,9 +213,5 @@ pub fn page(cursor: Option<String>, asked: Option<u32>) -> hinomi_store::Page {
 
 /// Turns a page of the store into one of the API.
 pub fn list_of<T, U>(listed: hinomi_store::Listed<T>, each: impl FnMut(T) -> U) -> hinomi_api::List<U> {
-    hinomi_api::List {
-        items: listed.items.into_iter().map(each).collect(),
-        next: listed.next,
-        total: listed.total,
-    }
+    hinomi_api::List { items: listed.items.into_iter().map(each).collect(), next: listed.next, total: listed.total }
 }

@@ -22,9 +22,10 @@ const STREAMS_MAX: usize = 1_000;
 
 /// `GET /stream`
 pub async fn get_stream(State(http): State<Http>, headers: HeaderMap) -> Answer<Response> {
-    let place = http.streams.clone().try_acquire_owned().map_err(|_| {
-        Fail::unavailable("too many live streams are open", "ライブ配信の接続数が上限に達しています")
-    })?;
+    let place =
+        http.streams.clone().try_acquire_owned().map_err(|_| {
+            Fail::unavailable("too many live streams are open", "ライブ配信の接続数が上限に達しています")
+        })?;
     let last_id = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let (missed, complete, receiver) = http.ctx.live.subscribe(last_id);
     let newest = missed.last().map_or(0, |(id, _)| *id);

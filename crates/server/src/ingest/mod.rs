@@ -1,12 +1,13 @@
 //! Ingest: checks what sensors and the gateway hand in, cuts duplicates, makes it durable.
 
 mod log;
-//pipeline
+mod pipeline;
 
 pub use log::{Log, LogError, Reader};
-//pipelineuse
+pub use pipeline::run;
 
 use hinomi_model::{DeviceId, Event, Table, Value};
+use hinomi_store::{Store, StoreError};
 use hinomi_wire::{BATCH_EVENTS_MAX, BatchError};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -66,6 +67,9 @@ pub enum IngestError {
     /// The log cannot be written.
     #[error("store events")]
     Log(#[from] LogError),
+    /// The store cannot be read.
+    #[error("read progress of the sensor")]
+    Store(#[from] StoreError),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -77,31 +81,42 @@ struct Header {
 /// Highest ReportId stored per sensor and spool generation.
 pub type Progress = HashMap<(DeviceId, u64), u64>;
 
-/// One lock per spool: two connections of one sensor exclude each other, others do not wait.
-type Spools = HashMap<(DeviceId, u64), Arc<tokio::sync::Mutex<u64>>>;
+/// Progress of one spool; none = not asked the store yet. Its lock lets two connections of one
+/// sensor exclude each other while others do not wait.
+type Spool = Arc<tokio::sync::Mutex<Option<u64>>>;
 
 /// The way in. Cheap to clone.
 #[derive(Clone)]
 pub struct Ingest {
     log: Log,
-    spools: Arc<Mutex<Spools>>,
+    store: Store,
+    spools: Arc<Mutex<HashMap<(DeviceId, u64), Spool>>>,
 }
 
 impl Ingest {
-    /// Opens ingest over a log. `progress` is what the store knows of each sensor's spool; records
-    /// still in the log raise it.
+    /// Opens ingest over a log. What the log still holds raises what the store knows of the sensors'
+    /// spools.
     ///
     /// # Errors
-    /// When the log cannot be read.
-    pub fn open(log: Log, mut progress: Progress) -> Result<Ingest, LogError> {
+    /// When log or store cannot be read.
+    pub async fn open(log: Log, store: Store) -> Result<Ingest, IngestError> {
+        let mut logged = Progress::new();
         let mut reader = log.read_from(0);
         while let Some((_, payload)) = reader.try_next()? {
-            if let Some((header, _)) = split(&payload) {
-                raise(&mut progress, &header.source, header.count);
+            if let Some((Header { source: Source::Sensor { device_id, generation, first_report_id }, count }, _)) =
+                split(&payload)
+            {
+                let known = logged.entry((device_id, generation)).or_default();
+                *known = (*known).max(first_report_id + count as u64 - 1);
             }
         }
-        let spools = progress.into_iter().map(|(key, through)| (key, Arc::new(tokio::sync::Mutex::new(through))));
-        Ok(Ingest { log, spools: Arc::new(Mutex::new(spools.collect())) })
+        let ingest = Ingest { log, store, spools: Arc::default() };
+        for ((device, generation), through) in logged {
+            let spool = ingest.spool(device, generation);
+            let mut known = spool.lock().await;
+            *known = Some(through.max(ingest.store.sensor_progress(device, generation).await?));
+        }
+        Ok(ingest)
     }
 
     /// The log underneath.
@@ -109,14 +124,28 @@ impl Ingest {
         &self.log
     }
 
-    fn spool(&self, device: DeviceId, generation: u64) -> Arc<tokio::sync::Mutex<u64>> {
+    fn spool(&self, device: DeviceId, generation: u64) -> Spool {
         let mut spools = self.spools.lock().unwrap_or_else(PoisonError::into_inner);
         spools.entry((device, generation)).or_default().clone()
     }
 
+    async fn known(&self, spool: &mut Option<u64>, device: DeviceId, generation: u64) -> Result<u64, StoreError> {
+        if let Some(through) = spool {
+            return Ok(*through);
+        }
+        let through = self.store.sensor_progress(device, generation).await?;
+        *spool = Some(through);
+        Ok(through)
+    }
+
     /// Highest ReportId stored of a sensor's spool generation, 0 when none.
-    pub async fn stored(&self, device: DeviceId, generation: u64) -> u64 {
-        *self.spool(device, generation).lock().await
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn stored(&self, device: DeviceId, generation: u64) -> Result<u64, IngestError> {
+        let spool = self.spool(device, generation);
+        let mut through = spool.lock().await;
+        Ok(self.known(&mut through, device, generation).await?)
     }
 
     /// Everything known of the sensors' spools.
@@ -124,7 +153,9 @@ impl Ingest {
         let spools = self.spools.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut progress = Progress::new();
         for (key, through) in spools {
-            progress.insert(key, *through.lock().await);
+            if let Some(through) = *through.lock().await {
+                progress.insert(key, through);
+            }
         }
         progress
     }
@@ -150,7 +181,7 @@ impl Ingest {
         let spool = self.spool(device, generation);
         // held across the append: two connections of one sensor must not both pass the check
         let mut through = spool.lock().await;
-        let stored = *through;
+        let stored = self.known(&mut through, device, generation).await?;
         if first == 0 || first > stored + 1 {
             return Err(IngestError::Gap { first, expected: stored + 1 });
         }
@@ -162,8 +193,9 @@ impl Ingest {
         let source = Source::Sensor { device_id: device, generation, first_report_id: first + old as u64 };
         let count = events.len();
         self.log.append(record(&source, &events)?).await?;
-        *through = stored + count as u64;
-        Ok(*through)
+        let now_stored = stored + count as u64;
+        *through = Some(now_stored);
+        Ok(now_stored)
     }
 
     /// Stores events of the gateway or the server and returns the offset of the last record.
@@ -176,14 +208,6 @@ impl Ingest {
             offset = self.log.append(record(&source, part)?).await?;
         }
         Ok(offset)
-    }
-}
-
-fn raise(progress: &mut Progress, source: &Source, count: usize) {
-    if let Source::Sensor { device_id, generation, first_report_id } = source {
-        let through = first_report_id + count as u64 - 1;
-        let known = progress.entry((*device_id, *generation)).or_default();
-        *known = through.max(*known);
     }
 }
 
@@ -238,6 +262,11 @@ mod tests {
             .collect()
     }
 
+    async fn open(dir: &std::path::Path) -> Ingest {
+        let store = Store::open_sqlite(&dir.join("store.db")).await.expect("store");
+        Ingest::open(Log::open(&dir.join("log"), 0).expect("log"), store).await.expect("opens")
+    }
+
     async fn send(ingest: &Ingest, device: DeviceId, first: u64, events: &[Event]) -> Result<u64, IngestError> {
         let frame = hinomi_wire::pack(events).expect("packs");
         ingest.append_sensor(device, 1, first, events.len(), &frame).await
@@ -247,7 +276,7 @@ mod tests {
     async fn replayed_overlapping_and_forged_batches() {
         let dir = tempfile::tempdir().expect("temp dir");
         let (one, two): (DeviceId, DeviceId) = (crate::ids::new(), crate::ids::new());
-        let ingest = Ingest::open(Log::open(dir.path(), 0).expect("log"), Progress::new()).expect("opens");
+        let ingest = open(dir.path()).await;
         assert_eq!(send(&ingest, one, 1, &events(one, 1, 10)).await.expect("stored"), 10);
         assert_eq!(send(&ingest, one, 1, &events(one, 1, 10)).await.expect("replayed"), 10);
         assert_eq!(send(&ingest, one, 6, &events(one, 6, 10)).await.expect("overlaps"), 15);
@@ -268,7 +297,7 @@ mod tests {
         }
         assert_eq!(ids, (1..=15).collect::<Vec<_>>(), "each event once");
 
-        let again = Ingest::open(Log::open(dir.path(), 0).expect("log"), Progress::new()).expect("opens");
-        assert_eq!(again.stored(one, 1).await, 15, "known again from the log alone");
+        let again = open(dir.path()).await;
+        assert_eq!(again.stored(one, 1).await.expect("known"), 15, "known again from the log alone");
     }
 }

@@ -45,7 +45,16 @@ pub async fn new_token(ctx: &Ctx, note: &str, created_by: &str, lifetime_seconds
     };
     let mut tx = ctx.store.begin().await?;
     tx.add_enrolment_token(&row).await?;
-    tx.audit(&NewAudit::new(now, created_by, "enrolment_token.create", &id.to_string())).await?;
+    tx.audit(&NewAudit {
+        at: now,
+        actor: created_by.to_owned(),
+        action: "enrolment_token.create".to_owned(),
+        target: id.to_string(),
+        detail: serde_json::json!({"note": note, "expires_at": expires_at}).to_string(),
+        address: String::new(),
+        result: "ok".to_owned(),
+    })
+    .await?;
     tx.commit().await?;
     let token =
         EnrolmentToken { url: ctx.urls.sensors.clone(), authority: STANDARD.encode(&ctx.keys.authority_der), secret };
@@ -104,18 +113,25 @@ pub(super) async fn enrol(ctx: &Ctx, request: Request<EnrolRequest>) -> Result<R
 async fn store(ctx: &Ctx, secret: &str, device: &Device, address: &str) -> Result<bool> {
     let mut tx = ctx.store.begin().await?;
     let token = tx.use_enrolment_token(&hash(secret.as_bytes()), device.id, device.enrolled_at).await?;
-    let audit = NewAudit::new(device.enrolled_at, "sensor", "device.enrol", &device.id.to_string()).address(address);
-    let Some(token) = token else {
-        drop(tx);
-        let mut tx = ctx.store.begin().await?;
-        tx.audit(&audit.result("token unknown, used or expired")).await?;
-        tx.commit().await?;
-        return Ok(false);
+    let mut audit = NewAudit {
+        at: device.enrolled_at,
+        actor: "sensor".to_owned(),
+        action: "device.enrol".to_owned(),
+        target: device.id.to_string(),
+        detail: "{}".to_owned(),
+        address: address.to_owned(),
+        result: "ok".to_owned(),
     };
-    tx.put_device(device).await?;
-    tx.audit(&audit.detail(serde_json::json!({"token": token.to_string(), "name": device.name}))).await?;
+    match token {
+        Some(token) => {
+            audit.detail = serde_json::json!({"token": token, "name": device.name}).to_string();
+            tx.put_device(device).await?;
+        }
+        None => audit.result = "token unknown, used or expired".to_owned(),
+    }
+    tx.audit(&audit).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(token.is_some())
 }
 
 /// A host name is untrusted text: at most 253 characters, none of them a control character.

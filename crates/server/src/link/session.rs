@@ -46,8 +46,8 @@ async fn authenticate(ctx: &Ctx, request: &Request<Streaming<FromSensor>>) -> Re
     let name = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).ok_or_else(refused)?;
     let device: DeviceId = name.parse().map_err(|_| refused())?;
     let known = match ctx.store.device(device).await {
-        Ok(known) => known,
-        Err(hinomi_store::StoreError::NotFound { .. }) => return Err(refused()),
+        Ok(Some(known)) => known,
+        Ok(None) => return Err(refused()),
         Err(error) => {
             tracing::error!(error = %error, "device {device} could not be read");
             return Err(Status::unavailable("store is not available"));
@@ -85,7 +85,10 @@ impl Session {
     async fn talk(&self, hello: Hello, mut incoming: Streaming<FromSensor>) -> Result<(), Status> {
         let status = read_status(&hello.status)?;
         self.update(Some(&status), true).await;
-        let acknowledged = self.ctx.ingest.stored(self.device, hello.generation).await;
+        let acknowledged = self.ctx.ingest.stored(self.device, hello.generation).await.map_err(|error| {
+            tracing::error!(error = %error, "progress of {} could not be read", self.device);
+            Status::unavailable("store is not available")
+        })?;
         let welcome =
             Welcome { protocol_version: PROTOCOL_VERSION, acknowledged, server_time_us: self.ctx.now().as_micros() };
         self.answer(to_sensor::Message::Welcome(welcome)).await?;
@@ -121,7 +124,7 @@ impl Session {
         let through_report_id = stored.map_err(|error| {
             tracing::warn!(device.id = %self.device, error = %error, "batch of {} refused", self.device);
             match &error {
-                IngestError::Log(_) => Status::unavailable("events cannot be stored now"),
+                IngestError::Log(_) | IngestError::Store(_) => Status::unavailable("events cannot be stored now"),
                 IngestError::Gap { .. } => Status::out_of_range(error.to_string()),
                 IngestError::Batch(_) | IngestError::Forged { .. } => Status::invalid_argument(error.to_string()),
             }
@@ -153,7 +156,8 @@ impl Session {
     /// Writes what the sensor says of itself into its device; a lost write is repaired by the next status.
     async fn update(&self, status: Option<&SensorStatus>, online: bool) {
         match self.try_update(status, online).await {
-            Ok(version) => self.ctx.live.send(LiveEvent {
+            Ok(None) => {}
+            Ok(Some(version)) => self.ctx.live.send(LiveEvent {
                 event: "device.status",
                 id: self.device.to_string(),
                 version,
@@ -163,13 +167,16 @@ impl Session {
         }
     }
 
-    async fn try_update(&self, status: Option<&SensorStatus>, online: bool) -> Result<i64, hinomi_store::StoreError> {
+    async fn try_update(
+        &self,
+        status: Option<&SensorStatus>,
+        online: bool,
+    ) -> Result<Option<i64>, hinomi_store::StoreError> {
         let mut tx = self.ctx.store.begin().await?;
-        let mut device = tx.device(self.device).await?;
+        let Some(mut device) = tx.device(self.device).await? else { return Ok(None) };
         let expected = device.version;
         device.online = online;
         device.last_seen = self.ctx.now();
-        device.version += 1;
         if let Some(status) = status {
             let impaired = status.capabilities.values().any(|state| state != "ok");
             device.health = if impaired { SensorHealth::Impaired } else { SensorHealth::Active };
@@ -181,9 +188,9 @@ impl Session {
             };
             device.status = status.clone();
         }
-        tx.update_device(&device, expected).await?;
+        let device = tx.update_device(&device, expected).await?;
         tx.commit().await?;
-        Ok(device.version)
+        Ok(Some(device.version))
     }
 }
 

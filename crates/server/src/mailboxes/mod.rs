@@ -5,10 +5,12 @@
 
 mod directory;
 mod journal;
+mod open;
 pub(crate) mod settle;
 mod vault;
 
 pub use directory::{Directory, DirectoryFile};
+pub use open::open;
 pub use vault::{FileVault, VaultError};
 
 use crate::config::{MailTls, MailboxesConfig};
