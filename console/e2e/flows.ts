@@ -86,6 +86,27 @@ export const flows: Flow[] = [
     },
   },
   {
+    name: 'passkey: add one, log out, log in with it',
+    setting: en,
+    act: async ({ page, base, context }) => {
+      const devtools = await context.newCDPSession(page);
+      await devtools.send('WebAuthn.enable');
+      await devtools.send('WebAuthn.addVirtualAuthenticator', {
+        options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true },
+      });
+      await page.goto(`${base}/settings/profile`);
+      await page.getByRole('button', { name: 'Add passkey' }).click();
+      await page.getByLabel('Name of the passkey').fill('Security key');
+      await page.locator('.dialog').getByRole('button', { name: 'Add passkey' }).click();
+      await page.getByText('Security key').waitFor();
+      await page.getByRole('button', { name: 'Account of admin' }).click();
+      await page.getByRole('menuitem', { name: 'Log out' }).click();
+      await page.getByLabel('Login name').fill('admin');
+      await page.getByRole('button', { name: 'Use a passkey' }).click();
+      await page.locator('.need .figure').first().waitFor();
+    },
+  },
+  {
     name: 'triage with the keyboard only',
     setting: en,
     act: async ({ page, mock, base }) => {

@@ -10,6 +10,7 @@ import { totp } from './totp.mjs';
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.html': 'text/html; charset=utf-8' };
 const NONCE = 'bW9jay1ub25jZQ==';
 const POLICY = `default-src 'self'; script-src 'self'; style-src 'self' 'nonce-${NONCE}'; img-src 'self' data: blob:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; object-src 'none'; require-trusted-types-for 'script'`;
+const CHALLENGE = 'bW9jay1jaGFsbGVuZ2UtbW9jay1jaGFsbGVuZ2U';
 export const PASSWORD = 'correct horse battery';
 export const TOTP = '123456';
 export const SECRET = 'JBSWY3DPEHPK3PXP';
@@ -71,6 +72,7 @@ export class Mock {
   settings = clone(seed.settings);
   loggedIn = true;
   proved = false;
+  passkey = '';
   calls: string[] = [];
   private streams = new Set<ServerResponse>();
   private server: Server | null = null;
@@ -341,7 +343,23 @@ export class Mock {
       this.users[0] = { ...this.users[0]!, name: given.name, totp: false, passkeys: [] };
       return this.me();
     }
+    const ceremony = body as unknown as { ceremony: string; name: string; credential: { rawId: string; response: { attestationObject?: string; signature?: string } } };
+    if (what === 'passkeys/login/start') return { ceremony: 'c2', options: { publicKey: { challenge: CHALLENGE, rpId: 'localhost', allowCredentials: [{ type: 'public-key', id: this.passkey }], userVerification: 'preferred' } } };
+    if (what === 'passkeys/login/finish') {
+      if (ceremony.ceremony !== 'c2' || ceremony.credential.rawId !== this.passkey || !ceremony.credential.response.signature) fail(401, 'wrong_passkey', 'The passkey was not accepted.', 'パスキーを確認できませんでした。');
+      this.loggedIn = true;
+      return this.me();
+    }
     if (!this.loggedIn) fail(401, 'not_authenticated', 'Please log in.', 'ログインしてください。');
+    if (what === 'passkeys/register/start') {
+      return { ceremony: 'c1', options: { publicKey: { challenge: CHALLENGE, rp: { id: 'localhost', name: 'Hinomi' }, user: { id: 'YWRtaW4', name: 'admin', displayName: 'admin' }, pubKeyCredParams: [{ type: 'public-key', alg: -7 }], excludeCredentials: [] } } };
+    }
+    if (what === 'passkeys/register/finish') {
+      if (ceremony.ceremony !== 'c1' || !ceremony.credential.response.attestationObject) fail(400, 'bad_field', 'The passkey was not accepted.', 'パスキーを確認できませんでした。', 'credential');
+      this.passkey = ceremony.credential.rawId;
+      this.users[0] = { ...this.users[0]!, passkeys: [...this.users[0]!.passkeys, ceremony.name], version: this.users[0]!.version + 1 };
+      return this.me();
+    }
     if (what === 'logout') {
       this.loggedIn = false;
       return undefined;
