@@ -4,12 +4,15 @@ use super::process::ProcessInfo;
 use super::record::FileState;
 use hinomi_model::Timestamp;
 use std::collections::HashMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Files watched at a time; beyond, the oldest are told without waiting.
 pub const PENDING_MAX: usize = 16 * 1024;
+/// Descriptors held at a time, so that a file removed at once can still be hashed.
+pub const HELD_MAX: usize = 256;
 /// A new file still open after this is told at once, without hash.
 pub const TELL_OPEN_AFTER: Duration = Duration::from_secs(1);
 const RETRY_MIN: Duration = Duration::from_millis(2);
@@ -19,8 +22,10 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 pub type FileId = (u64, u64);
 
 /// A file somebody opened for writing.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Pending {
+    /// The file itself, opened for reading.
+    pub file: Option<File>,
     /// Where it was opened.
     pub path: PathBuf,
     /// Where it is now, after renames.
@@ -49,6 +54,7 @@ pub struct Pending {
 #[derive(Default)]
 pub struct PendingFiles {
     files: HashMap<FileId, Pending>,
+    held: usize,
 }
 
 impl Pending {
@@ -63,6 +69,7 @@ impl Pending {
     ) -> Pending {
         let now = Instant::now();
         Pending {
+            file: None,
             place: path.clone(),
             path,
             state,
@@ -100,19 +107,30 @@ impl Pending {
 }
 
 impl PendingFiles {
-    /// Starts watching; returns what was watched under the same id before.
-    pub fn insert(&mut self, pending: Pending) -> Option<Pending> {
-        self.files.insert((pending.state.dev, pending.state.ino), pending)
-    }
-
-    /// Returns a watched file.
-    pub fn get(&mut self, id: FileId) -> Option<&mut Pending> {
-        self.files.get_mut(&id)
+    /// Starts watching.
+    pub fn insert(&mut self, pending: Pending) {
+        let id = (pending.state.dev, pending.state.ino);
+        self.held += usize::from(pending.file.is_some());
+        if let Some(before) = self.files.insert(id, pending) {
+            self.held -= usize::from(before.file.is_some());
+        }
     }
 
     /// Stops watching.
     pub fn take(&mut self, id: FileId) -> Option<Pending> {
-        self.files.remove(&id)
+        let pending = self.files.remove(&id)?;
+        self.held -= usize::from(pending.file.is_some());
+        Some(pending)
+    }
+
+    /// Returns whether a file is watched.
+    pub fn contains(&self, id: FileId) -> bool {
+        self.files.contains_key(&id)
+    }
+
+    /// Returns whether one more descriptor may be held.
+    pub fn may_hold(&self) -> bool {
+        self.held < HELD_MAX
     }
 
     /// Returns how many are watched.

@@ -7,8 +7,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -107,11 +107,11 @@ impl Hasher {
         Ok(digest)
     }
 
-    fn read(&mut self, mut file: &File) -> Result<FileDigest, HashError> {
+    fn read(&mut self, file: &File) -> Result<FileDigest, HashError> {
         let (mut sha256, mut sha1, mut md5) = (Sha256::new(), Sha1::new(), Md5::new());
         let mut size = 0_u64;
         loop {
-            let read = match file.read(&mut self.buffer) {
+            let read = match file.read_at(&mut self.buffer, size) {
                 Ok(0) => break,
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,

@@ -9,12 +9,16 @@ use super::{bpf, rows};
 use hinomi_model::{Event, Table, Timestamp};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a closed file is looked for again: a rename or removal behind it in the ring explains it.
 const MISSES_MAX: u32 = 6;
+/// How long a file that changes while it is hashed is waited for.
+const CHANGING_MAX: Duration = Duration::from_secs(30);
 
 impl Worker<'_> {
     pub(super) fn on_open(&mut self, record: &Record<'_>) {
@@ -27,7 +31,7 @@ impl Worker<'_> {
         if record.created {
             // the inode number is used again: the file it stood for is gone
             self.tell_unfinished(id, "gone");
-        } else if self.pending.get(id).is_some() {
+        } else if self.pending.contains(id) {
             return;
         }
         if self.pending.len() >= PENDING_MAX
@@ -38,48 +42,66 @@ impl Worker<'_> {
         }
         let actor = self.actor(record);
         let at = self.clock.event(record.time_ns);
-        self.pending.insert(Pending::new(path, record.file, record.mount_ns, record.created, actor, at));
+        let mut pending = Pending::new(path, record.file, record.mount_ns, record.created, actor, at);
+        if self.pending.may_hold() {
+            pending.file = self.open_pending(&pending).ok();
+        }
+        self.pending.insert(pending);
     }
 
     /// Looks whether a file is written no more, and tells of it then.
     pub(super) fn check_file(&mut self, id: FileId, is_closed: bool) {
-        let Some(pending) = self.pending.get(id) else { return };
+        let Some(mut pending) = self.pending.take(id) else { return };
         if is_closed {
             pending.reset_wait();
         }
-        let pending = pending.clone();
-        let pid = pending.process.key.pid as u32;
-        let opened = self.roots.open_exact(pending.mount_ns, pid, &pending.place, &pending.state, &self.table);
-        let Ok(file) = opened else {
-            return self.miss(id);
+        let Some(file) = pending.file.take().or_else(|| self.open_pending(&pending).ok()) else {
+            return self.miss(pending);
         };
-        if (self.writers)(bpf::raw(&file)) > 0 {
-            if pending.created && !pending.told_open && pending.since.elapsed() >= TELL_OPEN_AFTER {
-                self.tell_still_open(id, &pending);
-            }
-            if let Some(pending) = self.pending.get(id) {
-                pending.put_off();
-            }
-            return;
+        let is_written = (self.writers)(bpf::raw(&file)) > 0;
+        if is_written && pending.created && !pending.told_open && pending.since.elapsed() >= TELL_OPEN_AFTER {
+            pending.told_open = true;
+            let mut event = self.file_row("FileCreated", pending.opened_at, &pending.path, &pending.process);
+            event.set_additional("HashUnavailable", "still open");
+            self.send(event);
         }
-        self.pending.take(id);
-        let Ok(state) = hash::state_of(&file) else { return };
+        if is_written || !self.tell_whole(&pending, &file) {
+            pending.put_off();
+            // a file open for long is not held: its folder may want to be unmounted
+            pending.file = (!pending.told_open).then_some(file);
+            self.pending.insert(pending);
+        }
+    }
+
+    /// Tells of a file nobody writes any more; false when it is changing again.
+    fn tell_whole(&mut self, pending: &Pending, file: &File) -> bool {
+        let Ok(state) = hash::state_of(file) else { return true };
         let action = match (pending.created, pending.told_open) {
             (true, false) => "FileCreated",
             (true, true) => "FileModified",
             (false, _) if pending.is_modified(&state) => "FileModified",
-            (false, _) => return,
+            (false, _) => return true,
         };
-        let digest = self.hasher.digest(&file, None);
+        let digest = self.hasher.digest(file, None);
+        if matches!(digest, Err(HashError::Changed)) && pending.since.elapsed() < CHANGING_MAX {
+            return false;
+        }
         let at = if action == "FileCreated" { pending.opened_at } else { self.clock.now() };
         let mut event = self.file_row(action, at, &pending.path, &pending.process);
         set_digest_or_reason(&mut event, digest, state.size);
         self.send(event);
+        true
     }
 
-    /// Tells of a watched file that can no longer be followed.
+    /// Tells of a watched file that loses its name: whole when it still can be read, else without hash.
     pub(super) fn tell_unfinished(&mut self, id: FileId, reason: &str) {
         let Some(pending) = self.pending.take(id) else { return };
+        if let Some(file) = &pending.file
+            && (self.writers)(bpf::raw(file)) == 0
+            && self.tell_whole(&pending, file)
+        {
+            return;
+        }
         if !pending.created || pending.told_open {
             return;
         }
@@ -88,22 +110,18 @@ impl Worker<'_> {
         self.send(event);
     }
 
-    fn miss(&mut self, id: FileId) {
-        let Some(pending) = self.pending.get(id) else { return };
-        pending.misses += 1;
-        if pending.misses > MISSES_MAX {
-            self.tell_unfinished(id, "gone");
-        } else {
-            pending.put_off();
-        }
+    fn open_pending(&mut self, pending: &Pending) -> std::io::Result<File> {
+        let pid = pending.process.key.pid as u32;
+        self.roots.open_exact(pending.mount_ns, pid, &pending.place, &pending.state, &self.table)
     }
 
-    fn tell_still_open(&mut self, id: FileId, pending: &Pending) {
-        let mut event = self.file_row("FileCreated", pending.opened_at, &pending.path, &pending.process);
-        event.set_additional("HashUnavailable", "still open");
-        self.send(event);
-        if let Some(pending) = self.pending.get(id) {
-            pending.told_open = true;
+    fn miss(&mut self, mut pending: Pending) {
+        pending.misses += 1;
+        pending.put_off();
+        let (id, is_gone) = ((pending.state.dev, pending.state.ino), pending.misses > MISSES_MAX);
+        self.pending.insert(pending);
+        if is_gone {
+            self.tell_unfinished(id, "gone");
         }
     }
 
