@@ -57,6 +57,17 @@ impl Api {
         serde_json::from_value(answer["items"].take()).with_context(|| format!("items of GET {path}"))
     }
 
+    /// Reads a list of summaries, then each of them whole below `base`.
+    pub async fn each<T: DeserializeOwned>(&mut self, list: &str, base: &str) -> Result<Vec<T>> {
+        let summaries: Vec<Value> = self.list(list).await?;
+        let mut found = Vec::new();
+        for summary in summaries {
+            let id = summary["id"].as_str().context("a summary without id")?;
+            found.push(self.get(&format!("{base}/{id}")).await?);
+        }
+        Ok(found)
+    }
+
     /// Posts JSON.
     pub async fn post(&mut self, path: &str, body: Value) -> Result<Value> {
         self.call(Method::POST, path, Some(body)).await

@@ -3,7 +3,7 @@
 use super::browser;
 use super::mail_client::OpenMail;
 use super::mails::{SCRIPT, SENDER, Sample};
-use super::world::{REACHED, World, wait_for};
+use super::world::{MAILBOXES, REACHED, World, wait_for};
 use crate::mail::Mail;
 use anyhow::{Context, Result, ensure};
 use hinomi_model::{
@@ -56,7 +56,8 @@ async fn deliver(world: &mut World) -> Result<Vec<String>> {
         world.rig.wait_for(mailbox, 1, SOON).await?;
     }
     let delivered = began.elapsed();
-    for mailbox in world.rig.users.iter().skip(REACHED) {
+    // the administrators' own mailboxes may already hold an alert mail
+    for mailbox in &world.rig.users[REACHED..MAILBOXES - 2] {
         let count = world.rig.imap(mailbox).await?.count("INBOX").await?;
         ensure!(count == 0, "{mailbox} holds {count} mails nobody sent");
     }
@@ -109,7 +110,7 @@ async fn alarm(world: &mut World) -> Result<Vec<String>> {
         |what: &str| notes.push(format!("{what} at most {:.1} s after the call-out", began.elapsed().as_secs_f64()));
     let api = &mut world.api;
     let alert = wait_for("an alert of the endpoint", SOON, async || {
-        let alerts: Vec<Alert> = api.list("/alerts").await?;
+        let alerts = api.each::<Alert>("/alerts", "/alerts").await?;
         Ok(alerts.into_iter().find(|alert| alert.device.is_some() && alert.severity >= Severity::Medium))
     })
     .await?;
@@ -192,7 +193,7 @@ async fn investigation(world: &mut World) -> Result<Vec<String>> {
     let (incident, _) = world.known.incident.context("no incident")?;
     let api = &mut world.api;
     let found = wait_for("an investigation that waits for approval", SOON, async || {
-        let all: Vec<Investigation> = api.list("/investigations").await?;
+        let all = api.each::<Investigation>("/investigations", "/investigations").await?;
         Ok(all.into_iter().find(|one| {
             one.incident_id == incident
                 && one.playbook == "malicious_file"
@@ -342,7 +343,7 @@ async fn send_again(world: &mut World) -> Result<Vec<String>> {
     })
     .await?;
     wait_for("the gateway's alert in the same incident", SOON, async || {
-        let alerts: Vec<Alert> = api.list(&format!("/incidents/{incident}/alerts")).await?;
+        let alerts = api.each::<Alert>(&format!("/incidents/{incident}/alerts"), "/alerts").await?;
         Ok(alerts
             .into_iter()
             .find(|alert| alert.message_id.is_some() && alert.detection_status == DetectionStatus::Prevented))
@@ -365,7 +366,7 @@ async fn open_again(world: &mut World) -> Result<Vec<String>> {
     ensure!(world.attacker.beacons() == beacons, "the second stage called out again");
     let api = &mut world.api;
     wait_for("an alert told as prevented in the same incident", SOON, async || {
-        let alerts: Vec<Alert> = api.list(&format!("/incidents/{incident}/alerts")).await?;
+        let alerts = api.each::<Alert>(&format!("/incidents/{incident}/alerts"), "/alerts").await?;
         Ok(alerts
             .into_iter()
             .find(|alert| alert.device.is_some() && alert.detection_status == DetectionStatus::Prevented))
