@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
-const JOBS: usize = 300;
+const JOBS: usize = 80;
 const WORKERS: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
