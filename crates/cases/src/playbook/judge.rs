@@ -36,6 +36,14 @@ pub fn judge(case: &Case<'_>) -> Outcome {
     mails(case, &bad_files, &mut verdicts);
     assets(case, &bad_files, !bad_processes.is_empty(), &mut verdicts);
 
+    // whatever else the collecting steps brought along: shown, and honestly not judged
+    for piece in &case.investigation.evidence {
+        verdicts.entry(piece.entity.clone()).or_insert_with(|| {
+            let reason = Text::new("Part of the story; not judged by itself.", "この件に登場しますが、単独では判定していません。");
+            (Verdict::Unknown, reason)
+        });
+    }
+
     let count = |wanted: Verdict| verdicts.values().filter(|(verdict, _)| *verdict == wanted).count();
     let (malicious, suspicious) = (count(Verdict::Malicious), count(Verdict::Suspicious));
     let clean = verdicts.len() - malicious - suspicious;
