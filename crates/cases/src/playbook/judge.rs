@@ -39,7 +39,10 @@ pub fn judge(case: &Case<'_>) -> Outcome {
     // whatever else the collecting steps brought along: shown, and honestly not judged
     for piece in &case.investigation.evidence {
         verdicts.entry(piece.entity.clone()).or_insert_with(|| {
-            let reason = Text::new("Part of the story; not judged by itself.", "この件に登場しますが、単独では判定していません。");
+            let reason = Text::new(
+                "Part of the story; not judged by itself.",
+                "この件に登場しますが、単独では判定していません。",
+            );
             (Verdict::Unknown, reason)
         });
     }

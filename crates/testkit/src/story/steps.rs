@@ -159,8 +159,7 @@ async fn incident(world: &mut World) -> Result<Vec<String>> {
     for link in incident.alerts.iter().skip(1) {
         ensure!(link.linked_to.is_some(), "a linked alert names no reason: {link:?}");
     }
-    let incidents: Vec<Value> = api.list("/incidents").await?;
-    ensure!(incidents.len() == 1, "the story is one incident, not {}", incidents.len());
+    one_incident(api).await?;
     let timeline: Value = api.get(&format!("/incidents/{number}/timeline")).await?;
     ensure!(timeline["markers"].as_array().is_some_and(|markers| markers.len() >= 2), "timeline {timeline}");
 
@@ -357,6 +356,18 @@ async fn send_again(world: &mut World) -> Result<Vec<String>> {
     }])
 }
 
+/// The story is one incident; those merged into it are only pointers at it.
+async fn one_incident(api: &mut super::api::Api) -> Result<()> {
+    let incidents = api.each::<Incident>("/incidents", "/incidents").await?;
+    let own: Vec<String> = incidents
+        .iter()
+        .filter(|incident| incident.status != IncidentStatus::Redirected)
+        .map(|incident| format!("INC-{} {}", incident.number, incident.title.en))
+        .collect();
+    ensure!(own.len() == 1, "the story is one incident, not {}: {}", own.len(), own.join(", "));
+    Ok(())
+}
+
 async fn open_again(world: &mut World) -> Result<Vec<String>> {
     let (incident, _) = world.known.incident.context("no incident")?;
     let mail = mail_of_first(world);
@@ -372,7 +383,6 @@ async fn open_again(world: &mut World) -> Result<Vec<String>> {
             .find(|alert| alert.device.is_some() && alert.detection_status == DetectionStatus::Prevented))
     })
     .await?;
-    let incidents: Vec<Value> = api.list("/incidents").await?;
-    ensure!(incidents.len() == 1, "the story is one incident, not {}", incidents.len());
+    one_incident(api).await?;
     Ok(vec![said.trim().to_owned()])
 }
