@@ -168,7 +168,7 @@ async fn chores(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
     actions::expire(ctx, now).await?;
     indicators::refresh(ctx, now).await?;
-    ctx.store.expire_commands(now).await?;
+    actions::expire_commands(ctx, now).await?;
     ctx.store.prune_jobs(now.plus_seconds(-KEEP_SECONDS)).await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ mod receipts;
 mod run;
 mod spread;
 
+pub(crate) use receipts::expire_commands;
 pub use receipts::on_command_result;
 pub(crate) use run::{give_up, run};
 pub(crate) use spread::{ended, spread};

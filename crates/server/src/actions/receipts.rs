@@ -53,6 +53,40 @@ pub async fn on_command_result(
     Ok(())
 }
 
+/// Ends what waited for commands that expired: the device was told but never answered.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn expire_commands(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut changed = Vec::new();
+    for row in tx.expire_commands(now).await? {
+        let Some(id) = row.action_id else { continue };
+        let Some(mut action) = tx.action(id).await? else { continue };
+        if !matches!(action.state, ActionState::Queued | ActionState::Running) {
+            continue;
+        }
+        let result = CommandResult {
+            state: ReceiptState::Failed,
+            detail: Text::new("The device did not answer in time.", "デバイスから期限までに応答がありませんでした。"),
+            proof: serde_json::Value::Null,
+            status: None,
+            at: now,
+        };
+        if record(&mut action, row.device_id, &result, now) {
+            finish(&mut action, now);
+            save(&mut tx, &mut action, now).await?;
+            let detail = json!({"device": row.device_id.to_string()});
+            tx.audit(&super::audit(now, "system", "action.expire", &action, detail)).await?;
+            changed.push(action);
+        }
+    }
+    tx.commit().await?;
+    changed.iter().for_each(|action| announce(ctx, action));
+    Ok(())
+}
+
 /// Writes a sensor's answer into the receipt of its target. Late answers count: the act was done
 /// even if we had given up on it.
 fn record(action: &mut Action, device: DeviceId, result: &CommandResult, now: Timestamp) -> bool {
