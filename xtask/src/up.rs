@@ -71,18 +71,27 @@ pub fn up(data: &Path, with_sensor: bool) -> Result<()> {
         }
         start(Command::new(program).arg("run").arg("--data").arg(&sensor), data, "sensor", &sensor.join("ready"))?;
     }
-    let mut log = File::open(data.join("server.log"))?;
-    log.seek(SeekFrom::Start(from))?;
-    let mut said = String::new();
-    log.read_to_string(&mut said)?;
     println!();
-    // what the server says to people stands on lines without a log time
-    for line in said.lines().filter(|line| line.starts_with("  ")) {
-        println!("{line}");
+    for line in said(&data.join("server.log"), from)? {
+        println!("  {line}");
     }
     println!("  Data and logs: {}", data.display());
     println!("  Stop: cargo xtask down");
     Ok(())
+}
+
+/// What the server told people since this start: the lines of its log that are not log records.
+fn said(log: &Path, from: u64) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    wait(READY, || {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        lines = text.lines().filter(|line| !line.starts_with('{')).map(str::to_owned).collect();
+        Ok(lines.iter().any(|line| line.starts_with("Console")))
+    })?;
+    Ok(lines)
 }
 
 /// Stops sensor and server, if they run.

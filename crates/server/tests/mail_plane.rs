@@ -8,7 +8,7 @@ use hinomi_model::{
 };
 use hinomi_server::config::{MailTls, MailboxesConfig, OnBlock};
 use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};
-use hinomi_server::ingest::{Ingest, Log, Progress};
+use hinomi_server::ingest::{Ingest, Log};
 use hinomi_server::mailboxes::{FileVault, Found, Mailboxes};
 use hinomi_store::{MessageFilter, Page, Store};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
@@ -32,9 +32,9 @@ struct House {
 impl House {
     async fn start(users: usize, on_block: OnBlock) -> House {
         let dir = tempfile::tempdir().expect("temp dir");
-        let ingest =
-            Ingest::open(Log::open(&dir.path().join("log"), 0).expect("log"), Progress::new()).expect("ingest");
         let store = Store::open(&format!("sqlite:{}", dir.path().join("hinomi.db").display())).await.expect("store");
+        let log = Log::open(&dir.path().join("log"), 0).expect("log");
+        let ingest = Ingest::open(log, store.clone()).await.expect("ingest");
         let vault = FileVault::open(&dir.path().join("vault"), &[5; 32]).expect("vault");
         let indicators: Arc<RwLock<Arc<IndicatorSet>>> = Arc::default();
         let current = indicators.clone();

@@ -8,8 +8,8 @@ use crate::mail::Mail;
 use anyhow::{Context, Result, ensure};
 use hinomi_model::{
     Action, ActionSpec, ActionState, Alert, DeliveryAction, DetectionStatus, EntityKey, EntityKind, Incident,
-    Indicator, IndicatorKind, Investigation, InvestigationState, MessageCopy, ReceiptState, Severity, StepState,
-    Verdict,
+    IncidentStatus, Indicator, IndicatorKind, Investigation, InvestigationState, MessageCopy, ReceiptState, Severity,
+    StepState, Verdict,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
