@@ -39,7 +39,20 @@ pub fn document(version: &str) -> serde_json::Value {
     let mut document = serde_json::to_value(document).expect("an OpenAPI document always serialises");
     drop_null_defaults(&mut document);
     require_what_is_always_answered(&mut document);
-    document
+    sorted(document)
+}
+
+/// Sorts the keys of every object: whether `serde_json` keeps the order of insertion depends on
+/// what else is built, and the document must not.
+fn sorted(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(map) => {
+            let map: BTreeMap<String, serde_json::Value> = map.into_iter().collect();
+            serde_json::Value::Object(map.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        serde_json::Value::Array(items) => serde_json::Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 /// Removes `default: null`: generators of typed clients take a default for "always present".
@@ -83,6 +96,7 @@ fn require_fields(name: &str, schema: &mut serde_json::Value) {
     let Some(properties) = schema.get("properties").and_then(serde_json::Value::as_object) else { return };
     let required: Vec<&String> =
         properties.keys().filter(|field| !LEFT_OUT.contains(&(name, field.as_str()))).collect();
+    let required: BTreeSet<&String> = required.into_iter().collect();
     let required = serde_json::json!(required);
     schema["required"] = required;
 }
