@@ -181,7 +181,7 @@ impl Server {
     }
 
     pub async fn push(&self, command: SignedCommand) {
-        let down = until("a connection", || self.board().down.clone()).await;
+        let down = until("a connection", || self.board().down.clone().filter(|down| !down.is_closed())).await;
         down.send(Ok(to(to_sensor::Message::Command(command)))).await.unwrap();
     }
 
