@@ -186,7 +186,13 @@ async fn foreign_pages_and_hostile_requests_are_refused() {
         (world.client.get(format!("{}/api/v1/incidents?cursor=bad", world.base)).header("cookie", &cookie), 400),
         (world.client.get(format!("{}/api/v1/incidents?nope=1", world.base)).header("cookie", &cookie), 400),
     ] {
-        read(request.send().await.expect("answer")).await.is(status);
+        match request.send().await {
+            Ok(answer) => {
+                read(answer).await.is(status);
+            }
+            // refused while the body was still being sent: the connection may break before the answer is read
+            Err(error) => assert!(status == 413 && error.is_request(), "{status}: {error:?}"),
+        }
     }
     // clear text is refused, and the server goes on
     let clear = reqwest::Client::new().get(world.base.replace("https", "http")).send().await;
