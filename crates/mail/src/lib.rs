@@ -13,6 +13,7 @@
 //! ```
 
 pub mod auth;
+pub mod connector;
 pub mod imap;
 pub mod milter;
 pub mod parse;

@@ -68,7 +68,7 @@ fn nesting_words(raw: &[u8]) -> usize {
 fn headers(analysis: &mut Analysis, message: &Message<'_>) {
     analysis.message_id = tidy(message.message_id().unwrap_or_default(), 998);
     analysis.subject = tidy(&subject(message), HEADER_CHARS_MAX);
-    let hinomi_id = message.header_raw(HeaderName::Other("X-Hinomi-Message-Id".into()));
+    let hinomi_id = message.header_raw(HeaderName::Other(crate::remediate::OWN_ID_HEADER.into()));
     analysis.hinomi_id = tidy(hinomi_id.unwrap_or_default(), 64);
     let from = message.from().and_then(|from| match from {
         Address::List(list) => list.first(),

@@ -47,7 +47,7 @@ impl Identity {
         if usable(&self.internet_message_id) {
             Some(("Message-ID", &self.internet_message_id))
         } else if usable(&self.hinomi_id) {
-            Some(("X-Hinomi-Message-Id", &self.hinomi_id))
+            Some((super::OWN_ID_HEADER, &self.hinomi_id))
         } else {
             None
         }

@@ -23,6 +23,9 @@ use futures::future::BoxFuture;
 use hinomi_model::{DeliveryLocation, MessageCopyRef, ReceiptState, Text};
 use serde::{Deserialize, Serialize};
 
+/// Header with our own id that the gateway writes into mails it lets through.
+pub const OWN_ID_HEADER: &str = "X-Hinomi-Message-Id";
+
 /// A copy that is wanted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
