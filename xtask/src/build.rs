@@ -12,9 +12,18 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
 }
 
-/// The cargo that runs us.
-pub fn cargo() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
+/// The cargo that runs us, in the workspace, without the variables `cargo run` gave this program:
+/// build scripts that watch them (ring's does) would otherwise run again after every plain `cargo`.
+pub fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let ours = name.to_str().is_some_and(|name| ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|p| name.starts_with(p)));
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// Where cargo puts binaries.
@@ -35,7 +44,7 @@ pub fn everything() -> Result<()> {
 /// Builds the binaries.
 pub fn binaries() -> Result<()> {
     step("building (the first time takes about 20 minutes on two cores)");
-    run(Command::new(cargo()).current_dir(root()).args(["build", "--workspace", "--bins", "--locked"]))
+    run(cargo().args(["build", "--workspace", "--bins", "--locked"]))
 }
 
 /// Builds the console unless its sources are older than the last build.

@@ -87,7 +87,10 @@ fn story(keep: Option<PathBuf>) -> Result<ExitCode> {
 
 fn bench() -> Result<ExitCode> {
     machine::install(&[machine::BUILD, machine::RUN])?;
-    let status =
-        Command::new(build::cargo()).args(["bench", "--workspace", "--benches", "--profile", "dev"]).status()?;
+    // our own crates optimised; the dependencies are those of tests and story
+    let status = build::cargo()
+        .args(["bench", "--workspace", "--benches", "--profile", "dev"])
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3")
+        .status()?;
     Ok(ExitCode::from(status.code().unwrap_or(2) as u8))
 }

@@ -31,8 +31,8 @@ pub fn test(full: bool) -> Result<ExitCode> {
         passed
     };
     let cargo = |arguments: &[&str]| {
-        let mut command = Command::new(build::cargo());
-        command.current_dir(build::root()).args(arguments);
+        let mut command = build::cargo();
+        command.args(arguments);
         command
     };
     let npm = |script: &str| {

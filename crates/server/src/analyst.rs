@@ -1,12 +1,11 @@
-//! The analyst: every batch of events becomes sightings, alerts, incidents and jobs, in one
-//! transaction with how far it has read. A batch analysed twice changes nothing the second time.
+//! The analyst: events become sightings, alerts, incidents and jobs, in one transaction with how far
+//! it has read. Events analysed twice change nothing the second time.
 
 mod finding;
 mod place;
 
 use crate::actions::record;
 use crate::app::{ANALYST, Ctx};
-use crate::ingest::Batch;
 use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use finding::Finding;
@@ -80,14 +79,14 @@ impl News {
     }
 }
 
-/// Analyses one batch and moves the analyst's offset to `offset`.
+/// Analyses events in the order of the log and moves the analyst's offset to `offset`.
 ///
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
-pub async fn process(ctx: &Ctx, offset: u64, batch: &Batch) -> Result<()> {
-    let sightings = collect(&batch.events);
-    let copies = message_copies(&batch.events);
-    let findings = finding::detect(ctx, &batch.events, &copies).await?;
+pub async fn process(ctx: &Ctx, offset: u64, events: &[Event]) -> Result<()> {
+    let sightings = collect(events);
+    let copies = message_copies(events);
+    let findings = finding::detect(ctx, events, &copies).await?;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     if tx.offset(ANALYST).await? >= offset {
@@ -105,7 +104,7 @@ pub async fn process(ctx: &Ctx, offset: u64, batch: &Batch) -> Result<()> {
     Ok(())
 }
 
-/// Stores the copies of a gateway batch. A row read again never overwrites where the copy is now.
+/// Stores the copies of mails. A row read again never overwrites where the copy is now.
 async fn put_messages(tx: &mut Tx, copies: &[MessageCopy]) -> Result<()> {
     for copy in copies {
         match tx.message(copy.message_id, &copy.recipient).await? {

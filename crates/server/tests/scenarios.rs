@@ -114,7 +114,7 @@ impl House {
                 let batch = Batch { source, events: part.to_vec() };
                 self.enrol(&batch).await?;
                 self.ctx.lake.append(self.offset, batch.events.clone());
-                analyst::process(&self.ctx, self.offset, &batch).await?;
+                analyst::process(&self.ctx, self.offset, &batch.events).await?;
                 batches.push((self.offset, batch));
             }
         }

@@ -1,8 +1,11 @@
 //! Sightings: the table behind every pivot. A look-up is one primary-key range.
+//!
+//! Rows are many (one per value and entity), so they are small: ids are 16 bytes, the pointer to the
+//! first event leaves out what the row says already.
 
 use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
 use crate::error::{Result, StoreError};
-use hinomi_model::{EntityKey, EntityKind, Sighting, Timestamp};
+use hinomi_model::{EntityKey, EntityKind, EventRef, Sighting, Table, Timestamp};
 use sha2::Digest;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -12,6 +15,9 @@ use std::collections::btree_map::Entry;
 const CHUNK_ROWS: usize = 100;
 /// Longer entity values are left out: they would not fit an index.
 const ENTITY_BYTES_MAX: usize = 1024;
+/// Length of a UUID's canonical text and of its bytes.
+const UUID_CHARS: usize = 36;
+const UUID_BYTES: usize = 16;
 
 /// All sightings of one value in short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,19 +39,18 @@ pub struct SightingSummary {
 reads! {
     /// Lists who had to do with a value, in order of the entities.
     fn sightings(observable: &EntityKey, entity_kind: Option<EntityKind>, page: &Page) -> Listed<Sighting>;
-    /// Lists the values an entity had to do with.
-    fn sightings_of_entity(entity: &EntityKey, page: &Page) -> Listed<Sighting>;
     /// Returns all sightings of a value in short.
     fn sighting_summary(observable: &EntityKey) -> SightingSummary;
 }
 
 writes! {
     /// Adds sightings to what is known: earlier first time, later last time, counts added up.
-    /// Returns how many were left out because their entity is too long to index.
+    /// Returns how many were left out because their entity cannot be indexed.
     fn upsert_sightings(batch: &[Sighting]) -> usize;
 }
 
-type RowKey = (&'static str, Vec<u8>, &'static str, String);
+/// Kind and key of the value, kind and key of the entity.
+type RowKey = (&'static str, Vec<u8>, &'static str, Vec<u8>);
 
 fn kind_of(name: &str) -> Result<EntityKind> {
     let key: EntityKey = format!("{name}:").parse().map_err(|error| StoreError::damaged("sighting", error))?;
@@ -64,6 +69,69 @@ fn file_hash(observable: &EntityKey) -> Option<Vec<u8>> {
     (hex::encode(&bytes) == observable.value).then_some(bytes)
 }
 
+/// The 16 bytes of the UUID the entity begins with, then the rest of its text; kinds without one are
+/// their text. `None` when it cannot be indexed: too long, or no id where one belongs.
+fn entity_key(entity: &EntityKey) -> Option<Vec<u8>> {
+    if entity.value.len() > ENTITY_BYTES_MAX {
+        return None;
+    }
+    let text = entity.value.replace('\0', "\u{fffd}");
+    if !begins_with_id(entity.kind) {
+        return Some(text.into_bytes());
+    }
+    let (id, rest) = text.split_at_checked(UUID_CHARS)?;
+    let uuid = uuid::Uuid::try_parse(id).ok().filter(|uuid| uuid.to_string() == id)?;
+    Some([uuid.as_bytes(), rest.as_bytes()].concat())
+}
+
+fn entity_text(kind: EntityKind, key: Vec<u8>) -> Result<String> {
+    let damaged = |error| StoreError::damaged("sighting", error);
+    match key.split_first_chunk::<UUID_BYTES>() {
+        Some((id, rest)) if begins_with_id(kind) => {
+            Ok(uuid::Uuid::from_bytes(*id).to_string() + std::str::from_utf8(rest).map_err(damaged)?)
+        }
+        _ => String::from_utf8(key).map_err(|error| damaged(error.utf8_error())),
+    }
+}
+
+fn begins_with_id(kind: EntityKind) -> bool {
+    matches!(kind, EntityKind::Device | EntityKind::Message | EntityKind::MessageCopy)
+}
+
+/// The event of the first sight: table, time, device, report id, parted by tabs. The time is empty
+/// when it is `first_seen` and the device when it is the entity; `-` is no device.
+fn sample_text(sighting: &Sighting) -> String {
+    let EventRef { table, timestamp, device_id, report_id } = &sighting.sample;
+    let at = if *timestamp == sighting.first_seen { String::new() } else { timestamp.as_micros().to_string() };
+    let device = device_id.map_or_else(|| "-".to_owned(), |device| device.to_string());
+    let device = if device_of(&sighting.entity) == Some(device.as_str()) { "" } else { &device };
+    format!("{}\t{at}\t{device}\t{report_id}", table.name())
+}
+
+fn device_of(entity: &EntityKey) -> Option<&str> {
+    (entity.kind == EntityKind::Device).then_some(entity.value.as_str())
+}
+
+fn sample(text: &str, entity: &EntityKey, first_seen: Timestamp) -> Result<EventRef> {
+    let damaged = || StoreError::damaged("sighting", std::io::Error::other(format!("sample {text:?}")));
+    let mut parts = text.splitn(4, '\t');
+    let mut part = || parts.next().ok_or_else(damaged);
+    let (table, at, device, report_id) = (part()?, part()?, part()?, part()?);
+    Ok(EventRef {
+        table: Table::from_name(table).ok_or_else(damaged)?,
+        timestamp: match at {
+            "" => first_seen,
+            micros => Timestamp::from_micros(micros.parse().map_err(|_| damaged())?),
+        },
+        device_id: match device {
+            "-" => None,
+            "" => device_of(entity).map(|device| device.parse().map_err(|_| damaged())).transpose()?,
+            device => Some(device.parse().map_err(|_| damaged())?),
+        },
+        report_id: report_id.to_owned(),
+    })
+}
+
 async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> {
     let (merged, skipped) = merge(batch);
     let rows: Vec<_> = merged.into_iter().collect();
@@ -73,8 +141,6 @@ async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> 
              name) VALUES ",
         );
         for (at, ((kind, key, entity_kind, entity), sighting)) in chunk.iter().enumerate() {
-            let sample = serde_json::to_string(&sighting.sample)
-                .map_err(|error| StoreError::Invalid { what: "sighting", reason: error.to_string() })?;
             let value = match file_hash(&sighting.observable) {
                 Some(_) => None,
                 None => Some(sighting.observable.value.clone()),
@@ -88,7 +154,7 @@ async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> 
                 Arg::from(sighting.first_seen),
                 Arg::from(sighting.last_seen),
                 Arg::from(sighting.count),
-                Arg::from(sample),
+                Arg::from(sample_text(sighting)),
                 Arg::from(&sighting.name),
             ]);
         }
@@ -96,6 +162,8 @@ async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> 
             " ON CONFLICT (kind, value_key, entity_kind, entity) DO UPDATE SET \
              first_seen = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.first_seen \
              ELSE sightings.first_seen END, \
+             sample = CASE WHEN excluded.first_seen < sightings.first_seen THEN excluded.sample \
+             ELSE sightings.sample END, \
              last_seen = CASE WHEN excluded.last_seen > sightings.last_seen THEN excluded.last_seen \
              ELSE sightings.last_seen END, \
              count = sightings.count + excluded.count",
@@ -111,15 +179,15 @@ fn merge(batch: &[Sighting]) -> (BTreeMap<RowKey, Sighting>, usize) {
     let mut merged: BTreeMap<RowKey, Sighting> = BTreeMap::new();
     let mut skipped = 0;
     for sighting in batch {
-        if sighting.entity.value.len() > ENTITY_BYTES_MAX {
+        let Some(entity) = entity_key(&sighting.entity) else {
             skipped += 1;
             continue;
-        }
+        };
         let key = (
             sighting.observable.kind.name(),
             value_key(&sighting.observable),
             sighting.entity.kind.name(),
-            sighting.entity.value.replace('\0', "\u{fffd}"),
+            entity,
         );
         match merged.entry(key) {
             Entry::Vacant(entry) => {
@@ -127,7 +195,10 @@ fn merge(batch: &[Sighting]) -> (BTreeMap<RowKey, Sighting>, usize) {
             }
             Entry::Occupied(mut entry) => {
                 let known = entry.get_mut();
-                known.first_seen = known.first_seen.min(sighting.first_seen);
+                if sighting.first_seen < known.first_seen {
+                    known.first_seen = sighting.first_seen;
+                    known.sample = sighting.sample.clone();
+                }
                 known.last_seen = known.last_seen.max(sighting.last_seen);
                 known.count = known.count.saturating_add(sighting.count);
             }
@@ -147,7 +218,7 @@ async fn sightings(
     const LISTING: Listing = Listing {
         select: COLUMNS,
         from: "sightings",
-        order: &[Key::Text("entity_kind"), Key::Text("entity")],
+        order: &[Key::Text("entity_kind"), Key::Blob("entity")],
         descending: false,
     };
     let mut filter = Filter::new();
@@ -156,25 +227,13 @@ async fn sightings(
     list(db, &LISTING, &filter, page, read).await
 }
 
-async fn sightings_of_entity(db: &mut Db<'_>, entity: &EntityKey, page: &Page) -> Result<Listed<Sighting>> {
-    const LISTING: Listing = Listing {
-        select: COLUMNS,
-        from: "sightings",
-        order: &[Key::Int("last_seen"), Key::Text("kind"), Key::Blob("value_key")],
-        descending: true,
-    };
-    let mut filter = Filter::new();
-    filter.eq("entity_kind", Some(entity.kind.name())).eq("entity", Some(entity.value.as_str()));
-    list(db, &LISTING, &filter, page, read).await
-}
-
 async fn sighting_summary(db: &mut Db<'_>, observable: &EntityKey) -> Result<SightingSummary> {
-    // an id is 36 characters, so a copy's entity begins with its message
+    // a copy's entity begins with the 16 bytes of its message
     let row = Sql::new(
         "SELECT min(first_seen) AS first, max(last_seen) AS last, CAST(coalesce(sum(count), 0) AS BIGINT) AS times, \
          count(CASE WHEN entity_kind = 'device' THEN 1 END) AS devices, \
          count(CASE WHEN entity_kind = 'messageCopy' THEN 1 END) AS copies, \
-         count(DISTINCT CASE WHEN entity_kind = 'messageCopy' THEN substr(entity, 1, 36) END) AS messages \
+         count(DISTINCT CASE WHEN entity_kind = 'messageCopy' THEN substr(entity, 1, 16) END) AS messages \
          FROM sightings WHERE kind = $1 AND value_key = $2",
     )
     .bind(observable.kind.name())
@@ -197,13 +256,16 @@ fn read(row: &AnyRow) -> Result<Sighting> {
         Some(text) => text,
         None => hex::encode(row.blob("value_key")?),
     };
+    let kind = kind_of(&row.text("entity_kind")?)?;
+    let entity = EntityKey::new(kind, entity_text(kind, row.blob("entity")?)?);
+    let first_seen = row.time("first_seen")?;
     Ok(Sighting {
         observable: EntityKey::new(kind_of(&row.text("kind")?)?, value),
-        entity: EntityKey::new(kind_of(&row.text("entity_kind")?)?, row.text("entity")?),
-        first_seen: row.time("first_seen")?,
+        sample: sample(&row.text("sample")?, &entity, first_seen)?,
+        entity,
+        first_seen,
         last_seen: row.time("last_seen")?,
         count: row.int("count")?,
-        sample: row.json("sample")?,
         name: row.text("name")?,
     })
 }

@@ -3,9 +3,10 @@
 //! Both consumers commit how far they are together with what they made of the events, so a crash
 //! at any moment repeats work but never doubles or loses a result.
 
-use super::{Batch, decode};
+use super::decode;
 use crate::app::{ANALYST, Ctx, LAKE};
 use anyhow::{Context, Result};
+use hinomi_model::Event;
 use hinomi_store::LakeFileRow;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -14,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
 /// … or when it holds this many events.
 const TAIL_EVENTS_MAX: usize = 200_000;
+/// Events analysed in one transaction, when so many wait.
+const GROUP_EVENTS_MAX: usize = 8_192;
 /// Small files are merged this often.
 const COMPACT_EVERY: Duration = Duration::from_secs(3600);
 /// A failing consumer is tried again after this pause; events wait in the log meanwhile.
@@ -46,22 +49,31 @@ pub async fn run(ctx: Ctx) -> Result<()> {
             }
             record = reader.next() => record?,
         };
-        let (offset, payload) = record;
-        // offsets in the store are "next to read"
-        let next = offset + 1;
-        let Some(batch) = decode(&payload) else {
-            // written by this server after checking: only a damaged disk gets here
-            tracing::error!(offset, "record {offset} of the ingest log cannot be read and is skipped");
-            continue;
-        };
-        if next > stored {
-            tail += batch.events.len();
-            ctx.lake.append(next, batch.events.clone());
-            stored = next;
+        // what has piled up is analysed together: fewer transactions, and sightings merge
+        let mut group = Vec::new();
+        let mut record = Some(record);
+        while let Some((offset, payload)) = record {
+            // offsets in the store are "next to read"
+            let next = offset + 1;
+            match decode(&payload) {
+                Some(batch) => {
+                    if next > stored {
+                        tail += batch.events.len();
+                        ctx.lake.append(next, batch.events.clone());
+                        stored = next;
+                    }
+                    if next > analysed {
+                        group.extend(batch.events);
+                        analysed = next;
+                    }
+                }
+                // written by this server after checking: only a damaged disk gets here
+                None => tracing::error!(offset, "record {offset} of the ingest log cannot be read and is skipped"),
+            }
+            record = if group.len() < GROUP_EVENTS_MAX { reader.try_next()? } else { None };
         }
-        if next > analysed {
-            analyse(&ctx, next, &batch).await?;
-            analysed = next;
+        if !group.is_empty() {
+            analyse(&ctx, analysed, &group).await?;
         }
         if tail > TAIL_EVENTS_MAX {
             checkpoint(&ctx).await;
@@ -72,13 +84,13 @@ pub async fn run(ctx: Ctx) -> Result<()> {
     Ok(())
 }
 
-/// Analyses one batch, trying again until it works or the server stops: skipping would lose alerts.
-async fn analyse(ctx: &Ctx, next: u64, batch: &Batch) -> Result<()> {
+/// Analyses events, trying again until it works or the server stops: skipping would lose alerts.
+async fn analyse(ctx: &Ctx, next: u64, events: &[Event]) -> Result<()> {
     loop {
-        match crate::analyst::process(ctx, next, batch).await {
+        match crate::analyst::process(ctx, next, events).await {
             Ok(()) => return Ok(()),
             Err(error) => {
-                tracing::error!(offset = next, "analysis of record {next} failed, trying again: {error:#}");
+                tracing::error!(offset = next, "analysis up to record {next} failed, trying again: {error:#}");
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
                     () = ctx.stop.cancelled() => anyhow::bail!("stopped while analysing"),

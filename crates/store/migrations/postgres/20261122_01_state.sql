@@ -69,7 +69,6 @@ CREATE TABLE sightings (
     name TEXT COLLATE "C" NOT NULL,
     PRIMARY KEY (kind, value_key, entity_kind, entity)
 );
-CREATE INDEX sightings_entity ON sightings (entity_kind, entity);
 
 CREATE TABLE alerts (
     id TEXT COLLATE "C" NOT NULL PRIMARY KEY,

@@ -59,7 +59,7 @@ CREATE TABLE sightings (
     kind TEXT NOT NULL,
     value_key BLOB NOT NULL,
     entity_kind TEXT NOT NULL,
-    entity TEXT NOT NULL,
+    entity BLOB NOT NULL,
     value TEXT,
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
@@ -68,7 +68,6 @@ CREATE TABLE sightings (
     name TEXT NOT NULL,
     PRIMARY KEY (kind, value_key, entity_kind, entity)
 ) WITHOUT ROWID;
-CREATE INDEX sightings_entity ON sightings (entity_kind, entity);
 
 CREATE TABLE alerts (
     id TEXT NOT NULL PRIMARY KEY,
