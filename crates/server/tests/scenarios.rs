@@ -306,7 +306,7 @@ async fn analysing_twice_changes_nothing() -> Result<()> {
     };
     let before = picture(&house).await?;
     for (offset, batch) in &batches {
-        analyst::process(&house.ctx, *offset, batch).await?;
+        analyst::process(&house.ctx, *offset, &batch.events).await?;
     }
     assert_eq!(picture(&house).await?, before);
     // the same events under a new offset (a sensor that lost its acknowledgement and its ids): the
@@ -314,7 +314,7 @@ async fn analysing_twice_changes_nothing() -> Result<()> {
     let incidents = house.incidents().await?;
     for (_, batch) in &batches {
         house.offset += 1;
-        analyst::process(&house.ctx, house.offset, batch).await?;
+        analyst::process(&house.ctx, house.offset, &batch.events).await?;
     }
     house.settle().await?;
     let after = house.incidents().await?;

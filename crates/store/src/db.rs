@@ -410,11 +410,6 @@ pub(crate) trait Cells {
         let text = self.text_or_null(name)?;
         text.map(|text| text.parse().map_err(|error| StoreError::damaged(name, error))).transpose()
     }
-
-    /// Reads JSON in a text column.
-    fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T> {
-        serde_json::from_str(&self.text(name)?).map_err(|error| StoreError::damaged(name, error))
-    }
 }
 
 impl Cells for AnyRow {

@@ -183,12 +183,8 @@ fn merge(batch: &[Sighting]) -> (BTreeMap<RowKey, Sighting>, usize) {
             skipped += 1;
             continue;
         };
-        let key = (
-            sighting.observable.kind.name(),
-            value_key(&sighting.observable),
-            sighting.entity.kind.name(),
-            entity,
-        );
+        let key =
+            (sighting.observable.kind.name(), value_key(&sighting.observable), sighting.entity.kind.name(), entity);
         match merged.entry(key) {
             Entry::Vacant(entry) => {
                 entry.insert(sighting.clone());

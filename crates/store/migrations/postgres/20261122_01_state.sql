@@ -60,7 +60,7 @@ CREATE TABLE sightings (
     kind TEXT COLLATE "C" NOT NULL,
     value_key BYTEA NOT NULL,
     entity_kind TEXT COLLATE "C" NOT NULL,
-    entity TEXT COLLATE "C" NOT NULL,
+    entity BYTEA NOT NULL,
     value TEXT COLLATE "C",
     first_seen BIGINT NOT NULL,
     last_seen BIGINT NOT NULL,
