@@ -10,7 +10,7 @@ use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{Event, InvestigationId, MessageCopy, Severity, Table};
+use hinomi_model::{Event, InvestigationId, MessageCopy, Severity, Sighting, Table};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,24 +79,48 @@ impl News {
     }
 }
 
+/// What events say, before anything is written.
+pub struct Analysis {
+    sightings: Vec<Sighting>,
+    copies: Vec<MessageCopy>,
+    findings: Vec<Finding>,
+}
+
 /// Analyses events in the order of the log and moves the analyst's offset to `offset`.
 ///
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn process(ctx: &Ctx, offset: u64, events: &[Event]) -> Result<()> {
+    commit(ctx, offset, &read(ctx, events).await?).await
+}
+
+/// Runs rules and indicators over events in the order of the log.
+///
+/// # Errors
+/// When the lake cannot be read.
+pub async fn read(ctx: &Ctx, events: &[Event]) -> Result<Analysis> {
     let sightings = collect(events);
     let copies = message_copies(events);
     let findings = finding::detect(ctx, events, &copies).await?;
+    Ok(Analysis { sightings, copies, findings })
+}
+
+/// Writes what events said and moves the analyst's offset to `offset`, in one transaction.
+///
+/// # Errors
+/// When the store or the lake cannot be read or written; nothing was changed then.
+pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
+    let Analysis { sightings, copies, findings } = analysis;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     if tx.offset(ANALYST).await? >= offset {
         return Ok(());
     }
     let mut news = News::default();
-    tx.upsert_sightings(&sightings).await.context("write sightings")?;
-    put_messages(&mut tx, &copies).await?;
+    tx.upsert_sightings(sightings).await.context("write sightings")?;
+    put_messages(&mut tx, copies).await?;
     for finding in findings {
-        take(ctx, &mut tx, &finding, &copies, &mut news).await?;
+        take(ctx, &mut tx, finding, copies, &mut news).await?;
     }
     tx.set_offset(ANALYST, offset).await.context("move offset")?;
     tx.commit().await.context("commit analysis")?;

@@ -49,9 +49,12 @@ pub enum BatchError {
 /// When compression fails (out of memory).
 pub fn pack(events: &[Event]) -> Result<Vec<u8>, BatchError> {
     let mut frame = zstd::Encoder::new(Vec::new(), LEVEL).map_err(BatchError::Frame)?;
+    let mut line = Vec::new();
     for (index, event) in events.iter().enumerate() {
-        serde_json::to_writer(&mut frame, event).map_err(|source| BatchError::Event { index, source })?;
-        frame.write_all(b"\n").map_err(BatchError::Frame)?;
+        line.clear();
+        serde_json::to_writer(&mut line, event).map_err(|source| BatchError::Event { index, source })?;
+        line.push(b'\n');
+        frame.write_all(&line).map_err(BatchError::Frame)?;
     }
     frame.finish().map_err(BatchError::Frame)
 }

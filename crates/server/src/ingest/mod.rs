@@ -192,7 +192,8 @@ impl Ingest {
         }
         let source = Source::Sensor { device_id: device, generation, first_report_id: first + old as u64 };
         let count = events.len();
-        self.log.append(record(&source, &events)?).await?;
+        let payload = if old == 0 { framed(&source, count, frame) } else { record(&source, &events)? };
+        self.log.append(payload).await?;
         let now_stored = stored + count as u64;
         *through = Some(now_stored);
         Ok(now_stored)
@@ -229,11 +230,16 @@ fn check_sensor_event(event: &Event, device: DeviceId, report_id: u64) -> Result
 
 /// A record: one line of JSON header, then the zstd frame of the events.
 fn record(source: &Source, events: &[Event]) -> Result<Vec<u8>, IngestError> {
-    let header = Header { source: source.clone(), count: events.len() };
+    Ok(framed(source, events.len(), &hinomi_wire::pack(events)?))
+}
+
+/// A record of a frame that was read and checked.
+fn framed(source: &Source, count: usize, frame: &[u8]) -> Vec<u8> {
+    let header = Header { source: source.clone(), count };
     let mut payload = serde_json::to_vec(&header).expect("ids and numbers always serialise");
     payload.push(b'\n');
-    payload.extend_from_slice(&hinomi_wire::pack(events)?);
-    Ok(payload)
+    payload.extend_from_slice(frame);
+    payload
 }
 
 fn split(payload: &[u8]) -> Option<(Header, &[u8])> {

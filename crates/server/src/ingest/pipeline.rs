@@ -4,11 +4,12 @@
 //! at any moment repeats work but never doubles or loses a result.
 
 use super::decode;
+use crate::analyst::{self, Analysis};
 use crate::app::{ANALYST, Ctx, LAKE};
 use anyhow::{Context, Result};
-use hinomi_model::Event;
 use hinomi_store::LakeFileRow;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
 /// The hot tail becomes Parquet files this often (design/storage.md §1) …
@@ -27,6 +28,24 @@ const RETRY: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the log itself cannot be read: the server must stop and say so.
 pub async fn run(ctx: Ctx) -> Result<()> {
+    // one group is read and judged while the one before is written
+    let (judged, writing) = mpsc::channel(1);
+    let writer = tokio::spawn({
+        let ctx = ctx.clone();
+        async move { write_all(&ctx, writing).await }
+    });
+    let read = read_all(&ctx, judged).await;
+    let written = writer.await.context("the analyst's writer ended")?;
+    checkpoint(&ctx).await;
+    // a writer that failed ends the reader too: its reason is the one to tell
+    written.and(read)
+}
+
+/// An analysis, and the offset behind its last record.
+type Judged = (u64, Analysis);
+
+/// Feeds the lake and judges, in the order of the log.
+async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
     let mut analysed = ctx.store.offset(ANALYST).await?;
     let mut stored = ctx.store.offset(LAKE).await?;
     let mut reader = ctx.ingest.log().read_from(analysed.min(stored));
@@ -39,12 +58,12 @@ pub async fn run(ctx: Ctx) -> Result<()> {
             biased;
             () = ctx.stop.cancelled() => break,
             _ = flush.tick() => {
-                checkpoint(&ctx).await;
+                checkpoint(ctx).await;
                 tail = 0;
                 continue;
             }
             _ = compact.tick() => {
-                maintain(&ctx).await;
+                maintain(ctx).await;
                 continue;
             }
             record = reader.next() => record?,
@@ -73,22 +92,30 @@ pub async fn run(ctx: Ctx) -> Result<()> {
             record = if group.len() < GROUP_EVENTS_MAX { reader.try_next()? } else { None };
         }
         if !group.is_empty() {
-            analyse(&ctx, analysed, &group).await?;
+            let analysis = until_done(ctx, analysed, || analyst::read(ctx, &group)).await?;
+            judged.send((analysed, analysis)).await.context("the writer has ended")?;
         }
         if tail > TAIL_EVENTS_MAX {
-            checkpoint(&ctx).await;
+            checkpoint(ctx).await;
             tail = 0;
         }
     }
-    checkpoint(&ctx).await;
     Ok(())
 }
 
-/// Analyses events, trying again until it works or the server stops: skipping would lose alerts.
-async fn analyse(ctx: &Ctx, next: u64, events: &[Event]) -> Result<()> {
+/// Writes what was judged, in order.
+async fn write_all(ctx: &Ctx, mut judged: mpsc::Receiver<Judged>) -> Result<()> {
+    while let Some((next, analysis)) = judged.recv().await {
+        until_done(ctx, next, || analyst::commit(ctx, next, &analysis)).await?;
+    }
+    Ok(())
+}
+
+/// Tries again until it works or the server stops: skipping would lose alerts.
+async fn until_done<T, F: Future<Output = Result<T>>>(ctx: &Ctx, next: u64, work: impl Fn() -> F) -> Result<T> {
     loop {
-        match crate::analyst::process(ctx, next, events).await {
-            Ok(()) => return Ok(()),
+        match work().await {
+            Ok(done) => return Ok(done),
             Err(error) => {
                 tracing::error!(offset = next, "analysis up to record {next} failed, trying again: {error:#}");
                 tokio::select! {
