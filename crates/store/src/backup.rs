@@ -16,8 +16,6 @@ use std::path::Path;
 pub const SQLITE_FILE: &str = "state.db";
 /// Longest line of a table file, bytes.
 const LINE_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Rows read at once.
-const CHUNK_ROWS: i64 = 1000;
 
 /// Every table with its key, in the order in which they are written.
 const TABLES: &[(&str, &str)] = &[
@@ -124,17 +122,12 @@ impl Store {
             let path = dir.join(format!("{table}.jsonl"));
             let file = std::fs::File::create(&path).map_err(|error| StoreError::file(&path, error))?;
             let mut out = std::io::BufWriter::new(file);
-            let mut offset = 0;
-            loop {
-                let rows = chunk(&mut tx, table, key, offset).await?;
-                for row in &rows {
-                    writeln!(out, "{}", row_to_json(row)?).map_err(|error| StoreError::file(&path, error))?;
-                }
-                offset += rows.len() as i64;
-                if (rows.len() as i64) < CHUNK_ROWS {
-                    break;
-                }
-            }
+            let mut sql = Sql::new("SELECT * FROM ");
+            sql.push(table).push(" ORDER BY ").push(key);
+            sql.each(&mut tx.db(), |row| {
+                writeln!(out, "{}", row_to_json(&row)?).map_err(|error| StoreError::file(&path, error))
+            })
+            .await?;
             let file = out.into_inner().map_err(|error| StoreError::file(&path, error.into_error()))?;
             file.sync_all().map_err(|error| StoreError::file(&path, error))?;
         }
@@ -166,12 +159,6 @@ async fn facts(tx: &mut Tx) -> Result<Backup> {
 fn sync_file(path: &Path) -> Result<()> {
     let synced = std::fs::File::open(path).and_then(|file| file.sync_all());
     synced.map_err(|error| StoreError::file(path, error))
-}
-
-async fn chunk(tx: &mut Tx, table: &'static str, key: &'static str, offset: i64) -> Result<Vec<AnyRow>> {
-    let mut sql = Sql::new("SELECT * FROM ");
-    sql.push(table).push(" ORDER BY ").push(key).push(" LIMIT ").arg(CHUNK_ROWS).push(" OFFSET ").arg(offset);
-    sql.rows(&mut tx.db()).await
 }
 
 async fn refuse_filled(tx: &mut Tx) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use crate::error::{Result, StoreError};
 use crate::migrate;
+use futures::TryStreamExt;
 use hinomi_model::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -370,6 +371,15 @@ impl Sql {
     /// Runs the statement; returns its rows.
     pub async fn rows(self, db: &mut Db<'_>) -> Result<Vec<AnyRow>> {
         Ok(self.query().fetch_all(&mut *db.conn).await?)
+    }
+
+    /// Runs the statement and hands over its rows as they come.
+    pub async fn each(self, db: &mut Db<'_>, mut work: impl FnMut(AnyRow) -> Result<()>) -> Result<()> {
+        let mut rows = self.query().fetch(&mut *db.conn);
+        while let Some(row) = rows.try_next().await? {
+            work(row)?;
+        }
+        Ok(())
     }
 
     /// Runs the statement; returns its first row.
