@@ -1678,8 +1678,7 @@ export interface components {
              * @description Size in bytes.
              */
             size: number;
-            /** @description What could not be inspected and why (encrypted, limit reached, damaged). */
-            uninspected: string | null;
+            uninspected: components["schemas"]["Uninspected"] | null;
         };
         /** @description A record of the audit log; `hash` chains to the record before. */
         AuditRecord: {

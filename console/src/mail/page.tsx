@@ -92,7 +92,7 @@ function Body({ copies, first }: { copies: MessageCopy[]; first: MessageCopy }) 
                             {first.attachments.some((other) => other.parent_sha256 === file.sha256) ? <FileArchive size={15} aria-hidden /> : <FileText size={15} aria-hidden />}
                             <span className="wrap">{visible(file.name)}</span>
                           </span>
-                          {file.uninspected ? <div className="small"><Chip tone="medium">{t('mail.uninspected')}</Chip> <span className="secondary">{visible(file.uninspected)}</span></div> : null}
+                          {file.uninspected ? <div className="small"><Chip tone="medium">{t('mail.uninspected')}</Chip> <span className="secondary">{visible(file.uninspected.text[language])}</span></div> : null}
                         </td>
                         <td className="secondary">{visible(file.file_type)}</td>
                         <td className="num">{bytes(file.size, language)}</td>

@@ -121,7 +121,7 @@ pub(crate) fn of_message(copy: &MessageCopy, focus_sha256: Option<&str>) -> Vec<
             let facts = [
                 ("file_type", file.file_type.as_str()),
                 ("parent_sha256", file.parent_sha256.as_deref().unwrap_or_default()),
-                ("uninspected", file.uninspected.as_deref().unwrap_or_default()),
+                ("uninspected", file.uninspected.as_ref().map_or("", |one| one.text.en.as_str())),
             ];
             found.push(piece(EntityKey::file(&file.sha256), file.name.clone(), EvidenceRole::Source, &facts, at));
         }

@@ -3,7 +3,7 @@
 use crate::sighting::is_sha256;
 use hinomi_model::{
     Attachment, AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorId, MessageCopy, MessageId, Table,
-    Verdict,
+    Text, Uninspected, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -16,7 +16,8 @@ const URLS_MAX: usize = 1_000;
 /// EmailAttachmentInfo (of that recipient) and EmailUrlInfo rows.
 ///
 /// What the tables lack stands in `AdditionalFields` of EmailEvents: `Size`, `BodySHA256`,
-/// `Indicators` (ids), `Verdict`; of EmailAttachmentInfo: `ParentSHA256`, `Uninspected`.
+/// `Indicators` (ids), `Verdict`; of EmailAttachmentInfo: `ParentSHA256`, `Uninspected` with
+/// `UninspectedCode` and `UninspectedJa`.
 pub fn message_copies<'a>(events: impl IntoIterator<Item = &'a Event> + Clone) -> Vec<MessageCopy> {
     let mut files: BTreeMap<(MessageId, String), Vec<Attachment>> = BTreeMap::new();
     let mut urls: BTreeMap<MessageId, Vec<String>> = BTreeMap::new();
@@ -97,8 +98,15 @@ fn attachment(event: &Event) -> Option<Attachment> {
         size: event.long("FileSize").and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
         file_type: text(event, "FileType"),
         parent_sha256: fields["ParentSHA256"].as_str().filter(|text| is_sha256(text)).map(str::to_ascii_lowercase),
-        uninspected: fields["Uninspected"].as_str().map(str::to_owned),
+        uninspected: uninspected(&fields),
     })
+}
+
+fn uninspected(fields: &serde_json::Value) -> Option<Uninspected> {
+    let en = fields["Uninspected"].as_str()?;
+    let ja = fields["UninspectedJa"].as_str().unwrap_or(en);
+    let code = fields["UninspectedCode"].as_str().unwrap_or_default().to_owned();
+    Some(Uninspected { code, text: Text::new(en, ja) })
 }
 
 fn authentication(details: &str) -> AuthResults {

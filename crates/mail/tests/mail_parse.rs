@@ -1,6 +1,6 @@
 //! Message analysis: what it finds, what it refuses, and every file of the corpus.
 
-use hinomi_mail::parse::{Limits, Location, analyse, normalise_url};
+use hinomi_mail::parse::{FileFound, Limits, Location, Reason, analyse, normalise_url};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +35,10 @@ fn mail_with(name: &str, kind: &str, bytes: &[u8]) -> Vec<u8> {
 fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     hex::encode(sha2::Sha256::digest(bytes))
+}
+
+fn reason(file: &FileFound) -> &str {
+    file.attachment.uninspected.as_ref().map_or("", |one| one.text.en.as_str())
 }
 
 #[test]
@@ -115,8 +119,10 @@ fn bombs_and_damage_cost_only_their_own_verdict() {
     let started = Instant::now();
     let found = analyse(&mail_with("bomb.zip", "application/zip", &bomb), &Limits::default());
     assert!(started.elapsed() < Duration::from_secs(20));
-    let reason = found.files[0].attachment.uninspected.clone().expect("a reason");
-    assert_eq!(reason, "1 of 2 files not read: compressed more than 200 to 1");
+    let why = found.files[0].attachment.uninspected.clone().expect("a reason");
+    assert_eq!(why.text.en, "1 of 2 files not read: compressed more than 200 to 1");
+    assert_eq!(why.text.ja, "2個中1個のファイルを読み取れませんでした：圧縮率が200対1を超えています");
+    assert_eq!(why.code, "limit_ratio");
     assert_eq!(found.files[1].path, "bomb.zip/fine.txt");
 
     let mut matryoshka = zip_of(&[("core.txt", b"core")]);
@@ -124,7 +130,7 @@ fn bombs_and_damage_cost_only_their_own_verdict() {
         matryoshka = zip_of(&[(&format!("{level}.zip"), &matryoshka)]);
     }
     let found = analyse(&mail_with("deep.zip", "application/zip", &matryoshka), &Limits::default());
-    assert_eq!(found.files.last().expect("files").attachment.uninspected.as_deref(), Some("more than 6 levels deep"));
+    assert_eq!(reason(found.files.last().expect("files")), "more than 6 levels deep");
 
     let many: Vec<(String, Vec<u8>)> = (0..700).map(|n| (format!("{n}.txt"), vec![1])).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
@@ -146,7 +152,7 @@ fn encrypted_files_say_so() {
     writer.write_all(b"MZ").expect("write");
     let bytes = writer.finish().expect("finish").into_inner();
     let found = analyse(&mail_with("s.zip", "application/zip", &bytes), &Limits::default());
-    assert_eq!(found.files[0].attachment.uninspected.as_deref(), Some("encrypted"));
+    assert_eq!(reason(&found.files[0]), "encrypted");
 }
 
 #[test]
@@ -197,7 +203,7 @@ proptest::proptest! {
     fn no_input_panics(head in "(Content-Type: (multipart/mixed; boundary=x|message/rfc822|text/html)\r\n){0,3}", body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
         let raw = [head.as_bytes(), b"\r\n", &body].concat();
         let found = analyse(&raw, &Limits::default());
-        proptest::prop_assert!(found.notes.iter().all(|note| note.reason != "the parser failed on it"));
+        proptest::prop_assert!(found.notes.iter().all(|note| note.reason != Reason::ReaderFailed));
     }
 }
 
@@ -236,7 +242,7 @@ fn every_file_of_the_corpus_is_read_within_limits() {
         if took > slowest.0 {
             slowest = (took, path.clone());
         }
-        if found.notes.iter().any(|note| note.reason == "the parser failed on it") {
+        if found.notes.iter().any(|note| note.reason == Reason::ReaderFailed) {
             failed.push(path.clone());
         }
         bytes += raw.len();

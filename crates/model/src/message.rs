@@ -1,7 +1,7 @@
 //! Messages: one row per message and recipient.
 
 use crate::alert::words;
-use crate::{IndicatorId, MessageId, Timestamp, Verdict};
+use crate::{IndicatorId, MessageId, Text, Timestamp, Verdict};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -50,7 +50,18 @@ pub struct Attachment {
     /// SHA-256 of the file it lies in.
     pub parent_sha256: Option<String>,
     /// What could not be inspected and why (encrypted, limit reached, damaged).
-    pub uninspected: Option<String>,
+    pub uninspected: Option<Uninspected>,
+}
+
+/// Why a file was not, or not wholly, inspected.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Uninspected {
+    /// `encrypted`, `unsupported_format`, `damaged`, `fragment`, `external`, `reader_failed` or
+    /// `limit_…`; empty when only a sentence is known.
+    pub code: String,
+    /// The sentence; parts of it may come from the sender.
+    pub text: Text,
 }
 
 /// Results of sender authentication, words of RFC 8601 (`pass`, `fail`, `none`, `temperror`, …).

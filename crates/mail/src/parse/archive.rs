@@ -1,6 +1,7 @@
 //! Opens archives within the budget.
 
 use super::message::{File, file, legacy_text};
+use super::reason::{Limit, Reason};
 use super::sniff::Shape;
 use super::{NAME_CHARS_MAX, Work, tidy};
 use std::io::{Cursor, Read};
@@ -8,7 +9,7 @@ use std::io::{Cursor, Read};
 /// Most entries an archive may announce before its directory is read at all.
 const ENTRIES_MAX: u64 = 10_000;
 
-/// Opens an archive and inspects its files. A reason in words when not all of it could be seen.
+/// Opens an archive and inspects its files. The reason when not all of it could be seen.
 pub(super) fn open(
     work: &mut Work<'_>,
     shape: Shape,
@@ -16,7 +17,7 @@ pub(super) fn open(
     hash: &str,
     path: &str,
     depth: usize,
-) -> Result<(), String> {
+) -> Result<(), Reason> {
     let container = Container { hash, path, depth };
     match shape {
         Shape::Tar => tar(work, bytes, &container),
@@ -41,38 +42,38 @@ impl Container<'_> {
 #[derive(Default)]
 struct Losses {
     count: usize,
-    first: Option<String>,
+    first: Option<Reason>,
 }
 
 impl Losses {
-    fn add(&mut self, reason: String) {
+    fn add(&mut self, reason: impl Into<Reason>) {
         self.count += 1;
-        self.first.get_or_insert(reason);
+        self.first.get_or_insert_with(|| reason.into());
     }
 
-    fn outcome(self, total: usize) -> Result<(), String> {
+    fn outcome(self, total: usize) -> Result<(), Reason> {
         match self.first {
             None => Ok(()),
             Some(first) if total <= 1 => Err(first),
-            Some(first) => Err(format!("{} of {total} files not read: {first}", self.count)),
+            Some(first) => Err(Reason::Partly { lost: self.count, total, first: Box::new(first) }),
         }
     }
 }
 
-fn zip(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>, office: bool) -> Result<(), String> {
+fn zip(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>, office: bool) -> Result<(), Reason> {
     match announced_entries(bytes) {
-        Some(count) if count > ENTRIES_MAX => return Err(format!("{count} files in one archive")),
+        Some(count) if count > ENTRIES_MAX => return Err(Limit::Entries(count).into()),
         Some(_) => {}
-        None => return Err("damaged: no directory".to_owned()),
+        None => return Err(Reason::Damaged("no directory".to_owned())),
     }
-    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| format!("damaged: {error}"))?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(|error| Reason::Damaged(error.to_string()))?;
     let total = archive.len();
     let mut losses = Losses::default();
     for index in 0..total {
         let entry = match archive.by_index_raw(index) {
             Ok(entry) => entry,
             Err(error) => {
-                losses.add(format!("damaged: {error}"));
+                losses.add(Reason::Damaged(error.to_string()));
                 continue;
             }
         };
@@ -84,19 +85,19 @@ fn zip(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>, office: boo
             continue;
         }
         if encrypted {
-            losses.add("encrypted".to_owned());
+            losses.add(Reason::Encrypted { tried: 0 });
             continue;
         }
         let unpacked = match archive.by_index(index) {
             Ok(entry) => work.budget.unpack(entry, packed),
-            Err(error) => Err(format!("damaged: {error}")),
+            Err(error) => Err(Reason::Damaged(error.to_string())),
         };
         match unpacked {
             Ok(content) => container.inspect(work, &name, &content),
             Err(reason) => losses.add(reason),
         }
         if !work.budget.in_time() {
-            losses.add("time limit reached".to_owned());
+            losses.add(Limit::Time);
             break;
         }
     }
@@ -124,22 +125,22 @@ fn entry_name(raw: &[u8]) -> String {
     tidy(&name.replace('\\', "/"), NAME_CHARS_MAX)
 }
 
-fn tar(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>) -> Result<(), String> {
+fn tar(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>) -> Result<(), Reason> {
     let mut archive = tar::Archive::new(bytes);
-    let entries = archive.entries().map_err(|error| format!("damaged: {error}"))?;
+    let entries = archive.entries().map_err(|error| Reason::Damaged(error.to_string()))?;
     let mut losses = Losses::default();
     let mut total = 0;
     for entry in entries {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                losses.add(format!("damaged: {error}"));
+                losses.add(Reason::Damaged(error.to_string()));
                 break;
             }
         };
         total += 1;
         if total as u64 > ENTRIES_MAX || !work.budget.in_time() {
-            losses.add("too many files".to_owned());
+            losses.add(Limit::Entries(total as u64));
             break;
         }
         if !entry.header().entry_type().is_file() {
@@ -155,7 +156,7 @@ fn tar(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>) -> Result<(
     losses.outcome(total)
 }
 
-fn gzip(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>) -> Result<(), String> {
+fn gzip(work: &mut Work<'_>, bytes: &[u8], container: &Container<'_>) -> Result<(), Reason> {
     let decoder = flate2::read::MultiGzDecoder::new(bytes);
     let named = decoder.header().and_then(|header| header.filename()).map(entry_name);
     let content = work.budget.unpack(decoder.take(u64::MAX), bytes.len() as u64)?;

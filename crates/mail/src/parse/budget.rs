@@ -1,5 +1,6 @@
 //! What is left of the limits while a message is taken apart.
 
+use super::reason::{Limit, Reason};
 use super::Limits;
 use std::io::Read;
 use std::time::Instant;
@@ -42,16 +43,16 @@ impl Budget {
     /// Reads an unpacked stream to its end.
     ///
     /// # Errors
-    /// A reason in words when a limit is hit or the stream is damaged.
-    pub(super) fn unpack(&mut self, mut stream: impl Read, packed: u64) -> Result<Vec<u8>, String> {
+    /// The reason when a limit is hit or the stream is damaged.
+    pub(super) fn unpack(&mut self, mut stream: impl Read, packed: u64) -> Result<Vec<u8>, Reason> {
         let ratio_bytes = RATIO_FREE_BYTES.saturating_add(packed.saturating_mul(self.ratio_max));
         let mut out = Vec::new();
         let mut chunk = vec![0; 64 << 10];
         loop {
             if !self.in_time() {
-                return Err("time limit reached".to_owned());
+                return Err(Limit::Time.into());
             }
-            let count = stream.read(&mut chunk).map_err(|error| format!("damaged: {error}"))?;
+            let count = stream.read(&mut chunk).map_err(|error| Reason::Damaged(error.to_string()))?;
             if count == 0 {
                 return Ok(out);
             }
@@ -59,10 +60,10 @@ impl Budget {
             let size = out.len() as u64;
             self.bytes_left = self.bytes_left.saturating_sub(count as u64);
             if size > ratio_bytes {
-                return Err(format!("compressed more than {} to 1", self.ratio_max));
+                return Err(Limit::Ratio(self.ratio_max).into());
             }
             if size > self.file_bytes_max || self.bytes_left == 0 {
-                return Err("too big to unpack".to_owned());
+                return Err(Limit::Size.into());
             }
         }
     }

@@ -12,46 +12,65 @@ pub(super) struct Scanned {
     pub links: Vec<String>,
     /// Text outside tags, and scripts: searched for written-out addresses.
     pub text: String,
+    /// Text a reader sees: without scripts and styles.
+    pub visible: String,
 }
 
 /// Most links taken from one part.
 const LINKS_MAX: usize = 5_000;
 
+/// Elements inside a line: text goes on without a gap.
+const INLINE: &[&str] = &[
+    "a", "abbr", "b", "bdi", "bdo", "big", "code", "em", "font", "i", "label", "mark", "s", "small", "span", "strike",
+    "strong", "sub", "sup", "tt", "u", "wbr",
+];
+
 /// Scans HTML.
 pub(super) fn scan(html: &str) -> Scanned {
     let mut found = Scanned::default();
     let mut rest = html;
+    let mut hidden = None;
     while let Some(open) = rest.find('<') {
-        push_text(&mut found.text, &rest[..open]);
+        push_text(&mut found, &rest[..open], hidden);
         rest = &rest[open..];
         rest = match rest {
             comment if comment.starts_with("<!--") => comment.find("-->").map_or("", |at| &comment[at + 3..]),
             tag if tag[1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '!' | '?')) => {
-                scan_tag(&tag[1..], &mut found)
+                let (name, after) = scan_tag(&tag[1..], &mut found);
+                hidden = match (hidden, name.as_str()) {
+                    (None, "script") => Some("/script"),
+                    (None, "style") => Some("/style"),
+                    (Some(end), name) if end == name => None,
+                    (unchanged, _) => unchanged,
+                };
+                if !INLINE.contains(&name.trim_start_matches('/')) {
+                    found.visible.push('\n');
+                }
+                after
             }
             text => {
-                found.text.push('<');
+                push_text(&mut found, "<", hidden);
                 &text[1..]
             }
         };
     }
-    push_text(&mut found.text, rest);
+    push_text(&mut found, rest, hidden);
     found
 }
 
-/// Reads one tag behind its `<` and returns what follows it.
-fn scan_tag<'h>(tag: &'h str, found: &mut Scanned) -> &'h str {
+/// Reads one tag behind its `<` and returns its lower-case name and what follows it.
+fn scan_tag<'h>(tag: &'h str, found: &mut Scanned) -> (String, &'h str) {
     let name_end = tag.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(tag.len());
-    let name = tag[..name_end].to_ascii_lowercase();
+    let name = tag[..name_end].trim_end_matches('/').to_ascii_lowercase();
     let mut rest = &tag[name_end..];
     loop {
         rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '"' | '\''));
         if rest.is_empty() {
-            return "";
+            return (name, "");
         }
         if let Some(after) = rest.strip_prefix('>') {
             found.text.push(' ');
-            return after;
+            return (name, after);
         }
         let (key, value, after) = attribute(rest);
         rest = after;
@@ -94,8 +113,12 @@ fn attribute(text: &str) -> (String, &str, &str) {
     (key, &value[..end], &value[end..])
 }
 
-fn push_text(out: &mut String, text: &str) {
-    out.push_str(&decode_entities(text));
+fn push_text(found: &mut Scanned, text: &str, hidden: Option<&str>) {
+    let text = decode_entities(text);
+    if hidden.is_none() {
+        found.visible.push_str(&text);
+    }
+    found.text.push_str(&text);
 }
 
 /// Decodes numeric entities and the few named ones that occur in addresses.

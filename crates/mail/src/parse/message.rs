@@ -1,5 +1,7 @@
 //! Reads a message: headers, body parts, files.
 
+use super::fingerprint::Normalised;
+use super::reason::{Limit, Reason};
 use super::sniff::{Shape, sniff};
 use super::url::Location;
 use super::{Analysis, FileFound, NAME_CHARS_MAX, Work, sha256, tidy};
@@ -13,6 +15,12 @@ use sha2::{Digest, Sha256};
 /// Words that open a nested message; more of them than this and only the headers are read. The
 /// parser keeps nested messages inside each other, so its depth must be bounded before it starts.
 const NESTING_WORDS_MAX: usize = 300;
+/// Longest text of the body kept for fingerprint and passwords, bytes.
+const BODY_BYTES_MAX: usize = 512 << 10;
+/// Most addresses of To and Cc kept.
+const RECIPIENTS_MAX: usize = 1_000;
+/// Most Message-IDs of earlier mails kept.
+const REFERENCES_MAX: usize = 100;
 /// Longest header value kept, in characters.
 const HEADER_CHARS_MAX: usize = 2_000;
 
@@ -22,13 +30,13 @@ pub(super) fn read(work: &mut Work<'_>, raw: &[u8]) {
     let message = match parse(raw) {
         Parsed::Whole(message) => message,
         Parsed::HeadersOnly(message) => {
-            work.note("message", "too many messages inside each other");
+            work.note("message", Limit::Nesting);
             headers(&mut work.analysis, &message);
             work.analysis.body_sha256 = sha256(raw);
             return;
         }
         Parsed::Nothing => {
-            work.note("message", "no headers found");
+            work.note("message", no_headers());
             work.analysis.body_sha256 = sha256(raw);
             return;
         }
@@ -38,6 +46,14 @@ pub(super) fn read(work: &mut Work<'_>, raw: &[u8]) {
     work.urls_in_text(&subject, Location::Header);
     work.analysis.body_sha256 = body_hash(&message);
     parts(work, &message, raw, None, "", 0, Location::Body);
+    let seen = if work.body.html.trim().is_empty() { &work.body.plain } else { &work.body.html };
+    let normalised = Normalised::of(seen);
+    work.analysis.text_sha256 = normalised.sha256();
+    work.analysis.text_simhash = normalised.simhash();
+}
+
+fn no_headers() -> Reason {
+    Reason::Damaged("no headers found".to_owned())
 }
 
 enum Parsed<'x> {
@@ -78,6 +94,26 @@ fn headers(analysis: &mut Analysis, message: &Message<'_>) {
         analysis.from_address = tidy(from.address.as_deref().unwrap_or_default(), 320).to_lowercase();
         analysis.from_name = tidy(from.name.as_deref().unwrap_or_default(), HEADER_CHARS_MAX);
     }
+    analysis.sender_address = addresses(message.sender()).next().unwrap_or_default();
+    analysis.reply_to = addresses(message.reply_to()).next().unwrap_or_default();
+    analysis.recipients = addresses(message.to()).chain(addresses(message.cc())).take(RECIPIENTS_MAX).collect();
+    let paths = message.headers().iter().find(|header| header.name == HeaderName::ReturnPath);
+    let path = paths.and_then(|header| header.value.as_text_list()).and_then(<[_]>::first);
+    analysis.return_path = path.map_or_else(String::new, |path| tidy(path.trim_matches(['<', '>', ' ']), 320).to_lowercase());
+    let named = [message.references(), message.in_reply_to()];
+    for id in named.into_iter().flat_map(|ids| ids.as_text_list().unwrap_or_default()) {
+        let id = tidy(id, 998);
+        if !id.is_empty() && analysis.references.len() < REFERENCES_MAX && !analysis.references.contains(&id) {
+            analysis.references.push(id);
+        }
+    }
+    analysis.date = message.date().map(|date| date.to_timestamp());
+}
+
+/// Addresses of a header, groups opened, lower case.
+fn addresses<'m>(header: Option<&'m Address<'m>>) -> impl Iterator<Item = String> + 'm {
+    let all = header.into_iter().flat_map(|address| address.iter());
+    all.filter_map(|one| one.address.as_deref()).map(|one| tidy(one, 320).to_lowercase()).filter(|one| !one.is_empty())
 }
 
 /// The subject; raw 8-bit text that is not UTF-8 is tried in the encodings Japanese mail uses.
@@ -163,11 +199,28 @@ fn parts(
             continue;
         }
         match &part.body {
-            PartType::Text(text) => work.urls_in_text(text, location),
-            PartType::Html(html) => work.urls_in_html(html, location),
+            PartType::Text(text) => {
+                work.urls_in_text(text, location);
+                if location == Location::Body {
+                    append(&mut work.body.plain, text);
+                }
+            }
+            PartType::Html(html) => {
+                let visible = work.urls_in_html(html, location);
+                if location == Location::Body {
+                    append(&mut work.body.html, &visible);
+                }
+            }
             _ => {}
         }
     }
+}
+
+/// Appends a part to the text of the body, up to [`BODY_BYTES_MAX`].
+fn append(body: &mut String, text: &str) {
+    let room = BODY_BYTES_MAX.saturating_sub(body.len());
+    body.push_str(&text[..text.floor_char_boundary(room.min(text.len()))]);
+    body.push('\n');
 }
 
 fn default_name(part: &MessagePart<'_>, index: usize) -> String {
@@ -234,9 +287,7 @@ pub(super) struct File<'f> {
 /// Records a file and takes it apart when it holds others.
 pub(super) fn file(work: &mut Work<'_>, file: File<'_>, depth: usize) {
     if !work.budget.take_file() {
-        if !work.analysis.notes.iter().any(|note| note.subject == "files") {
-            work.note("files", format!("only the first {} are kept", work.limits.files_max));
-        }
+        work.note_once("files", Limit::Files(work.limits.files_max));
         return;
     }
     let (file_type, shape) = sniff(file.bytes, file.declared, file.name);
@@ -255,11 +306,14 @@ pub(super) fn file(work: &mut Work<'_>, file: File<'_>, depth: usize) {
         sha1: hex::encode(sha1::Sha1::digest(file.bytes)),
         md5: hex::encode(md5::Md5::digest(file.bytes)),
         path: path.clone(),
+        declared_type: file.declared.to_owned(),
+        opened_with_password: false,
+        listed: Vec::new(),
     });
     let outcome = match shape {
         Shape::Opaque => Ok(()),
-        Shape::Closed => Err(format!("not opened: {file_type}")),
-        _ if !work.budget.in_time() => Err("time limit reached".to_owned()),
+        Shape::Closed => Err(Reason::Unsupported(file_type)),
+        _ if !work.budget.in_time() => Err(Limit::Time.into()),
         Shape::Html => {
             let text = legacy_text(file.bytes).unwrap_or_else(|| String::from_utf8_lossy(file.bytes).into_owned());
             work.urls_in_html(&text, Location::Attachment);
@@ -270,25 +324,25 @@ pub(super) fn file(work: &mut Work<'_>, file: File<'_>, depth: usize) {
             work.urls_in_text(&text, Location::Attachment);
             Ok(())
         }
-        _ if depth >= work.limits.depth_max => Err(format!("more than {} levels deep", work.limits.depth_max)),
+        _ if depth >= work.limits.depth_max => Err(Limit::Depth(work.limits.depth_max).into()),
         Shape::Message => nested_message(work, file.bytes, &hash, &path, depth + 1),
         Shape::Zip | Shape::OfficeZip | Shape::Tar | Shape::Gzip => {
             super::archive::open(work, shape, file.bytes, &hash, &path, depth + 1)
         }
     };
     if let Err(reason) = outcome {
-        work.note(&path, reason.clone());
-        work.analysis.files[index].attachment.uninspected = Some(reason);
+        work.analysis.files[index].attachment.uninspected = Some(reason.uninspected());
+        work.note(&path, reason);
     }
 }
 
-fn nested_message(work: &mut Work<'_>, raw: &[u8], hash: &str, path: &str, depth: usize) -> Result<(), String> {
+fn nested_message(work: &mut Work<'_>, raw: &[u8], hash: &str, path: &str, depth: usize) -> Result<(), Reason> {
     match parse(raw) {
         Parsed::Whole(message) => {
             parts(work, &message, raw, Some(hash), path, depth, Location::Attachment);
             Ok(())
         }
-        Parsed::HeadersOnly(_) => Err("too many messages inside each other".to_owned()),
-        Parsed::Nothing => Err("no headers found".to_owned()),
+        Parsed::HeadersOnly(_) => Err(Limit::Nesting.into()),
+        Parsed::Nothing => Err(no_headers()),
     }
 }

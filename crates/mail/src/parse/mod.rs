@@ -5,11 +5,15 @@
 
 mod archive;
 mod budget;
+mod fingerprint;
 mod html;
 mod message;
+mod reason;
 mod sniff;
 mod url;
 
+pub use self::fingerprint::subject_key;
+pub use self::reason::{Limit, Reason};
 pub use self::url::{Location, UrlFound, normalise_url, registrable_domain};
 
 use budget::Budget;
@@ -66,11 +70,31 @@ pub struct Analysis {
     pub from_address: String,
     /// Display name of the From header.
     pub from_name: String,
+    /// Address of the Sender header, lower case; empty when there is none.
+    pub sender_address: String,
+    /// Address of the topmost Return-Path header, lower case: what the delivering server wrote.
+    /// Empty when there is none or it is the null sender.
+    pub return_path: String,
+    /// First address of Reply-To, lower case; empty when there is none.
+    pub reply_to: String,
+    /// Addresses of To and Cc, lower case, at most 1,000.
+    pub recipients: Vec<String>,
+    /// Message-IDs of In-Reply-To and References, each once, oldest first, at most 100.
+    pub references: Vec<String>,
+    /// The Date header, seconds since 1970; the sender's word.
+    pub date: Option<i64>,
     /// Size in bytes.
     pub size: u64,
     /// SHA-256 over the type and whitespace-folded text of every body part, lower-case hex. The
     /// same before and after a mail server re-encodes or re-wraps the mail.
     pub body_sha256: String,
+    /// SHA-256 of the normalised text a reader sees (of the HTML body when there is one): the same for
+    /// all mails of a campaign that differ in numbers, addresses, layout and case only. Empty for a
+    /// mail without text. Normalisation: see `fingerprint.rs`.
+    pub text_sha256: String,
+    /// 64-bit SimHash over the same normalised text; two texts are near duplicates when few bits
+    /// differ (see [`SIMHASH_NEAR_BITS`]). `None` for texts too short to tell.
+    pub text_simhash: Option<u64>,
     /// Files, nested ones after their parent.
     pub files: Vec<FileFound>,
     /// Normalised URLs, each once per location.
@@ -110,6 +134,23 @@ pub struct FileFound {
     pub md5: String,
     /// Names of the containers it lies in and its own, joined by `/` (`invoice.zip/invoice.sh`).
     pub path: String,
+    /// Type the mail declares for it, lower case; empty for files from archives.
+    pub declared_type: String,
+    /// True when a password found in the mail opened it.
+    pub opened_with_password: bool,
+    /// What an archive says it holds but nobody could unpack (RAR, encrypted archives), at most 200.
+    pub listed: Vec<Listed>,
+}
+
+/// An entry of an archive that was read by name only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Name with folders (untrusted).
+    pub name: String,
+    /// Unpacked size in bytes, as the archive says.
+    pub size: u64,
+    /// True when its content is encrypted.
+    pub encrypted: bool,
 }
 
 /// Something that was left out or looked wrong.
@@ -118,8 +159,13 @@ pub struct Note {
     /// What it is about: a file's path, or a word for a part of the analysis.
     pub subject: String,
     /// Why.
-    pub reason: String,
+    pub reason: Reason,
 }
+
+/// Differing bits of [`Analysis::text_simhash`] up to which two texts count as near duplicates.
+/// 64 bits and 3 differing ones found near-duplicate web pages in Manku, Jain and Das Sarma (2007);
+/// mails are shorter, so one changed word moves more bits.
+pub const SIMHASH_NEAR_BITS: u32 = 6;
 
 /// Most notes kept.
 const NOTES_MAX: usize = 100;
@@ -138,7 +184,7 @@ pub fn analyse(raw: &[u8], limits: &Limits) -> Analysis {
     .unwrap_or_else(|_| Analysis {
         size: raw.len() as u64,
         body_sha256: sha256(raw),
-        notes: vec![Note { subject: "message".to_owned(), reason: "the parser failed on it".to_owned() }],
+        notes: vec![Note { subject: "message".to_owned(), reason: Reason::ReaderFailed }],
         ..Analysis::default()
     })
 }
@@ -148,17 +194,33 @@ struct Work<'l> {
     limits: &'l Limits,
     budget: Budget,
     text_left: usize,
+    /// Text of the message's own body as a reader sees it, by kind.
+    body: BodyText,
     analysis: Analysis,
+}
+
+/// Text of a message's own body.
+#[derive(Default)]
+struct BodyText {
+    plain: String,
+    html: String,
 }
 
 impl<'l> Work<'l> {
     fn new(limits: &'l Limits) -> Self {
-        Work { limits, budget: Budget::new(limits), text_left: limits.text_bytes_max, analysis: Analysis::default() }
+        Work { limits, budget: Budget::new(limits), text_left: limits.text_bytes_max, body: BodyText::default(), analysis: Analysis::default() }
     }
 
-    fn note(&mut self, subject: &str, reason: impl Into<String>) {
+    fn note(&mut self, subject: &str, reason: impl Into<Reason>) {
         if self.analysis.notes.len() < NOTES_MAX {
             self.analysis.notes.push(Note { subject: subject.to_owned(), reason: reason.into() });
+        }
+    }
+
+    /// The same, at most once per subject.
+    fn note_once(&mut self, subject: &str, reason: impl Into<Reason>) {
+        if !self.analysis.notes.iter().any(|note| note.subject == subject) {
+            self.note(subject, reason);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! URLs: found, normalised, counted once.
 
-use super::Work;
 use super::html;
+use super::reason::Limit;
+use super::Work;
 use linkify::{LinkFinder, LinkKind};
 
 /// Where in a message a URL stood (words of the public hunting table).
@@ -33,8 +34,14 @@ pub struct UrlFound {
     pub url: String,
     /// Its host, lower case, A-labels.
     pub domain: String,
+    /// Registrable part of the host (`a.b.example.co.jp` → `example.co.jp`); the host itself for an
+    /// address or a bare suffix.
+    pub registrable_domain: String,
     /// Where it stood.
     pub location: Location,
+    /// The URL in the mail that wraps this one (a link protection service, a redirector); the wrapper
+    /// has an entry of its own.
+    pub unwrapped_from: Option<String>,
 }
 
 /// Longest URL kept, bytes; longer ones are cut before they are read.
@@ -102,9 +109,9 @@ impl Work<'_> {
         }
     }
 
-    /// Finds addresses in HTML: attributes, text and scripts.
-    pub(super) fn urls_in_html(&mut self, text: &str, location: Location) {
-        let Some(text) = self.take_text(text) else { return };
+    /// Finds addresses in HTML: attributes, text and scripts. Returns the text a reader sees.
+    pub(super) fn urls_in_html(&mut self, text: &str, location: Location) -> String {
+        let Some(text) = self.take_text(text) else { return String::new() };
         let scanned = html::scan(text);
         for link in &scanned.links {
             self.add_url(link, location);
@@ -112,6 +119,7 @@ impl Work<'_> {
         // the text was paid for as part of the HTML
         self.text_left = self.text_left.saturating_add(scanned.text.len());
         self.urls_in_text(&scanned.text, location);
+        scanned.visible
     }
 
     fn add_url(&mut self, link: &str, location: Location) {
@@ -121,18 +129,17 @@ impl Work<'_> {
             return;
         }
         if urls.len() < self.limits.urls_max {
-            urls.push(UrlFound { url, domain, location });
-        } else if urls.len() == self.limits.urls_max && !self.analysis.notes.iter().any(|note| note.subject == "urls") {
-            self.note("urls", format!("only the first {} are kept", self.limits.urls_max));
+            let registrable_domain = registrable_domain(&domain).unwrap_or(&domain).to_owned();
+            urls.push(UrlFound { url, domain, registrable_domain, location, unwrapped_from: None });
+        } else {
+            self.note_once("urls", Limit::Urls(self.limits.urls_max));
         }
     }
 
     /// Takes the part of `text` that may still be searched.
     fn take_text<'t>(&mut self, text: &'t str) -> Option<&'t str> {
         if !self.budget.in_time() || self.text_left == 0 {
-            if !self.analysis.notes.iter().any(|note| note.subject == "text") {
-                self.note("text", "too much to search for addresses");
-            }
+            self.note_once("text", Limit::Text);
             return None;
         }
         let cut = &text[..text.floor_char_boundary(self.text_left)];

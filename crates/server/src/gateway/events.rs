@@ -3,7 +3,7 @@
 use crate::mailboxes::settle::location_text;
 use hinomi_detect::Hit;
 use hinomi_mail::milter::Envelope;
-use hinomi_mail::parse::{Analysis, domain_of};
+use hinomi_mail::parse::{Analysis, Listed, domain_of};
 use hinomi_model::{
     AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorAction, IndicatorKind, MessageId, Table, Timestamp,
 };
@@ -97,6 +97,11 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
     let mut fields = json!({
         "Size": analysis.size,
         "BodySHA256": analysis.body_sha256,
+        "TextSHA256": analysis.text_sha256,
+        "TextSimHash": analysis.text_simhash.map(|hash| format!("{hash:016x}")),
+        "ReturnPath": analysis.return_path,
+        "SenderAddress": analysis.sender_address,
+        "ReplyTo": analysis.reply_to,
         "Verdict": verdict,
         "Indicators": hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>(),
         "QueueId": envelope.queue_id,
@@ -130,8 +135,20 @@ fn file_row(seen: &Seen<'_>, recipient: &str, index: usize, file: &hinomi_mail::
         fields["ParentSHA256"] = parent.as_str().into();
         fields["ContainerPath"] = file.path.as_str().into();
     }
-    if let Some(reason) = &attachment.uninspected {
-        fields["Uninspected"] = reason.as_str().into();
+    if !file.declared_type.is_empty() {
+        fields["DeclaredType"] = file.declared_type.as_str().into();
+    }
+    if let Some(why) = &attachment.uninspected {
+        fields["Uninspected"] = why.text.en.as_str().into();
+        fields["UninspectedJa"] = why.text.ja.as_str().into();
+        fields["UninspectedCode"] = why.code.as_str().into();
+    }
+    if file.opened_with_password {
+        fields["OpenedWithPassword"] = true.into();
+    }
+    if !file.listed.is_empty() {
+        let entry = |one: &Listed| json!({"Name": one.name, "Size": one.size, "Encrypted": one.encrypted});
+        fields["Listed"] = file.listed.iter().map(entry).collect();
     }
     event.set("AdditionalFields", fields.to_string());
     let blocks =
@@ -147,6 +164,11 @@ fn file_row(seen: &Seen<'_>, recipient: &str, index: usize, file: &hinomi_mail::
 fn url_row(seen: &Seen<'_>, index: usize, url: &hinomi_mail::parse::UrlFound) -> Event {
     let mut event = row(seen, Table::EmailUrlInfo, &format!("url/{index}"));
     event.set("Url", url.url.as_str()).set("UrlDomain", url.domain.as_str()).set("UrlLocation", url.location.word());
+    let mut fields = json!({"RegistrableDomain": url.registrable_domain});
+    if let Some(wrapper) = &url.unwrapped_from {
+        fields["UnwrappedFrom"] = wrapper.as_str().into();
+    }
+    event.set("AdditionalFields", fields.to_string());
     event
 }
 
