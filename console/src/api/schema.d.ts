@@ -2035,6 +2035,8 @@ export interface components {
             redirected_to: components["schemas"]["IncidentId"] | null;
             /** @description Highest alert severity, or what a person set. */
             severity: components["schemas"]["Severity"];
+            /** @description True when a person set the severity; it then no longer follows the alerts. */
+            severity_by_person: boolean;
             /** @description Status. */
             status: components["schemas"]["IncidentStatus"];
             /** @description ATT&CK tactics reached. */
@@ -2947,6 +2949,16 @@ export interface components {
             otpauth_url: string;
             /** @description Secret, base32, to type in. */
             secret: string;
+        };
+        /** @description Why a file was not, or not wholly, inspected. */
+        Uninspected: {
+            /**
+             * @description `encrypted`, `unsupported_format`, `damaged`, `fragment`, `external`, `reader_failed` or
+             *     `limit_…`; empty when only a sentence is known.
+             */
+            code: string;
+            /** @description The sentence; parts of it may come from the sender. */
+            text: components["schemas"]["Text"];
         };
         /** @description Changes an alert. Fields left out stay. */
         UpdateAlert: {

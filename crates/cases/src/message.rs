@@ -2,8 +2,8 @@
 
 use crate::sighting::is_sha256;
 use hinomi_model::{
-    Attachment, AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorId, MessageCopy, MessageId, Table,
-    Text, Uninspected, Verdict,
+    Attachment, AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorId, MessageCopy, MessageId, Table, Text,
+    Uninspected, Verdict,
 };
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What is left of the limits while a message is taken apart.
 
-use super::reason::{Limit, Reason};
 use super::Limits;
+use super::reason::{Limit, Reason};
 use std::io::Read;
 use std::time::Instant;
 

@@ -120,9 +120,8 @@ impl Normalised {
 /// the upper bits of short words alike.
 fn shingle_hash(runs: &[String]) -> u64 {
     let bytes = runs.iter().flat_map(|run| run.bytes().chain([0]));
-    let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let mut hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     hash ^ hash >> 31
@@ -178,7 +177,8 @@ mod tests {
         let other = "The board meets on Monday to talk about the budget of the coming year and asks all \
                      heads of department to hand in their figures before Friday noon at the latest.";
         assert!(near(&letter, other) > 20);
-        let japanese = "平素よりお世話になっております。先日お送りした請求書の振込先口座が変更となりましたのでご確認ください。";
+        let japanese =
+            "平素よりお世話になっております。先日お送りした請求書の振込先口座が変更となりましたのでご確認ください。";
         assert!(near(japanese, &japanese.replace("先日", "昨日")) <= 12);
         assert_eq!(Normalised::of("hello there").simhash(), None);
     }

@@ -99,7 +99,8 @@ fn headers(analysis: &mut Analysis, message: &Message<'_>) {
     analysis.recipients = addresses(message.to()).chain(addresses(message.cc())).take(RECIPIENTS_MAX).collect();
     let paths = message.headers().iter().find(|header| header.name == HeaderName::ReturnPath);
     let path = paths.and_then(|header| header.value.as_text_list()).and_then(<[_]>::first);
-    analysis.return_path = path.map_or_else(String::new, |path| tidy(path.trim_matches(['<', '>', ' ']), 320).to_lowercase());
+    analysis.return_path =
+        path.map_or_else(String::new, |path| tidy(path.trim_matches(['<', '>', ' ']), 320).to_lowercase());
     let named = [message.references(), message.in_reply_to()];
     for id in named.into_iter().flat_map(|ids| ids.as_text_list().unwrap_or_default()) {
         let id = tidy(id, 998);

@@ -208,7 +208,13 @@ struct BodyText {
 
 impl<'l> Work<'l> {
     fn new(limits: &'l Limits) -> Self {
-        Work { limits, budget: Budget::new(limits), text_left: limits.text_bytes_max, body: BodyText::default(), analysis: Analysis::default() }
+        Work {
+            limits,
+            budget: Budget::new(limits),
+            text_left: limits.text_bytes_max,
+            body: BodyText::default(),
+            analysis: Analysis::default(),
+        }
     }
 
     fn note(&mut self, subject: &str, reason: impl Into<Reason>) {

@@ -125,12 +125,11 @@ impl Limit {
             Limit::Depth(max) => {
                 Text::new(format!("more than {max} levels deep"), format!("入れ子が{max}段を超えています"))
             }
-            Limit::Nesting => {
-                Text::new("too many messages inside each other", "メッセージの入れ子が深すぎます")
-            }
-            Limit::Files(max) => {
-                Text::new(format!("only the first {max} files are kept"), format!("最初の{max}個のファイルだけを記録しました"))
-            }
+            Limit::Nesting => Text::new("too many messages inside each other", "メッセージの入れ子が深すぎます"),
+            Limit::Files(max) => Text::new(
+                format!("only the first {max} files are kept"),
+                format!("最初の{max}個のファイルだけを記録しました"),
+            ),
             Limit::Entries(count) => {
                 Text::new(format!("{count} files in one archive"), format!("1つの書庫に{count}個のファイルがあります"))
             }
@@ -140,12 +139,11 @@ impl Limit {
             Limit::Size => Text::new("too big to unpack", "大きすぎるため展開しませんでした"),
             Limit::Memory => Text::new("unpacking it takes too much memory", "展開に必要なメモリーが多すぎます"),
             Limit::Time => Text::new("time limit reached", "制限時間に達しました"),
-            Limit::Text => {
-                Text::new("too much text to search for addresses", "URLを探す文章が多すぎます")
-            }
-            Limit::Urls(max) => {
-                Text::new(format!("only the first {max} URLs are kept"), format!("最初の{max}件のURLだけを記録しました"))
-            }
+            Limit::Text => Text::new("too much text to search for addresses", "URLを探す文章が多すぎます"),
+            Limit::Urls(max) => Text::new(
+                format!("only the first {max} URLs are kept"),
+                format!("最初の{max}件のURLだけを記録しました"),
+            ),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! URLs: found, normalised, counted once.
 
+use super::Work;
 use super::html;
 use super::reason::Limit;
-use super::Work;
 use linkify::{LinkFinder, LinkKind};
 
 /// Where in a message a URL stood (words of the public hunting table).
