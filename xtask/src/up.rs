@@ -3,8 +3,10 @@
 use crate::machine::{self, step};
 use crate::{build, node};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -101,11 +103,11 @@ pub fn down(data: &Path) -> Result<()> {
         let Some(pid) = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse::<i32>().ok()) else {
             continue;
         };
-        if is_ours(pid) {
+        if is_ours(pid, data) {
             step(&format!("stopping the {name} (process {pid})"));
             // SAFETY: kill takes two integers; the pid is a process that `is_ours` recognised.
             unsafe { libc::kill(pid, libc::SIGTERM) };
-            wait(READY, || Ok(!is_ours(pid))).with_context(|| format!("{name} did not stop"))?;
+            wait(READY, || Ok(!is_ours(pid, data))).with_context(|| format!("{name} did not stop"))?;
         }
         fs::remove_file(&file)?;
     }
@@ -149,10 +151,13 @@ fn wait(deadline: Duration, mut condition: impl FnMut() -> Result<bool>) -> Resu
     Ok(())
 }
 
-/// True when the process is one of our programs.
-fn is_ours(pid: i32) -> bool {
+/// True when the process is one of our programs over this data folder: after a crash the number may
+/// belong to another one.
+fn is_ours(pid: i32, data: &Path) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let zombie = stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'));
     let name = stat.split(['(', ')']).nth(1).unwrap_or_default();
-    name.starts_with("hinomi") && !zombie
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mut arguments = arguments.split(|byte| *byte == 0).map(|argument| Path::new(OsStr::from_bytes(argument)));
+    name.starts_with("hinomi") && !zombie && arguments.any(|argument| argument.starts_with(data))
 }

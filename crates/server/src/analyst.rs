@@ -4,6 +4,7 @@
 mod finding;
 mod place;
 
+use crate::abort::abort_point;
 use crate::actions::record;
 use crate::app::{ANALYST, Ctx};
 use crate::live::LiveEvent;
@@ -123,7 +124,14 @@ pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
         take(ctx, &mut tx, finding, copies, &mut news).await?;
     }
     tx.set_offset(ANALYST, offset).await.context("move offset")?;
+    let important = news.jobs;
+    if important {
+        abort_point("analysis.open");
+    }
     tx.commit().await.context("commit analysis")?;
+    if important {
+        abort_point("analysis.stored");
+    }
     news.send(ctx);
     Ok(())
 }

@@ -33,6 +33,8 @@ pub struct App {
     pub config: Config,
     /// Data folder.
     pub data: PathBuf,
+    /// Name of this server among those that share a store: drawn once, kept in the data folder.
+    pub node: String,
     /// Addresses as others reach them.
     pub urls: Urls,
     /// Transactional truth.
@@ -72,6 +74,7 @@ impl App {
     /// Names the part that cannot be opened.
     pub async fn open(config: Config, data: &Path, urls: Urls, hosts: &[String]) -> Result<App> {
         std::fs::create_dir_all(data).with_context(|| format!("create {}", data.display()))?;
+        let node = node(data)?;
         let keys = Keys::open(data, hosts)?;
         let url = match &config.store.url {
             Some(url) => url.clone(),
@@ -98,6 +101,7 @@ impl App {
         Ok(App {
             config,
             data: data.to_owned(),
+            node,
             urls,
             store,
             lake,
@@ -128,4 +132,16 @@ impl App {
     pub fn set_rules(&self, engine: Arc<Engine>) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = engine;
     }
+}
+
+/// Reads the name of the server that lives in a data folder, or draws one.
+fn node(data: &Path) -> Result<String> {
+    let path = data.join("node");
+    let known = std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<uuid::Uuid>().ok());
+    if let Some(known) = known {
+        return Ok(known.to_string());
+    }
+    let fresh = uuid::Uuid::now_v7().to_string();
+    crate::serve::write_private(&path, &fresh)?;
+    Ok(fresh)
 }

@@ -3,7 +3,7 @@
 use crate::app::Ctx;
 use anyhow::{Context, Result};
 use hinomi_detect::IndicatorSet;
-use hinomi_model::{ActionId, DeviceId, Indicator, IndicatorAction, IndicatorKind, SensorStatus, Timestamp};
+use hinomi_model::{ActionId, DeviceId, Indicator, IndicatorAction, IndicatorKind, Timestamp};
 use hinomi_store::{StoreError, Tx};
 use hinomi_wire::Command;
 use std::collections::BTreeSet;
@@ -81,23 +81,23 @@ pub(crate) async fn raise_version(tx: &mut Tx) -> Result<u64, StoreError> {
     Ok(version)
 }
 
-/// Puts the stored indicators in force: here at once, on connected sensors by a command that names
-/// the action. Returns the devices that were told.
+/// Puts the stored indicators in force: here at once, on these sensors by a command that names the
+/// action.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn publish(ctx: &Ctx, action: Option<ActionId>) -> Result<Vec<DeviceId>> {
+pub async fn publish(ctx: &Ctx, action: Option<ActionId>, devices: &[DeviceId]) -> Result<()> {
     load(ctx).await?;
-    let devices = ctx.hub.devices();
-    for device in &devices {
+    for device in devices {
         send(ctx, *device, action).await?;
     }
-    Ok(devices)
+    Ok(())
 }
 
-/// Brings a device that has just connected up to date.
-pub async fn on_connect(ctx: &Ctx, device: DeviceId, status: &SensorStatus) {
-    if status.block_list_version == ctx.indicators.list().version {
+/// Brings a device that has just connected up to date. `has` is the version of the block list it
+/// has or is being sent.
+pub async fn on_connect(ctx: &Ctx, device: DeviceId, has: u64) {
+    if has == ctx.indicators.list().version {
         return;
     }
     if let Err(error) = send(ctx, device, None).await {
@@ -117,7 +117,7 @@ pub(crate) async fn refresh(ctx: &Ctx, now: Timestamp) -> Result<()> {
     let mut tx = ctx.store.begin().await?;
     raise_version(&mut tx).await?;
     tx.commit().await?;
-    publish(ctx, None).await?;
+    publish(ctx, None, &ctx.hub.devices()).await?;
     Ok(())
 }
 

@@ -1,7 +1,9 @@
 //! Jobs: the workers behind investigations, actions and notifications, and the regular chores.
 //!
-//! At least once, fenced by the attempt: a worker that dies loses its lease and another one resumes.
+//! At least once, fenced by the attempt: a worker that dies loses its lease and another one resumes;
+//! a server that starts again over its data folder resumes its own at once.
 
+use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::{actions, indicators, investigations, notifications};
 use anyhow::Result;
@@ -38,7 +40,11 @@ pub(crate) enum Outcome {
 /// # Errors
 /// Never for a job's sake; failures of jobs are stored with them.
 pub async fn run(ctx: Ctx) -> Result<()> {
-    let worker = format!("{}", std::process::id());
+    let worker = ctx.node.clone();
+    let left = ctx.store.release_leases(&worker).await?;
+    if left > 0 {
+        tracing::info!(jobs = left, "{left} jobs were cut short and go on");
+    }
     let places = Arc::new(Semaphore::new(WORKERS));
     let mut running = JoinSet::new();
     let mut chores = tokio::time::interval(CHORES_EVERY);
@@ -102,6 +108,7 @@ async fn work(ctx: &Ctx, job: LeasedJob) {
         attempt.as_mut().poll(context)
     })
     .await;
+    abort_point("job.worked");
     if let Err(error) = end(ctx, &job, ended).await {
         tracing::error!(job.id = %job.id, "the end of job {} could not be stored: {:#}", job.id, anyhow::Error::from(error));
     }

@@ -3,6 +3,7 @@
 //! The only room that knows all others: ingest, sensor link, analyst, jobs, HTTP per resource,
 //! authentication and audit. It decides nothing a thinking room could decide.
 
+pub mod abort;
 pub mod actions;
 pub mod alerts;
 pub mod analyst;

@@ -5,12 +5,15 @@ use crate::config::Config;
 use crate::{auth, gateway, http, ingest, jobs, link, mailboxes};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+/// File in the data folder that says where the server listens; there while every listener answers.
+pub const READY: &str = "ready.json";
 /// Seconds the token of `write_enrolment_token` is good for.
 const LOCAL_TOKEN_SECONDS: i64 = 3_600;
 
@@ -49,6 +52,8 @@ pub struct Running {
     /// The one-time code, when no administrator exists yet.
     pub setup_code: Option<String>,
     tasks: JoinSet<(&'static str, Result<()>)>,
+    /// Held while the server lives.
+    _lock: File,
 }
 
 /// Starts a server and returns when every listener answers.
@@ -58,6 +63,10 @@ pub struct Running {
 pub async fn start(options: ServeOptions) -> Result<Running> {
     let ServeOptions { data, config, write_enrolment_token } = options;
     config.check()?;
+    std::fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
+    let lock = lock(&data)?;
+    // a server that was killed leaves it; whoever waits for it must not find the old one
+    remove_ready(&data)?;
     // rustls wants one process-wide provider; a second call only says it is there
     let _ = rustls::crypto::ring::default_provider().install_default();
     let console = bind(config.listen.console, "console").await?;
@@ -105,9 +114,9 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         let token = link::new_token(&ctx, "this machine", "system", LOCAL_TOKEN_SECONDS).await?;
         write_private(&path, &token.line)?;
     }
-    write_private(&data.join("ready.json"), &serde_json::to_string(&ready)?)?;
+    write_private(&data.join(READY), &serde_json::to_string(&ready)?)?;
     tracing::info!(console = %ready.console, sensors = %ready.sensors, "Hinomi is ready at {}", ready.console_url);
-    Ok(Running { ctx, ready, setup_code, tasks })
+    Ok(Running { ctx, ready, setup_code, tasks, _lock: lock })
 }
 
 impl Running {
@@ -130,7 +139,9 @@ impl Running {
     /// # Errors
     /// The first part that failed while stopping.
     pub async fn stop(mut self) -> Result<()> {
-        let _ = std::fs::remove_file(self.ctx.data.join("ready.json"));
+        if let Err(error) = remove_ready(&self.ctx.data) {
+            tracing::warn!("{error:#}");
+        }
         self.ctx.stop.cancel();
         let mut first = Ok(());
         while let Some(ended) = self.tasks.join_next().await {
@@ -139,6 +150,28 @@ impl Running {
         }
         self.ctx.store.close().await;
         first
+    }
+}
+
+/// Two servers over one data folder would destroy each other's log and lake.
+fn lock(data: &Path) -> Result<File> {
+    let path = data.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.with_context(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => anyhow::bail!("another server runs over {}", data.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
+    }
+}
+
+fn remove_ready(data: &Path) -> Result<()> {
+    let path = data.join(READY);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -168,7 +201,7 @@ fn hosts(urls: &Urls) -> Vec<String> {
     hosts
 }
 
-fn write_private(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let beside = path.with_extension("new");

@@ -227,7 +227,7 @@ async fn a_message_is_recorded_found_removed_and_restored() {
     let again = mailboxes.soft_delete(hinomi_server::ids::new(), &targets[..1], &|_| {}).await.expect("removal");
     assert_eq!(again[0].state, ReceiptState::AlreadyDone, "{again:?}");
 
-    let receipts = mailboxes.restore(undo, removal, &|_| {}).await.expect("restore");
+    let receipts = mailboxes.restore(undo, removal, &|_| true, &|_| {}).await.expect("restore");
     assert_eq!(receipts.iter().filter(|receipt| receipt.state == ReceiptState::Done).count(), 12, "{receipts:?}");
     for (user, before) in reached.iter().zip(before) {
         let mails = house.rig.imap(user).await.expect("login").mails("INBOX").await.expect("mails");

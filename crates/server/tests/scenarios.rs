@@ -11,6 +11,8 @@ use hinomi_server::config::Config;
 use hinomi_server::ingest::{Batch, Source};
 use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
 use hinomi_store::{ActionFilter, IncidentFilter, JobFilter, JobState, Page};
+use hinomi_testkit::postgres::Postgres;
+use hinomi_testkit::seed::full;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,8 +82,14 @@ struct House {
 
 impl House {
     async fn open() -> Result<House> {
+        House::open_over(None).await
+    }
+
+    /// Opens a house over a PostgreSQL database, or SQLite.
+    async fn open_over(database: Option<String>) -> Result<House> {
         let dir = tempfile::tempdir()?;
-        let config: Config = toml::from_str("[gateway]\nown_domains = [\"corp.example\"]\n")?;
+        let mut config: Config = toml::from_str("[gateway]\nown_domains = [\"corp.example\"]\n")?;
+        config.store.url = database;
         let urls = Urls { console: "https://hinomi.test".to_owned(), sensors: "https://hinomi.test:8444".to_owned() };
         let ctx: Ctx = Arc::new(App::open(config, dir.path(), urls, &["localhost".to_owned()]).await?);
         indicators::load(&ctx).await?;
@@ -190,9 +198,13 @@ impl House {
 }
 
 async fn check(name: &str) -> Result<()> {
+    check_over(name, None).await
+}
+
+async fn check_over(name: &str, database: Option<String>) -> Result<()> {
     let folder = scenarios().join(name);
     let expected: Expected = toml::from_str(&std::fs::read_to_string(folder.join("expect.toml"))?)?;
-    let mut house = House::open().await?;
+    let mut house = House::open_over(database).await?;
     house.play(&folder).await?;
     house.settle().await?;
     let found = house.incidents().await?;
@@ -277,6 +289,21 @@ async fn two_attacks_apart() -> Result<()> {
 #[tokio::test]
 async fn stopped_the_second_time() -> Result<()> {
     check("stopped-the-second-time").await
+}
+
+/// The analyst, investigations and actions over PostgreSQL: one scenario, or with `HINOMI_FULL` all.
+#[tokio::test]
+async fn over_postgresql() -> Result<()> {
+    let postgres = Postgres::start()?;
+    let mut names = vec!["mail-attachment-linux".to_owned()];
+    if full() {
+        let folders = std::fs::read_dir(scenarios())?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names = folders.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+    }
+    for (number, name) in names.iter().enumerate() {
+        check_over(name, Some(postgres.database(&format!("scenario_{number}"))?)).await?;
+    }
+    Ok(())
 }
 
 /// A folder without its test would never be played.

@@ -109,6 +109,9 @@ writes! {
     /// # Errors
     /// [`StoreError::LeaseOver`] when the attempt is no longer the current one.
     fn fail(job: JobId, attempt: i64, error: &str, retry_at: Option<Timestamp>) -> ();
+    /// Ends the leases a worker held when it died, so that its jobs are taken again at once. Returns
+    /// how many.
+    fn release_leases(worker: &str) -> u64;
     /// Removes done jobs that ended before; their keys may be used again. Returns how many.
     fn prune_jobs(before: Timestamp) -> u64;
 }
@@ -187,6 +190,11 @@ async fn fail(db: &mut Db<'_>, job: JobId, attempt: i64, error: &str, retry_at: 
 
 async fn fenced(db: &mut Db<'_>, sql: Sql, job: JobId, attempt: i64) -> Result<()> {
     if sql.run(db).await? == 0 { Err(StoreError::LeaseOver { job, attempt }) } else { Ok(()) }
+}
+
+async fn release_leases(db: &mut Db<'_>, worker: &str) -> Result<u64> {
+    let sql = Sql::new("UPDATE jobs SET lease_until = 0 WHERE state = 'leased' AND worker = $1");
+    sql.bind(worker).run(db).await
 }
 
 async fn prune_jobs(db: &mut Db<'_>, before: Timestamp) -> Result<u64> {

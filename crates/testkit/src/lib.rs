@@ -1,5 +1,9 @@
 //! Real services and fakes for tests; never part of the product.
 
+pub mod fleet;
 pub mod mail;
 pub mod postgres;
+pub mod process;
+pub mod seed;
+pub mod server;
 pub mod story;

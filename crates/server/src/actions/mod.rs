@@ -13,6 +13,7 @@ pub use receipts::on_command_result;
 pub(crate) use run::{give_up, run};
 pub(crate) use spread::{ended, spread};
 
+use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::ids;
 use crate::live::LiveEvent;
@@ -145,7 +146,9 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
     } else {
         spread(&mut tx, &action, now).await?;
     }
+    abort_point("action.proposing");
     tx.commit().await?;
+    abort_point("action.proposed");
     announce(ctx, &action);
     Ok(action)
 }
@@ -160,7 +163,9 @@ pub async fn approve(ctx: &Ctx, id: ActionId, by: &str, comment: Option<String>)
     let mut action = load(&mut tx, id).await?;
     want(&action, "approve", &[ActionState::PendingApproval])?;
     decide(&mut tx, &mut action, by, comment, ctx.now()).await?;
+    abort_point("action.approving");
     tx.commit().await?;
+    abort_point("action.approved");
     announce(ctx, &action);
     Ok(action)
 }
@@ -246,7 +251,9 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     done.version = tx.put_action(&done).await?;
     tx.audit(&audit(now, by, "action.undo", &done, json!({"by_action": action.id.to_string()}))).await?;
     decide(&mut tx, &mut action, by, None, now).await?;
+    abort_point("undo.ordering");
     tx.commit().await?;
+    abort_point("undo.ordered");
     announce(ctx, &done);
     announce(ctx, &action);
     Ok(action)

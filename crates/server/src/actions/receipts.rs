@@ -1,6 +1,7 @@
 //! Receipts: what became of each target.
 
 use super::{ActionError, announce, load, save};
+use crate::abort::abort_point;
 use crate::app::Ctx;
 use hinomi_model::{
     Action, ActionId, ActionSpec, ActionState, CommandId, DeviceId, EntityKey, Receipt, ReceiptState, Text, Timestamp,
@@ -31,8 +32,12 @@ pub async fn on_command_result(
         return Ok(());
     }
     let answer = json!({"state": result.state, "detail": result.detail, "proof": result.proof, "at": result.at});
+    let answer = answer.to_string();
+    if row.result.as_deref() == Some(answer.as_str()) {
+        return Ok(());
+    }
     if row.state == CommandState::Open {
-        tx.finish_command(command, &answer.to_string()).await?;
+        tx.finish_command(command, &answer).await?;
     }
     let mut changed = None;
     if let Some(id) = row.action_id
@@ -46,7 +51,9 @@ pub async fn on_command_result(
         }
         changed = Some(action);
     }
+    abort_point("receipt.arrived");
     tx.commit().await?;
+    abort_point("receipt.stored");
     if let Some(action) = changed {
         announce(ctx, &action);
     }
@@ -104,11 +111,12 @@ fn record(action: &mut Action, device: DeviceId, result: &CommandResult, now: Ti
         action.receipts.push(receipt);
         return true;
     };
-    let open = matches!(known.state, ReceiptState::Pending | ReceiptState::Running | ReceiptState::Failed);
-    if open {
+    // what was given up on (failed, a device that did not answer) gives way to the truth
+    let settled = matches!(known.state, ReceiptState::Done | ReceiptState::AlreadyDone | ReceiptState::Undone);
+    if !settled {
         *known = receipt;
     }
-    open
+    !settled
 }
 
 /// Moves an action to the state its receipts say.
@@ -151,6 +159,7 @@ pub(super) async fn store(ctx: &Ctx, id: ActionId, receipts: Vec<Receipt>, last:
         action.version = tx.put_action(&action).await?;
     }
     tx.commit().await?;
+    abort_point(if last { "action.finished" } else { "mail.receipts" });
     announce(ctx, &action);
     Ok(action)
 }

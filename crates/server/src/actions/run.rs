@@ -2,12 +2,13 @@
 
 use super::receipts::{finish, store};
 use super::{ActionError, announce, device_of, load, save};
+use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::{ids, indicators};
 use anyhow::Context;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, EntityKey, Indicator, IndicatorId, IndicatorKind, IndicatorSpec,
-    MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
+    Action, ActionId, ActionSpec, ActionState, DeviceId, EntityKey, EntityKind, Indicator, IndicatorId, IndicatorKind,
+    IndicatorSpec, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
 };
 use hinomi_store::Job;
 use hinomi_wire::Command;
@@ -118,6 +119,7 @@ async fn order(ctx: &Ctx, action: &Action) -> anyhow::Result<()> {
     }
     save(&mut tx, &mut action, now).await?;
     tx.commit().await?;
+    abort_point("order.marked");
     announce(ctx, &action);
     Ok(())
 }
@@ -139,21 +141,28 @@ async fn remove_mail(ctx: &Ctx, action: &Action, copies: &[MessageCopyRef]) -> a
     let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
     worked?;
     stored?;
+    abort_point("mail.worked");
     store(ctx, action.id, Vec::new(), true).await?;
     Ok(())
 }
 
 async fn restore_mail(ctx: &Ctx, action: &Action, removed: ActionId) -> anyhow::Result<()> {
+    let open = |copy: &MessageCopyRef| {
+        let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
+        let known = action.receipts.iter().find(|receipt| receipt.target == target);
+        known.is_none_or(is_open)
+    };
     begin(ctx, action.id).await?;
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let work = async {
         let tell = move |receipt: Receipt| drop(sender.send(receipt));
-        mail.restore(action.id, removed, &tell).await.map(drop)
+        mail.restore(action.id, removed, &open, &tell).await.map(drop)
     };
     let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
     worked?;
     stored?;
+    abort_point("mail.worked");
     store(ctx, action.id, Vec::new(), true).await?;
     Ok(())
 }
@@ -166,6 +175,7 @@ async fn begin(ctx: &Ctx, id: ActionId) -> Result<(), ActionError> {
         action.state = ActionState::Running;
         save(&mut tx, &mut action, ctx.now()).await?;
         tx.commit().await?;
+        abort_point("mail.begun");
         announce(ctx, &action);
     }
     Ok(())
@@ -190,7 +200,7 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
     let by = action.decided_by.clone().unwrap_or_else(|| action.proposed_by.clone());
     let entity = spec.entity();
     let file = spec.kind == IndicatorKind::FileSha256;
-    {
+    if waits(action, &entity) {
         let _turn = ctx.desk.turn().await;
         let mut tx = ctx.store.begin().await?;
         let mut action = load(&mut tx, action.id).await?;
@@ -199,10 +209,7 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
         let in_force = |known: &Indicator| known.spec.expires_at.is_none_or(|end| end > now);
         let (id, state, detail) = match known.filter(in_force) {
             Some(known) if known.spec.action == spec.action => {
-                // our own, written before a crash, or somebody else's: both are in force
-                let own = action.receipts.iter().any(|receipt| receipt.state == ReceiptState::Done);
-                let state = if own { ReceiptState::Done } else { ReceiptState::AlreadyDone };
-                (known.id, state, Text::new("It is in force already.", "すでに有効です。"))
+                (known.id, ReceiptState::AlreadyDone, Text::new("It is in force already.", "すでに有効です。"))
             }
             Some(mut known) => {
                 known.spec = spec.clone();
@@ -233,8 +240,15 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
         let detail = json!({"indicator": id.to_string(), "value": spec.value, "kind": spec.kind});
         tx.audit(&super::audit(now, &by, "indicator.add", &action, detail)).await?;
         tx.commit().await?;
+        abort_point("indicator.stored");
     }
     tell_devices(ctx, action.id, file).await
+}
+
+/// True while an indicator action has not changed its indicator. Receipt and indicator are one
+/// transaction, so a resumed action goes on where it was.
+fn waits(action: &Action, indicator: &EntityKey) -> bool {
+    action.receipts.iter().any(|receipt| receipt.target == *indicator && is_open(receipt))
 }
 
 fn new_indicator(spec: &IndicatorSpec, by: &str, action: &Action, now: Timestamp) -> Indicator {
@@ -261,13 +275,16 @@ fn in_force_text(kind: IndicatorKind) -> Text {
 
 async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow::Result<()> {
     let by = action.decided_by.clone().unwrap_or_else(|| action.proposed_by.clone());
-    let file = {
+    // an indicator that is gone is named by the receipt alone
+    let target = action.receipts.iter().find(|receipt| receipt.target.kind != EntityKind::Device);
+    let target = target.map(|receipt| receipt.target.clone());
+    let file = target.as_ref().is_some_and(|target| target.kind == EntityKind::File);
+    if target.is_some_and(|target| waits(action, &target)) {
         let _turn = ctx.desk.turn().await;
         let mut tx = ctx.store.begin().await?;
         let mut action = load(&mut tx, action.id).await?;
         let now = ctx.now();
         let known = tx.indicator(id).await?;
-        let file = known.as_ref().is_some_and(|known| known.spec.kind == IndicatorKind::FileSha256);
         if known.is_some() {
             tx.delete_indicator(id).await?;
         }
@@ -287,24 +304,25 @@ async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow
         save(&mut tx, &mut action, now).await?;
         tx.audit(&super::audit(now, &by, "indicator.remove", &action, json!({"indicator": id.to_string()}))).await?;
         tx.commit().await?;
-        file
-    };
+        abort_point("indicator.stored");
+    }
     tell_devices(ctx, action.id, file).await
 }
 
 /// Puts the changed indicators in force; for files, connected devices get a receipt of their own.
 async fn tell_devices(ctx: &Ctx, id: ActionId, file: bool) -> anyhow::Result<()> {
-    let devices = if file {
+    let waiting = if file {
         // receipts exist before the commands leave, so that no answer is too quick
-        let devices = ctx.hub.devices();
-        await_devices(ctx, id, &devices).await?;
-        indicators::publish(ctx, Some(id)).await?;
-        devices
+        let waiting = await_devices(ctx, id, &ctx.hub.devices()).await?;
+        abort_point("devices.awaited");
+        indicators::publish(ctx, Some(id), &waiting).await?;
+        abort_point("indicator.published");
+        waiting
     } else {
         indicators::load(ctx).await?;
         Vec::new()
     };
-    if devices.is_empty() {
+    if waiting.is_empty() {
         return settle(ctx, id).await;
     }
     let job = Job {
@@ -314,10 +332,13 @@ async fn tell_devices(ctx: &Ctx, id: ActionId, file: bool) -> anyhow::Result<()>
         run_at: ctx.now().plus_seconds(SETTLE_SECONDS),
     };
     ctx.store.enqueue(job).await?;
+    abort_point("settle.ordered");
     Ok(())
 }
 
-async fn await_devices(ctx: &Ctx, id: ActionId, devices: &[hinomi_model::DeviceId]) -> Result<(), ActionError> {
+/// Gives each device a receipt to fill; returns the devices that still have to answer, also those
+/// that were connected before a restart.
+async fn await_devices(ctx: &Ctx, id: ActionId, devices: &[DeviceId]) -> Result<Vec<DeviceId>, ActionError> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut action = load(&mut tx, id).await?;
@@ -329,9 +350,11 @@ async fn await_devices(ctx: &Ctx, id: ActionId, devices: &[hinomi_model::DeviceI
             action.receipts.push(Receipt { target, state: ReceiptState::Running, detail, proof: None, at: now });
         }
     }
+    let open = action.receipts.iter().filter(|receipt| is_open(receipt));
+    let waiting = open.filter_map(|receipt| receipt.target.as_device()).collect();
     action.version = tx.put_action(&action).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(waiting)
 }
 
 /// Ends an indicator action: devices that have not answered get the list when they connect again.

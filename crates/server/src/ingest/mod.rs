@@ -10,7 +10,7 @@ use hinomi_model::{DeviceId, Event, Table, Value};
 use hinomi_store::{Store, StoreError};
 use hinomi_wire::{BATCH_EVENTS_MAX, BatchError};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who handed events in.
@@ -91,6 +91,18 @@ pub struct Ingest {
     log: Log,
     store: Store,
     spools: Arc<Mutex<HashMap<(DeviceId, u64), Spool>>>,
+    /// The server's own rows that the log held when it was opened, and those since: what was cut
+    /// short tells its rows again.
+    told: Arc<Mutex<HashSet<RowKey>>>,
+}
+
+/// Hash of a row's ReportId: 16 bytes instead of a hundred for each mail ever touched.
+type RowKey = [u8; 16];
+
+fn row_key(event: &Event) -> Option<RowKey> {
+    use sha2::Digest;
+    let digest = sha2::Sha256::digest(event.str("ReportId")?.as_bytes());
+    digest[..16].try_into().ok()
 }
 
 impl Ingest {
@@ -101,16 +113,23 @@ impl Ingest {
     /// When log or store cannot be read.
     pub async fn open(log: Log, store: Store) -> Result<Ingest, IngestError> {
         let mut logged = Progress::new();
+        let mut told = HashSet::new();
         let mut reader = log.read_from(0);
         while let Some((_, payload)) = reader.try_next()? {
-            if let Some((Header { source: Source::Sensor { device_id, generation, first_report_id }, count }, _)) =
-                split(&payload)
-            {
-                let known = logged.entry((device_id, generation)).or_default();
-                *known = (*known).max(first_report_id + count as u64 - 1);
+            let Some((Header { source, count }, frame)) = split(&payload) else { continue };
+            match source {
+                Source::Sensor { device_id, generation, first_report_id } => {
+                    let known = logged.entry((device_id, generation)).or_default();
+                    *known = (*known).max(first_report_id + count as u64 - 1);
+                }
+                Source::Server => {
+                    let events = hinomi_wire::unpack(frame, count)?;
+                    told.extend(events.iter().filter_map(row_key));
+                }
+                Source::Gateway => {}
             }
         }
-        let ingest = Ingest { log, store, spools: Arc::default() };
+        let ingest = Ingest { log, store, spools: Arc::default(), told: Arc::new(Mutex::new(told)) };
         for ((device, generation), through) in logged {
             let spool = ingest.spool(device, generation);
             let mut known = spool.lock().await;
@@ -209,6 +228,20 @@ impl Ingest {
             offset = self.log.append(record(&source, part)?).await?;
         }
         Ok(offset)
+    }
+
+    /// Stores rows the server makes of its own work, each of which has a ReportId of its own. Rows
+    /// stored before the work was cut short are left out.
+    ///
+    /// # Errors
+    /// [`IngestError::Log`] when they cannot be stored.
+    pub async fn append_once(&self, mut events: Vec<Event>) -> Result<(), IngestError> {
+        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        events.retain(|event| row_key(event).is_none_or(|key| !told().contains(&key)));
+        let keys: Vec<RowKey> = events.iter().filter_map(row_key).collect();
+        self.append(Source::Server, events).await?;
+        told().extend(keys);
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! goes on with the step it was at; actions have keys, so no step orders one twice.
 
 use super::{announce, load, open, write_log};
+use crate::abort::abort_point;
 use crate::actions::{self, Proposal};
 use crate::app::Ctx;
 use crate::jobs::Outcome as JobOutcome;
@@ -36,6 +37,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
     if !prepare(ctx, id, asked_at, by_hand).await? {
         return Ok(JobOutcome::Done);
     }
+    abort_point("investigation.prepared");
     loop {
         let investigation = ctx.store.investigation(id).await?.context("the investigation is gone")?;
         let playbook = Playbook::embedded(&investigation.playbook).context("the playbook is gone")?;
@@ -48,7 +50,6 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
         let spec = playbook.steps.get(at).context("the playbook has no such step")?;
         step(ctx, id, at, spec).await?;
     }
-    finish(ctx, id).await?;
     Ok(JobOutcome::Done)
 }
 
@@ -133,6 +134,7 @@ async fn step(ctx: &Ctx, id: InvestigationId, at: usize, spec: &StepSpec) -> Res
         step.ended_at = None;
     })
     .await?;
+    abort_at(spec.name, "begun");
     let mut outcome = Outcome::failed(Text::default());
     for attempt in 0..spec.attempts.max(1) {
         if attempt > 0 {
@@ -155,7 +157,14 @@ async fn step(ctx: &Ctx, id: InvestigationId, at: usize, spec: &StepSpec) -> Res
             break;
         }
     }
-    store(ctx, id, at, &outcome, began).await
+    abort_at(spec.name, "answered");
+    store(ctx, id, at, &outcome, began).await?;
+    abort_at(spec.name, "stored");
+    Ok(())
+}
+
+fn abort_at(step: StepName, point: &str) {
+    abort_point(&format!("step.{}.{point}", step.name()));
 }
 
 /// Changes one step and stores it.
@@ -300,6 +309,10 @@ async fn store(ctx: &Ctx, id: InvestigationId, at: usize, outcome: &Outcome, beg
     for action in tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items.iter().rev() {
         hinomi_cases::apply_action(&mut investigation.evidence, action);
     }
+    if investigation.steps.iter().all(|step| !open(step.state)) {
+        // with its last step, so that no crash leaves it running for ever
+        finish(&mut tx, &mut investigation, now).await?;
+    }
     investigation.version = tx.put_investigation(&investigation).await?;
     if name == StepName::Judge.name() {
         verdicts(&mut tx, &investigation, now).await?;
@@ -308,6 +321,9 @@ async fn store(ctx: &Ctx, id: InvestigationId, at: usize, outcome: &Outcome, beg
         mailboxes(&mut tx, &investigation, now).await?;
     }
     tx.commit().await?;
+    if investigation.steps.iter().all(|step| !open(step.state)) {
+        abort_point("investigation.finished");
+    }
     announce(ctx, &investigation);
     Ok(())
 }
@@ -352,20 +368,15 @@ async fn mailboxes(tx: &mut hinomi_store::Tx, investigation: &Investigation, now
     Ok(())
 }
 
-/// Sets the state the investigation ends in.
-async fn finish(ctx: &Ctx, id: InvestigationId) -> Result<()> {
-    let _turn = ctx.desk.turn().await;
-    let mut tx = ctx.store.begin().await?;
-    let mut investigation = load(&mut tx, id).await?;
-    let filter = ActionFilter { investigation: Some(id), ..ActionFilter::default() };
+/// Sets the state the investigation ends in and tells its incident.
+async fn finish(tx: &mut hinomi_store::Tx, investigation: &mut Investigation, now: Timestamp) -> Result<()> {
+    let filter = ActionFilter { investigation: Some(investigation.id), ..ActionFilter::default() };
     let actions = tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
     let ordered: Vec<Action> = actions.into_iter().filter(|action| action.undoes.is_none()).collect();
-    let (state, reason) = final_state(&investigation, &ordered);
-    let now = ctx.now();
+    let (state, reason) = final_state(investigation, &ordered);
     investigation.state = state;
     investigation.state_reason = reason;
     investigation.ended_at = actions::ended(state).then_some(now);
-    investigation.version = tx.put_investigation(&investigation).await?;
     if let Some(mut incident) = tx.incident(investigation.incident_id).await? {
         let word = state.word();
         let number = investigation.number;
@@ -376,7 +387,5 @@ async fn finish(ctx: &Ctx, id: InvestigationId) -> Result<()> {
     }
     let target = format!("investigation:{}", investigation.number);
     tx.audit(&actions::record(now, "system", "investigation.end", &target, json!({"state": state}))).await?;
-    tx.commit().await?;
-    announce(ctx, &investigation);
     Ok(())
 }

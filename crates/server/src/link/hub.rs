@@ -3,6 +3,7 @@
 //! A command is stored before it is sent, sent again at every connection until its receipt or its
 //! expiry, and obeyed once: the sensor keeps the highest sequence and the results of what it did.
 
+use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::ids;
 use hinomi_model::{ActionId, CommandId, DeviceId, Timestamp};
@@ -12,6 +13,7 @@ use hinomi_wire::{Command, CommandEnvelope};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 /// Sender of one connection.
@@ -31,17 +33,27 @@ pub enum HubError {
     },
 }
 
+/// A connection the hub has registered.
+#[derive(Clone)]
+pub(super) struct Connection {
+    number: u64,
+    sender: Sender,
+    /// Cancelled when the server wants this connection to end.
+    pub end: CancellationToken,
+}
+
 #[derive(Default)]
 struct Connections {
     next: u64,
-    open: HashMap<DeviceId, (u64, Sender)>,
+    open: HashMap<DeviceId, Connection>,
 }
 
 /// Connected sensors. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Hub {
     connections: Arc<Mutex<Connections>>,
-    /// Sequences are taken and stored one command at a time.
+    /// Sequences are taken, stored and sent one command at a time: a sensor refuses a sequence below
+    /// one it has seen.
     ordering: Arc<tokio::sync::Mutex<()>>,
 }
 
@@ -56,32 +68,37 @@ impl Hub {
         self.lock().open.keys().copied().collect()
     }
 
-    /// Registers a connection; a newer one of the same device replaces it.
-    pub(super) fn connect(&self, device: DeviceId, sender: Sender) -> u64 {
+    /// Registers a connection that has been welcomed; an older one of the same device ends.
+    pub(super) fn connect(&self, device: DeviceId, sender: Sender) -> Connection {
         let mut connections = self.lock();
         connections.next += 1;
-        let number = connections.next;
-        connections.open.insert(device, (number, sender));
-        number
+        let connection = Connection { number: connections.next, sender, end: CancellationToken::new() };
+        if let Some(older) = connections.open.insert(device, connection.clone()) {
+            older.end.cancel();
+        }
+        connection
     }
 
     /// Forgets a connection; false when a newer one has replaced it.
-    pub(super) fn disconnect(&self, device: DeviceId, number: u64) -> bool {
+    pub(super) fn disconnect(&self, device: DeviceId, connection: &Connection) -> bool {
         let mut connections = self.lock();
-        let current = connections.open.get(&device).is_some_and(|(open, _)| *open == number);
+        let current = connections.open.get(&device).is_none_or(|open| open.number == connection.number);
         if current {
             connections.open.remove(&device);
         }
         current
     }
 
-    /// Drops the connection of a device (its certificate was revoked).
+    /// Ends the connection of a device (its certificate was revoked).
     pub fn drop_device(&self, device: DeviceId) {
-        self.lock().open.remove(&device);
+        if let Some(connection) = self.lock().open.remove(&device) {
+            connection.end.cancel();
+        }
     }
 
     /// Orders a command: signs it, stores it, sends it when the device is connected. It stays
-    /// ordered until the receipt arrives or `expires_at` passes.
+    /// ordered until the receipt arrives or `expires_at` passes. An action orders one command per
+    /// device, however often it is resumed: the command ordered before is returned.
     ///
     /// # Errors
     /// When it cannot be stored; then nothing was sent.
@@ -98,6 +115,12 @@ impl Hub {
         let issued_at = ctx.now();
         let ordering = self.ordering.lock().await;
         let mut tx = ctx.store.begin().await.map_err(failed)?;
+        if let Some(action) = action {
+            let known = tx.commands_of_action(action).await.map_err(failed)?;
+            if let Some(known) = known.into_iter().find(|known| known.device_id == device) {
+                return Ok(known.id);
+            }
+        }
         let sequence = tx.next_command_sequence(device).await.map_err(failed)?;
         let envelope = CommandEnvelope { command_id, device_id: device, sequence, issued_at, expires_at, command };
         let signed = hinomi_wire::sign(&envelope, ctx.keys.command());
@@ -115,25 +138,47 @@ impl Hub {
         };
         tx.put_command(&row).await.map_err(failed)?;
         tx.commit().await.map_err(failed)?;
-        drop(ordering);
+        abort_point("command.stored");
         self.push(device, signed);
+        abort_point("command.sent");
+        drop(ordering);
         Ok(command_id)
     }
 
-    /// Sends everything still open to a device that has just connected.
-    pub(super) async fn push_open(&self, ctx: &Ctx, device: DeviceId) -> Result<(), StoreError> {
-        for row in ctx.store.open_commands(device, ctx.now()).await? {
+    /// Registers a connection and sends everything still open to its device, before any newer
+    /// command. Returns the connection and the newest block list among the commands.
+    pub(super) async fn open(
+        &self,
+        ctx: &Ctx,
+        device: DeviceId,
+        sender: Sender,
+    ) -> (Connection, Result<u64, StoreError>) {
+        let _ordering = self.ordering.lock().await;
+        let connection = self.connect(device, sender);
+        let rows = match ctx.store.open_commands(device, ctx.now()).await {
+            Ok(rows) => rows,
+            Err(error) => return (connection, Err(error)),
+        };
+        let mut block_list = 0;
+        for row in rows {
+            if let Ok(CommandEnvelope { command: Command::SetBlockedHashes { version, .. }, .. }) =
+                serde_json::from_slice(&row.envelope)
+            {
+                block_list = block_list.max(version);
+            }
             self.push(device, SignedCommand { envelope: row.envelope.into(), signature: row.signature.into() });
         }
-        Ok(())
+        (connection, Ok(block_list))
     }
 
     fn push(&self, device: DeviceId, signed: SignedCommand) {
-        let sender = self.lock().open.get(&device).map(|(_, sender)| sender.clone());
-        if let Some(sender) = sender {
-            // a full or closed channel loses nothing: the command is sent again at the next connection
-            if sender.try_send(Ok(ToSensor { message: Some(Message::Command(signed)) })).is_err() {
+        let connection = self.lock().open.get(&device).cloned();
+        if let Some(connection) = connection {
+            // a full or closed channel loses nothing: the sensor connects again and gets every open
+            // command in order; a later command alone would make it refuse this one
+            if connection.sender.try_send(Ok(ToSensor { message: Some(Message::Command(signed)) })).is_err() {
                 tracing::warn!(device.id = %device, "command for {device} waits for the next connection");
+                connection.end.cancel();
             }
         }
     }

@@ -1,7 +1,7 @@
 //! One connection of one sensor.
 
 use super::enrol::hash;
-use super::hub::Sender;
+use super::hub::{Connection, Sender};
 use crate::app::Ctx;
 use crate::ingest::IngestError;
 use crate::live::LiveEvent;
@@ -68,38 +68,50 @@ struct Session {
 impl Session {
     async fn run(self, hello: Hello, incoming: Streaming<FromSensor>) {
         let device = self.device;
-        let number = self.ctx.hub.connect(device, self.sender.clone());
-        tracing::info!(device.id = %device, "sensor {device} connected");
-        let ended = self.talk(hello, incoming).await;
+        let mut connection = None;
+        let ended = self.talk(hello, incoming, &mut connection).await;
         if let Err(status) = &ended {
             // the sensor reads the reason and tries again
             let _ = self.sender.try_send(Err(status.clone()));
         }
         let reason = ended.err().map(|status| status.message().to_owned()).unwrap_or_default();
         tracing::info!(device.id = %device, reason, "sensor {device} disconnected");
-        if self.ctx.hub.disconnect(device, number) {
+        if connection.is_some_and(|connection| self.ctx.hub.disconnect(device, &connection)) {
             self.update(None, false).await;
         }
     }
 
-    async fn talk(&self, hello: Hello, mut incoming: Streaming<FromSensor>) -> Result<(), Status> {
+    /// Talks until one side ends; `registered` gets the connection as soon as the hub has it.
+    async fn talk(
+        &self,
+        hello: Hello,
+        mut incoming: Streaming<FromSensor>,
+        registered: &mut Option<Connection>,
+    ) -> Result<(), Status> {
         let status = read_status(&hello.status)?;
-        self.update(Some(&status), true).await;
         let acknowledged = self.ctx.ingest.stored(self.device, hello.generation).await.map_err(|error| {
             tracing::error!(error = %error, "progress of {} could not be read", self.device);
             Status::unavailable("store is not available")
         })?;
         let welcome =
             Welcome { protocol_version: PROTOCOL_VERSION, acknowledged, server_time_us: self.ctx.now().as_micros() };
+        // a sensor takes nothing before the Welcome: the hub may send from here on only
         self.answer(to_sensor::Message::Welcome(welcome)).await?;
-        if let Err(error) = self.ctx.hub.push_open(&self.ctx, self.device).await {
+        let (connection, open) = self.ctx.hub.open(&self.ctx, self.device, self.sender.clone()).await;
+        let end = connection.end.clone();
+        *registered = Some(connection);
+        tracing::info!(device.id = %self.device, "sensor {} connected", self.device);
+        self.update(Some(&status), true).await;
+        let block_list = open.map_err(|error| {
             tracing::error!(error = %error, "open commands of {} could not be read", self.device);
-        }
-        crate::indicators::on_connect(&self.ctx, self.device, &status).await;
+            Status::unavailable("store is not available")
+        })?;
+        crate::indicators::on_connect(&self.ctx, self.device, status.block_list_version.max(block_list)).await;
         loop {
             let message = tokio::select! {
                 message = incoming.message() => message?,
                 () = self.ctx.stop.cancelled() => return Err(Status::unavailable("server stops")),
+                () = end.cancelled() => return Err(Status::aborted("connect again")),
                 () = self.sender.closed() => return Ok(()),
             };
             match message.map(|message| message.message) {

@@ -203,8 +203,8 @@ impl Mailboxes {
         Ok(receipts)
     }
 
-    /// Puts back what action `removal` took out; `action` is the one that does so. `on` gets each
-    /// receipt as it comes. Called again with the same action it resumes.
+    /// Puts back what action `removal` took out, as far as `open` wants the copy; `action` is the one
+    /// that does so. `on` gets each receipt as it comes. Called again with the same action it resumes.
     ///
     /// # Errors
     /// When the store cannot be read; nothing was done then.
@@ -212,9 +212,11 @@ impl Mailboxes {
         &self,
         action: ActionId,
         removal: ActionId,
+        open: &(dyn Fn(&MessageCopyRef) -> bool + Send + Sync),
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Result<Vec<Receipt>> {
-        let removed = StoreJournal::open(&self.store, removal).await.context("read mail journal")?.outcomes();
+        let mut removed = StoreJournal::open(&self.store, removal).await.context("read mail journal")?.outcomes();
+        removed.retain(|outcome| open(&outcome.copy));
         let journal = StoreJournal::open(&self.store, action).await.context("read mail journal")?;
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {

@@ -1,7 +1,7 @@
 //! What follows from a settled copy: index, event, receipt.
 
 use super::{Mailboxes, now, receipt};
-use crate::ingest::Source;
+use crate::abort::abort_point;
 use hinomi_mail::imap::folder_for_people;
 use hinomi_mail::remediate::Outcome;
 use hinomi_model::{ActionId, DeliveryLocation, Event, MessageCopy, Receipt, ReceiptState, Table, Text};
@@ -34,15 +34,21 @@ impl Mailboxes {
         let mut receipts = Vec::new();
         let mut together = Vec::new();
         while outcomes.recv_many(&mut together, TOGETHER_MAX).await > 0 {
-            let mut events = Vec::new();
+            let (mut events, mut settled) = (Vec::new(), Vec::new());
             for outcome in together.drain(..) {
-                let settled = self.settle(action, kind, outcome, &mut events).await;
-                on(settled.clone());
-                receipts.push(settled);
+                settled.push(self.settle(action, kind, outcome, &mut events).await);
             }
-            if let Err(error) = self.ingest.append(Source::Server, events).await {
+            abort_point("mail.settled");
+            // before the receipts: a copy without receipt is settled again after a crash, and its row
+            // is known then
+            if let Err(error) = self.ingest.append_once(events).await {
                 // the receipts and the journal stand; only the hunting rows are missing
                 tracing::error!(action = %action, "rows about mailbox work could not be stored: {error}");
+            }
+            abort_point("mail.told");
+            for receipt in settled {
+                on(receipt.clone());
+                receipts.push(receipt);
             }
         }
         receipts

@@ -1,6 +1,7 @@
 //! A small client of the product's public API: what a script of an administrator would use.
 
 use anyhow::{Context, Result, bail};
+use hinomi_model::{DeviceId, Event};
 use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::{Certificate, Method};
 use serde::de::DeserializeOwned;
@@ -55,6 +56,21 @@ impl Api {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut answer: Value = self.get(&format!("{path}{separator}limit=200")).await?;
         serde_json::from_value(answer["items"].take()).with_context(|| format!("items of GET {path}"))
+    }
+
+    /// Reads every event of a device, oldest page last.
+    pub async fn device_events(&mut self, device: DeviceId) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let mut page: Value = self.get(&format!("/devices/{device}/events?limit=200{cursor}")).await?;
+            let items: Vec<Event> = serde_json::from_value(page["items"].take()).context("events of a device")?;
+            events.extend(items);
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(events),
+            }
+        }
     }
 
     /// Reads a list of summaries, then each of them whole below `base`.

@@ -2,7 +2,7 @@
 
 use super::StoryConfig;
 use super::mail_client::OpenMail;
-use super::world::{terminate, wait_for};
+use crate::process::{terminate, wait_for};
 use anyhow::{Context, Result, ensure};
 use nix::pty::{OpenptyResult, openpty};
 use std::io::Read;

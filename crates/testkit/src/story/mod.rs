@@ -4,11 +4,11 @@
 //! [`play`] runs the steps in order and reports each; a step that cannot run because an earlier one
 //! failed counts as failed. `cargo xtask story` and the test of the same name call it.
 
-mod api;
+pub mod api;
 mod browser;
 mod endpoint;
 pub mod mail_client;
-mod mails;
+pub mod mails;
 mod network;
 mod steps;
 mod world;

@@ -3,8 +3,9 @@
 use super::browser;
 use super::mail_client::OpenMail;
 use super::mails::{SCRIPT, SENDER, Sample};
-use super::world::{MAILBOXES, REACHED, World, wait_for};
+use super::world::{MAILBOXES, REACHED, World};
 use crate::mail::Mail;
+use crate::process::wait_for;
 use anyhow::{Context, Result, ensure};
 use hinomi_model::{
     Action, ActionSpec, ActionState, Alert, DeliveryAction, DetectionStatus, EntityKey, EntityKind, Incident,

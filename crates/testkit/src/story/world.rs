@@ -5,9 +5,10 @@ use super::api::Api;
 use super::endpoint::Endpoint;
 use super::network::Attacker;
 use crate::mail::{MailRig, MailRigConfig};
-use anyhow::{Context, Result, bail, ensure};
+use crate::process::{free_address, terminate, wait_for};
+use anyhow::{Context, Result, bail};
 use hinomi_model::{ActionId, AlertId, IncidentId, InvestigationId, MessageId};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -223,38 +224,4 @@ async fn setup_code(child: &mut Child) -> Result<String> {
     let code = tokio::time::timeout(READY, read).await.context("no setup code")??;
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Ok(code)
-}
-
-/// Asks a program to end, waits, insists.
-pub async fn terminate(child: &mut Child) {
-    if let Some(pid) = child.id() {
-        let pid = nix::unistd::Pid::from_raw(pid as i32);
-        let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM);
-        if tokio::time::timeout(Duration::from_secs(20), child.wait()).await.is_err() {
-            let _ = child.kill().await;
-        }
-    }
-}
-
-/// A loopback address nobody listens on.
-pub fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?)
-}
-
-/// Waits until `look` answers something; errors of `look` count as "not yet" and the last is told.
-pub async fn wait_for<T>(
-    what: &str,
-    deadline: Duration,
-    mut look: impl AsyncFnMut() -> Result<Option<T>>,
-) -> Result<T> {
-    let end = tokio::time::Instant::now() + deadline;
-    loop {
-        let last = match look().await {
-            Ok(Some(found)) => return Ok(found),
-            Ok(None) => String::new(),
-            Err(error) => format!(": {error:#}"),
-        };
-        ensure!(tokio::time::Instant::now() < end, "waited {} s for {what}{last}", deadline.as_secs());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
