@@ -37,7 +37,7 @@ impl Load {
     fn start(dir: &Path) -> Result<Load> {
         let script = "n=0; while [ ! -e stop ]; do [ -e go ] || { sleep 0.05; continue; }; n=$((n+1)); \
                       /bin/true hinomi-load-$n; echo $n > file-$((n % 50)); echo $n > last.new; \
-                      mv last.new last; done";
+                      mv last.new last; sleep 0.03; done";
         let child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", script])
             .current_dir(dir)
@@ -161,6 +161,7 @@ async fn kill_9_of_server_and_sensor_under_load_loses_and_doubles_nothing() -> R
             server.start(None).await.with_context(|| format!("restart in round {round}"))?;
         }
     }
+    let began = std::time::Instant::now();
     let last = load.stop()?;
     feeder.abort();
     let _ = feeder.await;
@@ -182,6 +183,7 @@ async fn kill_9_of_server_and_sensor_under_load_loses_and_doubles_nothing() -> R
     })
     .await?;
 
+    let emptied = began.elapsed();
     let mut counted = 0;
     for stopped in [false, true] {
         if stopped {
@@ -194,8 +196,10 @@ async fn kill_9_of_server_and_sensor_under_load_loses_and_doubles_nothing() -> R
     }
     eprintln!(
         "{servers} kills of the server, {sensors} of the sensor: {counted} events exactly once, {last} execs, \
-         {} connections of {FAKES} fake sensors",
-        fakes.iter().map(|fake| fake.memory().connections).sum::<usize>()
+         {} connections of {FAKES} fake sensors; spools empty {:.1} s after the last kill, counted in {:.1} s",
+        fakes.iter().map(|fake| fake.memory().connections).sum::<usize>(),
+        emptied.as_secs_f64(),
+        (began.elapsed() - emptied).as_secs_f64()
     );
     ensure!(servers > 1 && sensors > 1 && last > 20, "the test did too little");
     server.terminate().await
@@ -209,13 +213,13 @@ fn make(folder: &Path, name: &str) -> Result<PathBuf> {
 
 /// Gives every fake sensor a few events again and again.
 async fn feed(fakes: Vec<FakeSensor>) {
-    let mut tick = tokio::time::interval(Duration::from_millis(10));
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
     let mut number = 0;
     loop {
         tick.tick().await;
         for fake in &fakes {
             number += 1;
-            fake.spool((0..number % 5).map(|_| made_up(number)));
+            fake.spool((0..number % 4).map(|_| made_up(number)));
         }
     }
 }
