@@ -14,6 +14,7 @@
 
 pub mod auth;
 pub mod connector;
+pub mod graph;
 pub mod imap;
 pub mod milter;
 pub mod parse;
