@@ -14,8 +14,9 @@ pub const RUN: &[&str] = &["nftables", "iproute2", "procps"];
 pub const MAIL: &[&str] = &["postfix", "dovecot-imapd", "dovecot-lmtpd", "openssl", "curl", "util-linux", "bsdutils"];
 /// Packages of the browser tests.
 pub const BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
-/// Packages only tests use: PostgreSQL, a session bus, QEMU with what makes a small root file system.
-pub const TEST: &[&str] = &["postgresql-15", "dbus", "qemu-system-x86", "cpio", "e2fsprogs", "zstd", "sqlite3"];
+/// Packages only tests use: PostgreSQL, an LDAP server, a session bus, QEMU with what makes a small root file system.
+pub const TEST: &[&str] =
+    &["postgresql-15", "dbus", "qemu-system-x86", "cpio", "e2fsprogs", "zstd", "sqlite3", "slapd", "ldap-utils"];
 
 /// Says what is done now, with the time since the start.
 pub fn step(what: &str) {

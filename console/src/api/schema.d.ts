@@ -704,6 +704,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/directory": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List people with their accounts and mailboxes
+         * @description Permission: read.
+         */
+        get: operations["listDirectory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directory/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take in people from a CSV file
+         * @description Permission: administer.
+         */
+        post: operations["importDirectory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directory/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how the last reading by LDAP went
+         * @description Permission: administer.
+         */
+        get: operations["getDirectoryStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directory/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read the LDAP directory now
+         * @description Permission: administer.
+         */
+        post: operations["syncDirectory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/enrolment-tokens": {
         parameters: {
             query?: never;
@@ -944,6 +1024,26 @@ export interface paths {
          * @description Permission: read.
          */
         get: operations["listIncidentMessages"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List whose accounts and mailboxes it involves
+         * @description Permission: read.
+         */
+        get: operations["listIncidentPeople"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1860,6 +1960,45 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
+        /** @description What reading a directory changed, or would change. */
+        DirectoryChange: {
+            /** @description People that are new. */
+            added: number;
+            /** @description People about whom something is different. */
+            changed: number;
+            /** @description Only looked at, nothing stored. */
+            dry_run: boolean;
+            /** @description Columns of the file that mean nothing to us. */
+            ignored_columns: string[];
+            /** @description Rows that could not be used, at most 100. */
+            rejected: components["schemas"]["RejectedRow"][];
+            /** @description All rows that could not be used. */
+            rejected_count: number;
+            /** @description People that are gone. */
+            removed: number;
+            /** @description Directory that was read. */
+            source: string;
+            /** @description People as they were. */
+            unchanged: number;
+        };
+        /** @description A CSV file of people. It takes the place of everything its source said before. */
+        DirectoryImport: {
+            /** @description Only tell what would change. */
+            dry_run?: boolean;
+            /** @description The file as it is, base64; at most 64 MiB. */
+            file: string;
+            /** @description Name of the source, lower-case letters, digits and `-`; `csv` when left out. */
+            source?: string | null;
+        };
+        /** @description How the last reading by LDAP went. */
+        DirectoryStatus: {
+            change: components["schemas"]["DirectoryChange"] | null;
+            /** @description An LDAP server is configured. */
+            configured: boolean;
+            /** @description Why that failed; none when it did not. */
+            error: string | null;
+            read_at: components["schemas"]["Timestamp"] | null;
+        };
         /** @description An enrolment token without its secret. */
         EnrolmentTokenInfo: {
             /** @description When. */
@@ -2332,6 +2471,21 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
+        /** @description A person of an incident and why. */
+        InvolvedPerson: {
+            /** @description Accounts and mailboxes of the incident that are theirs. */
+            by: components["schemas"]["EntityKey"][];
+            /** @description The person. */
+            person: components["schemas"]["Person"];
+        };
+        /** @description One page of a list. */
+        InvolvedPersonList: {
+            items: components["schemas"]["InvolvedPerson"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /**
          * @description Network isolation of a device.
          * @enum {string}
@@ -2568,6 +2722,44 @@ export interface components {
          * @enum {string}
          */
         Permission: "public" | "profile" | "read" | "triage" | "act" | "audit" | "administer";
+        /** @description A person of a directory with everything that names them on devices and in mail. */
+        Person: {
+            /**
+             * @description Accounts on devices as [`EntityKind::User`] writes them (`name`, `domain\name`, `name@domain`),
+             *     lower case.
+             */
+            accounts: string[];
+            /** @description Every address mail reaches this person at, lower case, the mailbox's first. */
+            addresses: string[];
+            /** @description When this was last different. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description Department. */
+            department: string | null;
+            /** @description Names of devices the directory assigns, lower case. */
+            devices: string[];
+            /** @description The account may not log in. */
+            disabled: boolean;
+            /** @description `source/key`; the key is what stays when name and address change. */
+            id: string;
+            /** @description Mailbox: the primary address, lower case. */
+            mailbox: string | null;
+            /** @description Name as people read it. */
+            name: string;
+            /** @description Security identifiers of the accounts (`S-1-5-21-…`). */
+            sids: string[];
+            /** @description Directory it was read from (`ldap`, `csv`, …). */
+            source: string;
+            /** @description Job title. */
+            title: string | null;
+        };
+        /** @description One page of a list. */
+        PersonList: {
+            items: components["schemas"]["Person"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /** @description Why a request was not done (`application/problem+json`). */
         Problem: {
             /** @description Stable code (`not_found`, `totp_required`, `version_conflict`, …). */
@@ -2612,6 +2804,13 @@ export interface components {
          * @enum {string}
          */
         ReceiptState: "pending" | "running" | "done" | "alreadyDone" | "notFound" | "failed" | "undone";
+        /** @description A row of a directory that could not be used. */
+        RejectedRow: {
+            /** @description What is wrong with it. */
+            reason: components["schemas"]["Text"];
+            /** @description Line of the file, from 1, or name of the entry. */
+            row: string;
+        };
         /**
          * @description What became of an entity of the evidence.
          * @enum {string}
@@ -4389,6 +4588,135 @@ export interface operations {
             };
         };
     };
+    listDirectory: {
+        parameters: {
+            query?: {
+                /** @description Words of name, account, address, device or department. */
+                text?: string;
+                /** @description Directory they come from (`ldap`, `csv`). */
+                source?: string;
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PersonList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    importDirectory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectoryImport"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryChange"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDirectoryStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryStatus"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    syncDirectory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryChange"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listEnrolmentTokens: {
         parameters: {
             query?: {
@@ -4839,6 +5167,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MessageCopyList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listIncidentPeople: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InvolvedPersonList"];
                 };
             };
             /** @description Not done */

@@ -270,6 +270,15 @@ fn people() -> Vec<Route> {
         get("/audit/verify", "verifyAudit", Audit, "Walk the hash chain of the audit log").gives::<AuditVerification>(),
         get("/audit/export", "exportAudit", Audit, "Export the audit log, oldest first")
             .streams("application/x-ndjson", "One AuditRecord per line"),
+        get("/directory", "listDirectory", Read, "List people with their accounts and mailboxes")
+            .query::<DirectoryQuery>()
+            .lists::<Person>(),
+        get("/directory/status", "getDirectoryStatus", Administer, "Tell how the last reading by LDAP went")
+            .gives::<DirectoryStatus>(),
+        post("/directory/import", "importDirectory", Administer, "Take in people from a CSV file")
+            .takes::<DirectoryImport>()
+            .gives::<DirectoryChange>(),
+        post("/directory/sync", "syncDirectory", Administer, "Read the LDAP directory now").gives::<DirectoryChange>(),
         get("/settings", "getSettings", Read, "Read the settings").etag().gives::<Settings>(),
         patch("/settings", "updateSettings", Administer, "Change settings")
             .etag()
@@ -299,6 +308,8 @@ fn cases() -> Vec<Route> {
             .gives::<IncidentTimeline>(),
         get("/incidents/{id}/messages", "listIncidentMessages", Read, "List the message copies of its story")
             .lists::<MessageCopy>(),
+        get("/incidents/{id}/people", "listIncidentPeople", Read, "List whose accounts and mailboxes it involves")
+            .lists::<InvolvedPerson>(),
         get("/incidents/{id}/actions", "listIncidentActions", Read, "List its actions").lists::<Action>(),
         get("/incidents/{id}/investigations", "listIncidentInvestigations", Read, "List its investigations")
             .lists::<InvestigationSummary>(),

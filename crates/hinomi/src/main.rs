@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use client::{Client, Connection};
 use commands::actions::Actions;
 use commands::devices::Devices;
+use commands::directory::Directory;
 use commands::house::{self, Place};
 use commands::incidents::Incidents;
 use commands::people::{EnrolmentToken, Token, Users};
@@ -54,6 +55,9 @@ enum Command {
     /// Work with devices
     #[command(subcommand)]
     Devices(Devices),
+    /// Work with the directory of people
+    #[command(subcommand)]
+    Directory(Directory),
     /// Work with incidents
     #[command(subcommand)]
     Incidents(Incidents),
@@ -117,6 +121,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Serve { place, write_enrolment_token } => house::serve(place, write_enrolment_token).await,
         Command::Check { config } => house::check(config.as_deref(), json),
         Command::Devices(devices) => devices.run(&client()?, json).await,
+        Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
         Command::Users(users) => users.run(client, json).await,

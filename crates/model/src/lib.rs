@@ -14,6 +14,7 @@
 mod action;
 mod alert;
 mod device;
+mod directory;
 mod entity;
 mod event;
 mod id;
@@ -30,6 +31,7 @@ mod time;
 pub use action::*;
 pub use alert::*;
 pub use device::*;
+pub use directory::*;
 pub use entity::*;
 pub use event::*;
 pub use id::*;

@@ -2,6 +2,7 @@
 //!
 //! Relative paths are relative to the file. Secrets are named by file, never written here.
 
+use crate::directory::LdapConfig;
 use hinomi_model::{AutomationLevel, Language, Severity};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -23,6 +24,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     /// Mailboxes of the organisation; none = no mailbox work.
     pub mailboxes: Option<MailboxesConfig>,
+    /// LDAP server that knows the people; none = CSV only.
+    pub directory: Option<LdapConfig>,
     /// Alert mails; none = no mails.
     pub notify: Option<NotifyConfig>,
     /// Automated investigations.
@@ -274,6 +277,9 @@ impl Config {
             mailboxes.users_file = base.join(&mailboxes.users_file);
             mailboxes.ca_file = mailboxes.ca_file.as_ref().map(|file| base.join(file));
         }
+        if let Some(directory) = &mut config.directory {
+            directory.rebase(base);
+        }
         if let Some(notify) = &mut config.notify {
             notify.password_file = notify.password_file.as_ref().map(|file| base.join(file));
         }
@@ -304,6 +310,9 @@ impl Config {
                     format!("\"none\" would send the master password to {} in clear", mailboxes.host),
                 );
             }
+        }
+        if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
+            return bad(key, message);
         }
         if let Some(url) = &self.store.url
             && !url.starts_with("postgres://")
@@ -355,6 +364,8 @@ mod tests {
             ("[gateway]\ndeadline_ms = 1", "gateway.deadline_ms"),
             ("[store]\nurl = \"mysql://x\"", "store.url"),
             ("public_url = \"http://x\"", "public_url"),
+            ("[directory]\nurl=\"ldap://dc.example.jp\"\nbase_dn=\"dc=x\"", "in clear"),
+            ("[directory]\nurl=\"ldaps://dc\"\nbase_dn=\"dc=x\"\nbind_dn=\"cn=x\"", "belong together"),
             (
                 "[mailboxes]\nhost=\"imap.example.jp\"\ntls=\"none\"\nmaster_user=\"m\"\npassword_file=\"p\"\nusers_file=\"u\"",
                 "in clear",

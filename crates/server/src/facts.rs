@@ -1,10 +1,12 @@
-//! Facts from the lake: the events of a process tree.
+//! Facts from the lake (the events of a process tree) and from the directory (whose accounts and
+//! mailboxes an incident involves).
 
 use crate::app::Ctx;
 use anyhow::{Context, Result};
 use hinomi_cases::descendants;
 use hinomi_lake::{LakeQuery, Op, Predicate};
-use hinomi_model::{DeviceId, Event, ProcessKey, Table, Timestamp, Value};
+use hinomi_model::{DeviceId, EntityKey, Event, Incident, InvolvedPerson, ProcessKey, Table, Timestamp, Value};
+use hinomi_store::{Store, StoreError};
 
 /// Process events read to find a tree.
 const PROCESS_EVENTS_MAX: usize = 20_000;
@@ -95,4 +97,16 @@ pub(crate) async fn tree(ctx: &Ctx, root: ProcessKey, from: Timestamp, to: Times
         }
     }
     Ok(found)
+}
+
+/// Returns whose accounts and mailboxes an incident involves.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn people(store: &Store, incident: &Incident) -> Result<Vec<InvolvedPerson>, StoreError> {
+    let accounts = incident.users.iter().map(|user| EntityKey::user(user));
+    let mailboxes = incident.mailboxes.iter().map(|mailbox| EntityKey::mailbox(mailbox));
+    let keys: Vec<EntityKey> = accounts.chain(mailboxes).collect();
+    let people = store.people_of(&keys).await?;
+    Ok(people.into_iter().map(|(person, by)| InvolvedPerson { person, by }).collect())
 }

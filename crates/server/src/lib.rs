@@ -11,6 +11,7 @@ pub mod app;
 pub mod auth;
 pub mod backup;
 pub mod config;
+pub mod directory;
 mod facts;
 pub mod gateway;
 pub mod http;

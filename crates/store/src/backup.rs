@@ -39,6 +39,8 @@ const TABLES: &[(&str, &str)] = &[
     ("message_urls", "url, message_id"),
     ("mail_journal", "action_id, message_id, recipient"),
     ("commands", "id"),
+    ("directory", "id"),
+    ("directory_keys", "kind, value, person_id"),
     ("jobs", "id"),
     ("users", "id"),
     ("sessions", "id"),

@@ -11,17 +11,27 @@ pub(crate) struct Migration {
     pub sql: &'static str,
 }
 
-pub(crate) const SQLITE: &[Migration] = &[Migration {
-    version: 20261122_01,
-    name: "state",
-    sql: include_str!("../migrations/sqlite/20261122_01_state.sql"),
-}];
+pub(crate) const SQLITE: &[Migration] = &[
+    Migration { version: 20261122_01, name: "state", sql: include_str!("../migrations/sqlite/20261122_01_state.sql") },
+    Migration {
+        version: 20261122_30,
+        name: "directory",
+        sql: include_str!("../migrations/sqlite/20261122_30_directory.sql"),
+    },
+];
 
-pub(crate) const POSTGRES: &[Migration] = &[Migration {
-    version: 20261122_01,
-    name: "state",
-    sql: include_str!("../migrations/postgres/20261122_01_state.sql"),
-}];
+pub(crate) const POSTGRES: &[Migration] = &[
+    Migration {
+        version: 20261122_01,
+        name: "state",
+        sql: include_str!("../migrations/postgres/20261122_01_state.sql"),
+    },
+    Migration {
+        version: 20261122_30,
+        name: "directory",
+        sql: include_str!("../migrations/postgres/20261122_30_directory.sql"),
+    },
+];
 
 /// A number of our own for PostgreSQL's advisory lock: two servers starting at once take turns.
 const LOCK: i64 = 0x4849_4e4f_4d49;

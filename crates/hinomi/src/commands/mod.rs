@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod devices;
+pub mod directory;
 pub mod house;
 pub mod incidents;
 pub mod people;

@@ -9,7 +9,7 @@ use hinomi_api::{
     AlertSummary, IncidentCounts, IncidentDetail, IncidentQuery, IncidentSummary, IncidentTimeline,
     InvestigationSummary, List, NewComment, TimelineLane, TimelineMarker, UpdateIncident,
 };
-use hinomi_model::{Action, Comment, Evidence, Incident, MessageCopy};
+use hinomi_model::{Action, Comment, Evidence, Incident, InvolvedPerson, MessageCopy};
 use hinomi_store::{IncidentFilter, IncidentSort};
 
 /// Reads the owner of a filter: `me`, `none` or a name.
@@ -195,6 +195,12 @@ pub async fn timeline(State(http): State<Http>, Path(id): Path<String>) -> Answe
 pub async fn messages(State(http): State<Http>, Path(id): Path<String>) -> Answer<Json<List<MessageCopy>>> {
     let incident = find(&http, &id).await?;
     Ok(Json(List::whole(crate::incidents::messages(&http.ctx, &incident).await?)))
+}
+
+/// `GET /incidents/{id}/people`
+pub async fn people(State(http): State<Http>, Path(id): Path<String>) -> Answer<Json<List<InvolvedPerson>>> {
+    let incident = find(&http, &id).await?;
+    Ok(Json(List::whole(crate::facts::people(&http.ctx.store, &incident).await?)))
 }
 
 /// `GET /incidents/{id}/actions`

@@ -15,6 +15,7 @@ mod actions;
 mod alerts;
 mod audit;
 mod devices;
+mod directory;
 mod files;
 mod incidents;
 mod indicators;
@@ -136,6 +137,10 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "verifyAudit" => audit::verify,
         "exportAudit" => audit::export,
         "getSettings" => settings::get,
+        "listDirectory" => directory::list,
+        "getDirectoryStatus" => directory::status,
+        "importDirectory" => directory::import,
+        "syncDirectory" => directory::sync,
         "updateSettings" => settings::update,
         "listIncidents" => incidents::list,
         "getIncident" => incidents::get,
@@ -144,6 +149,7 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listIncidentAlerts" => incidents::alerts,
         "listIncidentEvidence" => incidents::evidence,
         "getIncidentTimeline" => incidents::timeline,
+        "listIncidentPeople" => incidents::people,
         "listIncidentMessages" => incidents::messages,
         "listIncidentActions" => incidents::actions,
         "listIncidentInvestigations" => incidents::investigations,

@@ -15,12 +15,25 @@ use std::str::FromStr;
 
 /// Largest body of a request, bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Largest body that carries a file, bytes: 64 MiB in base64.
+const UPLOAD_BYTES_MAX: usize = 88 * 1024 * 1024;
 
 impl FromRequestParts<Http> for Caller {
     type Rejection = Fail;
 
     async fn from_request_parts(parts: &mut Parts, _: &Http) -> Answer<Self> {
         parts.extensions.get::<Caller>().cloned().ok_or_else(Fail::unauthenticated)
+    }
+}
+
+/// A JSON body that carries a file.
+pub struct Upload<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Http> for Upload<T> {
+    type Rejection = Fail;
+
+    async fn from_request(request: Request, _: &Http) -> Answer<Self> {
+        json(request, UPLOAD_BYTES_MAX).await.map(Upload)
     }
 }
 
@@ -31,12 +44,7 @@ impl<T: DeserializeOwned> FromRequest<Http> for Json<T> {
     type Rejection = Fail;
 
     async fn from_request(request: Request, _: &Http) -> Answer<Self> {
-        let is_json = is_json(request.headers());
-        let body = read(request).await?;
-        if !is_json {
-            return Err(Fail::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-        }
-        Ok(Json(parse(&body)?))
+        json(request, BODY_BYTES_MAX).await.map(Json)
     }
 }
 
@@ -57,11 +65,20 @@ impl<T: DeserializeOwned + Default> FromRequest<Http> for MaybeJson<T> {
         if is_json {
             return Json::from_request(request, state).await.map(|Json(body)| MaybeJson(body));
         }
-        if read(request).await?.is_empty() {
+        if read(request, BODY_BYTES_MAX).await?.is_empty() {
             return Ok(MaybeJson(T::default()));
         }
         Err(Fail::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE))
     }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, bytes_max: usize) -> Answer<T> {
+    let is_json = is_json(request.headers());
+    let body = read(request, bytes_max).await?;
+    if !is_json {
+        return Err(Fail::of_status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    parse(&body)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -69,13 +86,13 @@ fn is_json(headers: &HeaderMap) -> bool {
     value.split(';').next().is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"))
 }
 
-async fn read(request: Request) -> Answer<axum::body::Bytes> {
+async fn read(request: Request, bytes_max: usize) -> Answer<axum::body::Bytes> {
     let too_large = || Fail::of_status(StatusCode::PAYLOAD_TOO_LARGE);
     let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
+    if declared.is_some_and(|bytes: u64| bytes > bytes_max as u64) {
         return Err(too_large());
     }
-    axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await.map_err(|_| too_large())
+    axum::body::to_bytes(request.into_body(), bytes_max).await.map_err(|_| too_large())
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Answer<T> {

@@ -21,8 +21,12 @@ pub struct World {
 
 /// Starts a server.
 pub async fn world() -> World {
+    world_of(Config::default()).await
+}
+
+/// Starts a server that is configured further.
+pub async fn world_of(mut config: Config) -> World {
     let dir = tempfile::tempdir().expect("temp dir");
-    let mut config = Config::default();
     let free = "127.0.0.1:0".parse().expect("address");
     config.listen.console = free;
     config.listen.sensors = free;

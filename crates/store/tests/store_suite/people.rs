@@ -33,6 +33,7 @@ async fn people_and_sensors_come_in() {
         users(&store).await;
         sessions_and_tokens(&store).await;
         sensors(&store).await;
+        directory(&store).await;
     })
     .await;
 }
@@ -162,4 +163,56 @@ async fn sensors(store: &Store) {
     assert!(!store.finish_command(id(2), "{\"again\":1}").await.unwrap());
     assert_eq!(store.open_commands(id(1), at(0)).await.unwrap(), []);
     assert_eq!(store.commands_of_action(id(7)).await.unwrap()[1].result.as_deref(), Some("{}"));
+}
+
+fn person(source: &str, key: &str, account: &str, address: &str) -> Person {
+    Person {
+        id: format!("{source}/{key}"),
+        source: source.to_owned(),
+        name: format!("Person {key}"),
+        accounts: vec![account.to_owned()],
+        sids: vec!["S-1-5-21-7".to_owned()],
+        mailbox: Some(address.to_owned()),
+        addresses: vec![address.to_owned(), "shared@x.test".to_owned()],
+        devices: vec!["pc\0 1".to_owned()],
+        department: None,
+        title: None,
+        disabled: false,
+        changed_at: at(0),
+    }
+}
+
+async fn directory(store: &Store) {
+    let one = person("csv", "1", "ann", "ann@x.test");
+    let two = person("csv", "2", "x\\bob", "bob@x.test");
+    let other = person("ldap", "1", "ann", "ann@y.test");
+    let before = [one.clone(), two.clone()];
+    assert_eq!(store.compare_directory("csv", &before).await.unwrap().added, 2);
+    assert_eq!(store.people(&PersonFilter::default(), &Page::default()).await.unwrap().total, 0);
+    store.replace_directory("csv", &before).await.unwrap();
+    store.replace_directory("ldap", std::slice::from_ref(&other)).await.unwrap();
+    let twice = store.replace_directory("csv", &[one.clone(), one.clone()]).await;
+    assert!(matches!(twice, Err(StoreError::Invalid { .. })));
+
+    let keys = [
+        EntityKey::user("ann"),
+        EntityKey::user("X\\BOB"),
+        EntityKey::user("bob"),
+        EntityKey::mailbox("shared@x.test"),
+    ];
+    let found = store.people_of(&keys).await.unwrap();
+    let found: Vec<_> = found.iter().map(|(person, by)| (person.id.as_str(), by.len())).collect();
+    assert_eq!(found, [("csv/1", 2), ("csv/2", 2), ("ldap/1", 2)]);
+
+    // read later, the same: nothing is written; the one that is gone is forgotten with its keys
+    let again = Person { changed_at: at(9), ..one.clone() };
+    let change = store.replace_directory("csv", &[again]).await.unwrap();
+    assert_eq!((change.added, change.changed, change.removed, change.unchanged), (0, 0, 1, 1));
+    assert_eq!(store.person("csv/1").await.unwrap().unwrap().changed_at, at(0));
+    assert!(store.people_of(&keys[1..2]).await.unwrap().is_empty());
+    let filter = PersonFilter { source: Some("csv".to_owned()), text: Some("ANN@".to_owned()) };
+    assert_eq!(store.people(&filter, &Page::default()).await.unwrap().total, 1);
+    store.replace_directory("csv", &[]).await.unwrap();
+    store.replace_directory("ldap", &[]).await.unwrap();
+    assert_eq!(store.people(&PersonFilter::default(), &Page::default()).await.unwrap().total, 0);
 }
