@@ -187,3 +187,28 @@ impl Hub {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_ends_when_it_is_replaced_revoked_or_cannot_take_a_command() {
+        let (hub, device) = (Hub::default(), ids::new());
+        let channel = || mpsc::channel(1);
+        let ((one, _), (two, _), (three, _waiting)) = (channel(), channel(), channel());
+        let first = hub.connect(device, one);
+        let second = hub.connect(device, two);
+        assert!(first.end.is_cancelled() && !second.end.is_cancelled());
+        assert!(!hub.disconnect(device, &first), "a newer one has replaced it");
+        assert!(hub.online(device));
+        hub.drop_device(device);
+        assert!(second.end.is_cancelled() && !hub.online(device));
+        // a command that does not fit ends the connection: the next one gets all of them in order
+        let third = hub.connect(device, three);
+        hub.push(device, SignedCommand::default());
+        assert!(!third.end.is_cancelled());
+        hub.push(device, SignedCommand::default());
+        assert!(third.end.is_cancelled());
+    }
+}

@@ -1,5 +1,6 @@
 //! The journal of one action over the store.
 
+use crate::abort::abort_point;
 use futures::future::BoxFuture;
 use hinomi_mail::remediate::{Entry, Intent, Journal, Outcome};
 use hinomi_model::{ActionId, MessageCopyRef};
@@ -52,13 +53,16 @@ impl Journal for StoreJournal {
     fn intent<'a>(&'a self, copy: &'a MessageCopyRef, intent: &'a Intent) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let json = serde_json::to_string(intent).map_err(|error| error.to_string())?;
-            self.store.journal_intent(self.action, copy, &json).await.map_err(|error| error.to_string())
+            self.store.journal_intent(self.action, copy, &json).await.map_err(|error| error.to_string())?;
+            abort_point("journal.intended");
+            Ok(())
         })
     }
 
     fn outcome<'a>(&'a self, outcome: &'a Outcome) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let json = serde_json::to_string(outcome).map_err(|error| error.to_string())?;
+            abort_point("journal.settling");
             let known = self.store.journal_result(self.action, &outcome.copy, &json).await;
             if !known.map_err(|error| error.to_string())? {
                 // nothing was there to be done, so no intent was written: the outcome is kept all the same
@@ -72,6 +76,7 @@ impl Journal for StoreJournal {
                     .await
                     .map_err(|error| error.to_string())?;
             }
+            abort_point("journal.settled");
             Ok(())
         })
     }

@@ -4,6 +4,7 @@
 //! beside, synced, renamed. The key of a mail is bound to its content: a file put under another
 //! name does not open.
 
+use crate::abort::abort_point;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_mail::remediate::{Located, StoredMail, Vault};
@@ -144,7 +145,9 @@ impl Vault for FileVault {
             let mut content = serde_json::to_vec(&mail.located).map_err(|error| error.to_string())?;
             content.push(b'\n');
             content.extend_from_slice(&mail.raw);
-            self.keep(key, content).await.map_err(|error| chain(&error))
+            self.keep(key, content).await.map_err(|error| chain(&error))?;
+            abort_point("mail.kept");
+            Ok(())
         })
     }
 
