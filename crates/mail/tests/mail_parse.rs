@@ -1,45 +1,11 @@
-//! Message analysis: what it finds, what it refuses, and every file of the corpus.
+//! Message analysis: what it finds and what it refuses.
 
-use hinomi_mail::parse::{FileFound, Limits, Location, Reason, analyse, normalise_url};
+mod mails;
+
+use hinomi_mail::parse::{Limits, Location, Reason, analyse, normalise_url};
+use mails::{base64_lines, mail_with, reason, sha256, zip_of};
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-fn zip_of(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    for (name, content) in files {
-        writer.start_file(*name, zip::write::SimpleFileOptions::default()).expect("start");
-        writer.write_all(content).expect("write");
-    }
-    writer.finish().expect("finish").into_inner()
-}
-
-fn base64_lines(bytes: &[u8]) -> String {
-    use base64::Engine;
-    let text = base64::engine::general_purpose::STANDARD.encode(bytes);
-    text.as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect()
-}
-
-fn mail_with(name: &str, kind: &str, bytes: &[u8]) -> Vec<u8> {
-    format!(
-        "From: =?UTF-8?B?6Y235pyo?= <Boss@Example.COM>\r\nTo: a@example.test\r\nSubject: =?ISO-2022-JP?B?GyRCQEE1YT1xGyhC?=\r\n\
-         Message-ID: <m1@example.com>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
-         --b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nsee HTTP://Example.com:80/Path#x and www.example.org/y, bye\r\n\
-         --b\r\nContent-Type: {kind}; name=\"{name}\"\r\nContent-Disposition: attachment; filename=\"{name}\"\r\n\
-         Content-Transfer-Encoding: base64\r\n\r\n{}--b--\r\n",
-        base64_lines(bytes)
-    )
-    .into_bytes()
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    hex::encode(sha2::Sha256::digest(bytes))
-}
-
-fn reason(file: &FileFound) -> &str {
-    file.attachment.uninspected.as_ref().map_or("", |one| one.text.en.as_str())
-}
 
 #[test]
 fn nested_files_have_their_own_hash_and_parent() {
@@ -205,57 +171,4 @@ proptest::proptest! {
         let found = analyse(&raw, &Limits::default());
         proptest::prop_assert!(found.notes.iter().all(|note| note.reason != Reason::ReaderFailed));
     }
-}
-
-fn corpus() -> Option<PathBuf> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/mail");
-    dir.is_dir().then_some(dir)
-}
-
-fn walk(dir: &Path, out: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            walk(&path, out);
-        } else {
-            out.push(path);
-        }
-    }
-}
-
-#[test]
-fn every_file_of_the_corpus_is_read_within_limits() {
-    let Some(dir) = corpus() else {
-        eprintln!("skipped: data not present");
-        return;
-    };
-    let mut files = Vec::new();
-    walk(&dir, &mut files);
-    let (mut slowest, mut failed, mut bytes, mut parts, mut urls) =
-        ((Duration::ZERO, PathBuf::new()), Vec::new(), 0, 0, 0);
-    let started = Instant::now();
-    for path in &files {
-        let raw = std::fs::read(path).expect("read");
-        let before = Instant::now();
-        let found = analyse(&raw, &Limits::default());
-        let took = before.elapsed();
-        if took > slowest.0 {
-            slowest = (took, path.clone());
-        }
-        if found.notes.iter().any(|note| note.reason == Reason::ReaderFailed) {
-            failed.push(path.clone());
-        }
-        bytes += raw.len();
-        parts += found.files.len();
-        urls += found.urls.len();
-    }
-    eprintln!(
-        "{} files, {bytes} bytes, {parts} files inside, {urls} urls in {:?}; slowest {:?} {}",
-        files.len(),
-        started.elapsed(),
-        slowest.0,
-        slowest.1.display()
-    );
-    assert!(failed.is_empty(), "the parser failed on {failed:?}");
-    assert!(slowest.0 < Duration::from_secs(10), "{slowest:?}");
 }

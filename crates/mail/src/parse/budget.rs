@@ -8,6 +8,9 @@ use std::time::Instant;
 /// Free unpacked bytes before the ratio counts.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 
+/// Bytes unpacked between two looks at the limits.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// Counts down bytes, files and time over all levels of nesting.
 pub(super) struct Budget {
     files_left: usize,
@@ -40,6 +43,39 @@ impl Budget {
         Instant::now() < self.end
     }
 
+    /// Pays for content that lies ready in the mail or was unpacked elsewhere.
+    ///
+    /// # Errors
+    /// When it is over a limit.
+    pub(super) fn spend(&mut self, bytes: u64) -> Result<(), Reason> {
+        if !self.in_time() {
+            return Err(Limit::Time.into());
+        }
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
+        if bytes > self.file_bytes_max || self.bytes_left == 0 { Err(Limit::Size.into()) } else { Ok(()) }
+    }
+
+    /// Reads a stream to its end and throws it away; what is unpacked on the way is paid for.
+    ///
+    /// # Errors
+    /// The reason when a limit is hit or the stream is damaged.
+    pub(super) fn skip(&mut self, mut stream: impl Read) -> Result<(), Reason> {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            if !self.in_time() {
+                return Err(Limit::Time.into());
+            }
+            let count = stream.read(&mut chunk).map_err(|error| Reason::Damaged(error.to_string()))?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.bytes_left = self.bytes_left.saturating_sub(count as u64);
+            if self.bytes_left == 0 {
+                return Err(Limit::Size.into());
+            }
+        }
+    }
+
     /// Reads an unpacked stream to its end.
     ///
     /// # Errors
@@ -47,7 +83,7 @@ impl Budget {
     pub(super) fn unpack(&mut self, mut stream: impl Read, packed: u64) -> Result<Vec<u8>, Reason> {
         let ratio_bytes = RATIO_FREE_BYTES.saturating_add(packed.saturating_mul(self.ratio_max));
         let mut out = Vec::new();
-        let mut chunk = vec![0; 64 << 10];
+        let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             if !self.in_time() {
                 return Err(Limit::Time.into());

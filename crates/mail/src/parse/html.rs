@@ -1,9 +1,20 @@
 //! A linear scanner over HTML: text, links and script text. It builds no tree, so nothing a mail
 //! writes makes it slow or deep.
 
-/// Attributes that hold an address.
-const LINK_ATTRIBUTES: &[&str] =
-    &["href", "src", "action", "formaction", "data", "background", "poster", "srcset", "xlink:href"];
+/// Attributes that hold an address; the last two in Office relationships and XPS pages.
+const LINK_ATTRIBUTES: &[&str] = &[
+    "href",
+    "src",
+    "action",
+    "formaction",
+    "data",
+    "background",
+    "poster",
+    "srcset",
+    "xlink:href",
+    "target",
+    "navigateuri",
+];
 
 /// What was found.
 #[derive(Debug, Default, PartialEq)]

@@ -3,21 +3,42 @@
 //! [`analyse`] never fails and never panics: what cannot be read becomes a [`Note`] or the
 //! `uninspected` reason of a file, and the rest of the mail is still reported.
 
-mod archive;
+mod message;
+
+mod charset;
+mod header;
+mod html;
+mod url;
+mod uuencode;
+
+mod container;
+mod file;
+mod sniff;
+
+mod cabinet;
+mod document;
+mod iso;
+mod rar;
+mod rtf;
+mod sevenz;
+mod smime;
+mod tarball;
+mod tnef;
+mod zipfile;
+
 mod budget;
 mod fingerprint;
-mod html;
-mod message;
+mod password;
 mod reason;
-mod sniff;
-mod url;
+mod unwrap;
 
 pub use self::fingerprint::subject_key;
 pub use self::reason::{Limit, Reason};
-pub use self::url::{Location, UrlFound, normalise_url, registrable_domain};
+pub use self::url::{Location, UrlFound, normalise_url, registrable_domain, unwrap_url};
 
 use budget::Budget;
 use hinomi_model::Attachment;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// How much work one message may cause.
@@ -174,14 +195,36 @@ const NAME_CHARS_MAX: usize = 512;
 
 /// Analyses a raw message.
 pub fn analyse(raw: &[u8], limits: &Limits) -> Analysis {
-    // The parsers below are not ours. A panic in one of them costs this message its verdict, not
-    // the gateway its thread.
-    std::panic::catch_unwind(|| {
+    guarded(raw, || {
         let mut work = Work::new(limits);
         message::read(&mut work, raw);
         work.analysis
     })
-    .unwrap_or_else(|_| Analysis {
+}
+
+/// Analyses a bare file as if it were the one attachment of a message: it is the first of
+/// [`Analysis::files`], what lies in it follows.
+///
+/// ```
+/// use hinomi_mail::parse::{Limits, analyse_file};
+/// let found = analyse_file("a.txt", b"see https://example.com/", &Limits::default());
+/// assert_eq!(found.files[0].attachment.file_type, "text/plain");
+/// assert_eq!(found.urls[0].url, "https://example.com/");
+/// ```
+pub fn analyse_file(name: &str, bytes: &[u8], limits: &Limits) -> Analysis {
+    guarded(bytes, || {
+        let mut work = Work::new(limits);
+        work.analysis.size = bytes.len() as u64;
+        let name = tidy(name, NAME_CHARS_MAX);
+        file::file(&mut work, file::File { name: &name, bytes, declared: "", parent: None, path: "" }, 0);
+        work.analysis
+    })
+}
+
+/// Runs a parser that is not ours alone. A panic in it costs this message its verdict, not the gateway
+/// its thread.
+fn guarded(raw: &[u8], work: impl FnOnce() -> Analysis) -> Analysis {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| Analysis {
         size: raw.len() as u64,
         body_sha256: sha256(raw),
         notes: vec![Note { subject: "message".to_owned(), reason: Reason::ReaderFailed }],
@@ -196,6 +239,9 @@ struct Work<'l> {
     text_left: usize,
     /// Text of the message's own body as a reader sees it, by kind.
     body: BodyText,
+    /// Passwords named in subject and body; found when the first encrypted archive asks.
+    passwords: Option<Vec<String>>,
+    seen_urls: HashSet<(Location, String)>,
     analysis: Analysis,
 }
 
@@ -213,8 +259,16 @@ impl<'l> Work<'l> {
             budget: Budget::new(limits),
             text_left: limits.text_bytes_max,
             body: BodyText::default(),
+            passwords: None,
+            seen_urls: HashSet::new(),
             analysis: Analysis::default(),
         }
+    }
+
+    fn passwords(&mut self) -> &[String] {
+        let text = || format!("{}\n{}\n{}", self.analysis.subject, self.body.plain, self.body.html);
+        let found = self.passwords.take().unwrap_or_else(|| password::find(&text()));
+        self.passwords.insert(found)
     }
 
     fn note(&mut self, subject: &str, reason: impl Into<Reason>) {
