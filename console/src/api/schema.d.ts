@@ -292,6 +292,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/auth/confirm-password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm the password, to add a first second factor
+         * @description Permission: profile.
+         */
+        post: operations["confirmPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -2717,6 +2737,11 @@ export interface components {
             /** @description How the person calls it. */
             name: string;
         };
+        /** @description The own password, typed again. */
+        PasswordProof: {
+            /** @description Password. */
+            password: string;
+        };
         /**
          * @description What a route needs. Every route names exactly one.
          * @enum {string}
@@ -3848,6 +3873,37 @@ export interface operations {
             };
         };
     };
+    confirmPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordProof"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -4878,7 +4934,10 @@ export interface operations {
     listIncidents: {
         parameters: {
             query?: {
-                /** @description Statuses, separated by commas (`active,inProgress`). */
+                /**
+                 * @description Statuses, separated by commas (`active,inProgress`); left out: all but `redirected`, incidents
+                 *     that were merged into another.
+                 */
                 status?: string;
                 /** @description Severities, separated by commas. */
                 severity?: string;
@@ -4888,7 +4947,7 @@ export interface operations {
                 text?: string;
                 /** @description Device involved. */
                 device?: components["schemas"]["DeviceId"];
-                /** @description `-last_activity` (default), `-severity` or `-number`. */
+                /** @description `-last_activity` (default), `-severity` or `-number`; without the minus lowest or oldest first. */
                 sort?: string;
                 /** @description Cursor of the page before. */
                 cursor?: string;

@@ -160,6 +160,14 @@ pub struct PasskeyFinish {
     pub credential: serde_json::Value,
 }
 
+/// The own password, typed again.
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordProof {
+    /// Password.
+    pub password: String,
+}
+
 /// Dangerous acts are open for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StepUp {

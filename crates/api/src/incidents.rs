@@ -12,7 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct IncidentQuery {
-    /// Statuses, separated by commas (`active,inProgress`).
+    /// Statuses, separated by commas (`active,inProgress`); left out: all but `redirected`, incidents
+    /// that were merged into another.
     pub status: Option<String>,
     /// Severities, separated by commas.
     pub severity: Option<String>,
@@ -22,7 +23,7 @@ pub struct IncidentQuery {
     pub text: Option<String>,
     /// Device involved.
     pub device: Option<DeviceId>,
-    /// `-last_activity` (default), `-severity` or `-number`.
+    /// `-last_activity` (default), `-severity` or `-number`; without the minus lowest or oldest first.
     pub sort: Option<String>,
     /// Cursor of the page before.
     pub cursor: Option<String>,

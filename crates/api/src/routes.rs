@@ -230,6 +230,13 @@ fn door() -> Vec<Route> {
         delete("/auth/passkeys/{name}", "removePasskey", Profile, "Remove one of the own passkeys")
             .step_up()
             .gives::<Me>(),
+        post(
+            "/auth/confirm-password",
+            "confirmPassword",
+            Profile,
+            "Confirm the password, to add a first second factor",
+        )
+        .takes::<PasswordProof>(),
         post("/auth/step-up/totp", "stepUpTotp", Profile, "Prove presence by authenticator app")
             .takes::<TotpCode>()
             .gives::<StepUp>(),

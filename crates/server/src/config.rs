@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Config {
     /// Addresses to listen on.
     pub listen: Listen,
-    /// Address people use, in links of mails (`https://hinomi.example.jp:8443`). Default: the console listener.
+    /// Address people use, in links of mails (`https://hinomi.example.jp:8443`). Default: the console
+    /// listener, `localhost` for loopback.
     pub public_url: Option<String>,
     /// Address sensors use, in enrolment tokens (`https://hinomi.example.jp:8444`). Default: the sensor listener.
     pub sensor_url: Option<String>,
@@ -329,16 +330,25 @@ impl Config {
         Ok(())
     }
 
-    /// Address people use.
-    pub fn public_url(&self) -> String {
-        let url = self.public_url.clone().unwrap_or_else(|| format!("https://{}", self.listen.console));
-        url.trim_end_matches('/').to_owned()
+    /// Address people use, when the console listens on `bound`. Loopback is told as `localhost`:
+    /// browsers have passkeys for names only.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        let host = if bound.ip().is_loopback() { "localhost".to_owned() } else { host(bound) };
+        told(&self.public_url, &host, bound.port())
     }
 
-    /// Address sensors use.
-    pub fn sensor_url(&self) -> String {
-        self.sensor_url.clone().unwrap_or_else(|| format!("https://{}", self.listen.sensors))
+    /// Address sensors use, when they are listened for on `bound`.
+    pub fn sensor_url(&self, bound: SocketAddr) -> String {
+        told(&self.sensor_url, &host(bound), bound.port())
     }
+}
+
+fn host(bound: SocketAddr) -> String {
+    if bound.is_ipv6() { format!("[{}]", bound.ip()) } else { bound.ip().to_string() }
+}
+
+fn told(given: &Option<String>, host: &str, port: u16) -> String {
+    given.clone().unwrap_or_else(|| format!("https://{host}:{port}")).trim_end_matches('/').to_owned()
 }
 
 #[cfg(test)]
@@ -353,7 +363,10 @@ mod tests {
 
     #[test]
     fn empty_is_the_default() {
-        assert_eq!(load("").expect("loads").listen.console.port(), 8443);
+        let config = load("").expect("loads");
+        assert_eq!(config.public_url(config.listen.console), "https://localhost:8443");
+        assert_eq!(config.sensor_url(config.listen.sensors), "https://127.0.0.1:8444");
+        assert_eq!(config.public_url("[2001:db8::1]:8443".parse().expect("address")), "https://[2001:db8::1]:8443");
     }
 
     #[test]

@@ -75,10 +75,8 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         true => Some(bind(config.listen.milter, "milter").await?),
         false => None,
     };
-    let urls = Urls {
-        console: url(&config.public_url, console.local_addr()?),
-        sensors: url(&config.sensor_url, sensors.local_addr()?),
-    };
+    let urls =
+        Urls { console: config.public_url(console.local_addr()?), sensors: config.sensor_url(sensors.local_addr()?) };
     let ready = Ready {
         pid: std::process::id(),
         console_url: urls.console.clone(),
@@ -188,10 +186,6 @@ fn ended_early(ended: Result<(&'static str, Result<()>), tokio::task::JoinError>
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("listen on {address} ({what})"))
-}
-
-fn url(given: &Option<String>, bound: SocketAddr) -> String {
-    given.clone().unwrap_or_else(|| format!("https://{bound}")).trim_end_matches('/').to_owned()
 }
 
 /// Names the server certificate carries: those people and sensors use, and loopback.

@@ -4,6 +4,7 @@
 #[path = "http/authenticator.rs"]
 mod authenticator;
 #[path = "http/world.rs"]
+#[allow(dead_code, reason = "shared with the other tests of the API")]
 mod world;
 
 use authenticator::Authenticator;

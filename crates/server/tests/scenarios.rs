@@ -1,26 +1,27 @@
 //! Every folder under `scenarios/` is played through the real store, lake, analyst and jobs, and
 //! must come to what its `expect.toml` says. Devices are not connected, mailboxes not configured.
 
+mod recorded;
+
 use anyhow::{Context, Result, ensure};
 use hinomi_model::{
-    Action, ActionState, Alert, DetectionStatus, Device, EntityKey, Event, Incident, IncidentStatus, Investigation,
-    InvestigationState, IsolationState, SensorHealth, SensorStatus, Severity, Verdict,
+    Action, ActionState, Alert, DetectionStatus, EntityKey, Incident, IncidentStatus, Investigation,
+    InvestigationState, Severity, Verdict,
 };
 use hinomi_server::app::{ANALYST, App, Ctx, Urls};
 use hinomi_server::config::Config;
-use hinomi_server::ingest::{Batch, Source};
+use hinomi_server::ingest::Batch;
 use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
 use hinomi_store::{ActionFilter, IncidentFilter, JobFilter, JobState, Page};
 use hinomi_testkit::postgres::Postgres;
 use hinomi_testkit::seed::full;
+use recorded::scenarios;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Events per batch, as a sensor would send them.
-const BATCH_MAX: usize = 7;
 /// Longest a scenario may take to settle.
 const SETTLE: Duration = Duration::from_secs(90);
 
@@ -69,10 +70,6 @@ struct ExpectedAction {
     count: usize,
 }
 
-fn scenarios() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
-}
-
 struct House {
     ctx: Ctx,
     offset: u64,
@@ -99,59 +96,19 @@ impl House {
 
     /// Feeds a scenario as pipeline does: the lake first, then the analyst.
     async fn play(&mut self, folder: &Path) -> Result<Vec<(u64, Batch)>> {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("events"))?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()?;
-        files.sort();
-        let mut batches = Vec::new();
-        for file in files {
-            let text = std::fs::read_to_string(&file)?;
-            let events: Vec<Event> = text
-                .lines()
-                .enumerate()
-                .map(|(n, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", file.display(), n + 1)))
-                .collect::<Result<_>>()?;
-            // a message's rows come in one batch, a sensor's in several
-            let size = if events.iter().any(|event| event.device_id().is_none()) { events.len() } else { BATCH_MAX };
-            for part in events.chunks(size.max(1)) {
-                let source = match part[0].device_id() {
-                    Some(device_id) => Source::Sensor { device_id, generation: 1, first_report_id: 1 },
-                    None => Source::Gateway,
-                };
-                self.offset += 1;
-                let batch = Batch { source, events: part.to_vec() };
-                self.enrol(&batch).await?;
-                self.ctx.lake.append(self.offset, batch.events.clone());
-                analyst::process(&self.ctx, self.offset, &batch.events).await?;
-                batches.push((self.offset, batch));
+        let mut played = Vec::new();
+        for batch in recorded::batches(folder)? {
+            self.offset += 1;
+            if let Some(device) = recorded::device(&batch, self.ctx.now())
+                && self.ctx.store.device(device.id).await?.is_none()
+            {
+                self.ctx.store.put_device(&device).await?;
             }
+            self.ctx.lake.append(self.offset, batch.events.clone());
+            analyst::process(&self.ctx, self.offset, &batch.events).await?;
+            played.push((self.offset, batch));
         }
-        Ok(batches)
-    }
-
-    async fn enrol(&self, batch: &Batch) -> Result<()> {
-        let Source::Sensor { device_id, .. } = batch.source else { return Ok(()) };
-        if self.ctx.store.device(device_id).await?.is_some() {
-            return Ok(());
-        }
-        let device = Device {
-            id: device_id,
-            name: batch.events[0].str("DeviceName").unwrap_or_default().to_owned(),
-            status: SensorStatus::default(),
-            health: SensorHealth::Active,
-            online: false,
-            isolation: IsolationState::NotIsolated,
-            risk: None,
-            automation_level: None,
-            tags: Vec::new(),
-            enrolled_at: self.ctx.now(),
-            last_seen: self.ctx.now(),
-            certificate_sha256: String::new(),
-            events: 0,
-            version: 1,
-        };
-        self.ctx.store.put_device(&device).await?;
-        Ok(())
+        Ok(played)
     }
 
     /// Waits until no job waits and no investigation runs.

@@ -45,6 +45,8 @@ pub struct IncidentFilter {
     pub until: Option<Timestamp>,
     /// Order.
     pub sort: IncidentSort,
+    /// Lowest or oldest first instead.
+    pub ascending: bool,
 }
 
 /// What the queue shows of an incident's parts.
@@ -133,7 +135,7 @@ async fn incidents(db: &mut Db<'_>, wanted: &IncidentFilter, page: &Page) -> Res
         IncidentSort::Severity => &[Key::Int("severity"), Key::Int("last_activity"), Key::Text("id")],
         IncidentSort::Number => &[Key::Int("number")],
     };
-    let listing = Listing { select: "doc, version", from: "incidents", order, descending: true };
+    let listing = Listing { select: "doc, version", from: "incidents", order, descending: !wanted.ascending };
     let mut filter = Filter::new();
     filter_severity(&mut filter, "severity", &wanted.severity);
     filter

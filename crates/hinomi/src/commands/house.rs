@@ -114,8 +114,8 @@ pub fn check(path: Option<&Path>, json: bool) -> Result<u8> {
 
 fn explain(config: &Config) {
     line("The configuration is good.");
-    line(&format!("console and API    {} ({})", config.listen.console, config.public_url()));
-    line(&format!("sensors            {} ({})", config.listen.sensors, config.sensor_url()));
+    line(&format!("console and API    {} ({})", config.listen.console, config.public_url(config.listen.console)));
+    line(&format!("sensors            {} ({})", config.listen.sensors, config.sensor_url(config.listen.sensors)));
     match config.gateway.enabled {
         true => line(&format!("mail gateway       milter on {}", config.listen.milter)),
         false => line("mail gateway       off"),

@@ -136,7 +136,9 @@ impl EnrolmentToken {
         let (config, data) = place.config()?;
         let store = open_store(&config, &data).await?;
         let keys = open_keys(&config, &data)?;
-        let (row, token) = offline::create_enrolment_token(&store, &keys, &config.sensor_url(), &note, hours).await?;
+        let (row, token) =
+            offline::create_enrolment_token(&store, &keys, &config.sensor_url(config.listen.sensors), &note, hours)
+                .await?;
         if json {
             output::json(&serde_json::json!({ "id": row.id, "expires_at": row.expires_at, "line": token }));
         } else {

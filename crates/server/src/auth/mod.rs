@@ -6,6 +6,7 @@
 
 mod caller;
 pub mod csrf;
+mod fresh;
 mod limits;
 pub mod offline;
 mod passkeys;
@@ -39,13 +40,15 @@ pub struct Auth {
     pub passkeys: Passkeys,
     /// Authenticator secrets shown but not yet confirmed by a code, by user.
     pending_totp: Mutex<HashMap<hinomi_model::UserId, (String, Timestamp)>>,
+    /// Until when the password of a session counts as just typed.
+    fresh_passwords: Mutex<HashMap<hinomi_model::SessionId, Timestamp>>,
 }
 
 impl Auth {
     /// Prepares authentication.
     pub fn new(ctx: Ctx) -> Self {
         let passkeys = Passkeys::new(&ctx.urls.console);
-        Auth { ctx, passkeys, pending_totp: Mutex::default() }
+        Auth { ctx, passkeys, pending_totp: Mutex::default(), fresh_passwords: Mutex::default() }
     }
 }
 

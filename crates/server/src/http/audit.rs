@@ -24,6 +24,7 @@ pub fn action_of(id: &str) -> String {
         "finishPasskeyRegistration" => "passkey.add",
         "removePasskey" => "passkey.remove",
         "stepUpTotp" | "finishStepUpPasskey" => "auth.step_up",
+        "confirmPassword" => "auth.confirm_password",
         "startStepUpPasskey" => "auth.step_up_start",
         "createUser" => "user.create",
         "updateUser" => "user.update",

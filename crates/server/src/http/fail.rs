@@ -87,6 +87,16 @@ impl Fail {
         )
     }
 
+    /// 403: the password must be typed again.
+    pub fn password_required() -> Self {
+        Fail::new(
+            StatusCode::FORBIDDEN,
+            "password_required",
+            "confirm with your password first",
+            "先にパスワードで本人確認をしてください",
+        )
+    }
+
     /// 404: absent or hidden.
     pub fn not_found() -> Self {
         Fail::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing", "見つかりません")

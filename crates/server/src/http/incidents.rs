@@ -9,7 +9,7 @@ use hinomi_api::{
     AlertSummary, IncidentCounts, IncidentDetail, IncidentQuery, IncidentSummary, IncidentTimeline,
     InvestigationSummary, List, NewComment, TimelineLane, TimelineMarker, UpdateIncident,
 };
-use hinomi_model::{Action, Comment, Evidence, Incident, InvolvedPerson, MessageCopy};
+use hinomi_model::{Action, Comment, Evidence, Incident, IncidentStatus, InvolvedPerson, MessageCopy};
 use hinomi_store::{IncidentFilter, IncidentSort};
 
 /// Reads the owner of a filter: `me`, `none` or a name.
@@ -21,17 +21,29 @@ pub fn owner(text: Option<String>, caller: &Caller) -> Option<String> {
     }
 }
 
-fn sort(text: Option<&str>) -> Answer<IncidentSort> {
-    match text.unwrap_or("-last_activity") {
-        "-last_activity" => Ok(IncidentSort::LastActivity),
-        "-severity" => Ok(IncidentSort::Severity),
-        "-number" => Ok(IncidentSort::Number),
-        _ => Err(Fail::field(
-            "sort",
-            "sort is -last_activity, -severity or -number",
-            "sort は -last_activity、-severity、-number のいずれかです",
-        )),
-    }
+/// Reads an order; true = lowest or oldest first.
+fn sort(text: Option<&str>) -> Answer<(IncidentSort, bool)> {
+    let text = text.unwrap_or("-last_activity");
+    let (name, ascending) = text.strip_prefix('-').map_or((text, true), |name| (name, false));
+    let sort = match name {
+        "last_activity" => IncidentSort::LastActivity,
+        "severity" => IncidentSort::Severity,
+        "number" => IncidentSort::Number,
+        _ => {
+            return Err(Fail::field(
+                "sort",
+                "sort is last_activity, severity or number, with a minus for highest or newest first",
+                "sort は last_activity、severity、number のいずれかです（先頭に - を付けると降順）",
+            ));
+        }
+    };
+    Ok((sort, ascending))
+}
+
+/// Every status but that of incidents merged into others: whoever does not ask for those sees the
+/// story once.
+pub fn not_redirected() -> Vec<IncidentStatus> {
+    IncidentStatus::ALL.iter().copied().filter(|status| *status != IncidentStatus::Redirected).collect()
 }
 
 /// `GET /incidents`
@@ -40,13 +52,16 @@ pub async fn list(
     caller: Caller,
     Query(query): Query<IncidentQuery>,
 ) -> Answer<Json<List<IncidentSummary>>> {
+    let (sort, ascending) = sort(query.sort.as_deref())?;
+    let status: Vec<IncidentStatus> = words("status", query.status.as_deref())?;
     let filter = IncidentFilter {
-        status: words("status", query.status.as_deref())?,
+        status: if status.is_empty() { not_redirected() } else { status },
         severity: words("severity", query.severity.as_deref())?,
         assigned_to: owner(query.assigned_to, &caller),
         text: query.text,
         device: query.device,
-        sort: sort(query.sort.as_deref())?,
+        sort,
+        ascending,
         ..IncidentFilter::default()
     };
     let listed = http.ctx.store.incidents(&filter, &page(query.cursor, query.limit)).await?;
@@ -115,7 +130,7 @@ fn check_update(body: &UpdateIncident) -> Answer<()> {
     if let Some(comment) = &body.comment {
         length("comment", comment, 1, COMMENT_MAX)?;
     }
-    if body.status == Some(hinomi_model::IncidentStatus::Redirected) {
+    if body.status == Some(IncidentStatus::Redirected) {
         return Err(Fail::field(
             "status",
             "redirected comes from merging only",

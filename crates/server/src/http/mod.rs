@@ -121,6 +121,7 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "startPasskeyRegistration" => profile::start_passkey,
         "finishPasskeyRegistration" => profile::finish_passkey,
         "removePasskey" => profile::remove_passkey,
+        "confirmPassword" => profile::confirm_password,
         "stepUpTotp" => profile::step_up_totp,
         "startStepUpPasskey" => profile::start_step_up_passkey,
         "finishStepUpPasskey" => profile::finish_step_up_passkey,

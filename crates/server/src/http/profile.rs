@@ -7,8 +7,8 @@ use crate::auth::{Caller, NamedPasskey, PASSKEYS_MAX, Purpose, read_stored};
 use axum::extract::State;
 use axum::http::StatusCode;
 use hinomi_api::{
-    List, Me, PasskeyChallenge, PasskeyFinish, PasskeyRegisterFinish, Permission, SessionInfo, StepUp, TotpCode,
-    TotpStart, UpdateMe,
+    List, Me, PasskeyChallenge, PasskeyFinish, PasskeyRegisterFinish, PasswordProof, Permission, SessionInfo, StepUp,
+    TotpCode, TotpStart, UpdateMe,
 };
 use hinomi_model::{SessionId, User};
 use hinomi_store::SessionRow;
@@ -102,10 +102,7 @@ pub async fn end_session(State(http): State<Http>, caller: Caller, Path(id): Pat
 /// `POST /auth/totp/start`
 pub async fn start_totp(State(http): State<Http>, caller: Caller) -> Answer<Json<TotpStart>> {
     let (user, _) = caller.person()?;
-    if user.totp {
-        // replacing a working second factor is dangerous
-        caller.require_step_up(http.ctx.now())?;
-    }
+    http.auth.may_change_factors(&caller)?;
     Ok(Json(http.auth.start_totp(user)?))
 }
 
@@ -119,9 +116,7 @@ pub async fn finish_totp(State(http): State<Http>, caller: Caller, Json(body): J
 /// `POST /auth/passkeys/register/start`
 pub async fn start_passkey(State(http): State<Http>, caller: Caller) -> Answer<Json<PasskeyChallenge>> {
     let (user, _) = caller.person()?;
-    if user.totp || !user.passkeys.is_empty() {
-        caller.require_step_up(http.ctx.now())?;
-    }
+    http.auth.may_change_factors(&caller)?;
     let record = http.ctx.store.user(user.id).await?.ok_or_else(Fail::not_found)?;
     let known = read_stored(&record.passkeys_json);
     let (ceremony, options) = http.auth.passkeys.start_registration(user.id, &user.name, &known, http.ctx.now())?;
@@ -176,6 +171,16 @@ pub async fn remove_passkey(State(http): State<Http>, caller: Caller, Path(name)
         })
         .await?;
     Ok(Json(me(changed, session)))
+}
+
+/// `POST /auth/confirm-password`
+pub async fn confirm_password(
+    State(http): State<Http>,
+    caller: Caller,
+    Json(body): Json<PasswordProof>,
+) -> Answer<StatusCode> {
+    http.auth.confirm_password(&caller, body.password).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /auth/step-up/totp`

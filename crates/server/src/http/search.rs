@@ -86,7 +86,9 @@ async fn words(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
     let store = &http.ctx.store;
     let first = Page::first(KIND_MAX);
     let wanted = Some(text.to_owned());
-    let incidents = store.incidents(&IncidentFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
+    let status = super::incidents::not_redirected();
+    let incidents =
+        store.incidents(&IncidentFilter { status, text: wanted.clone(), ..Default::default() }, &first).await?;
     let mut hits: Vec<SearchHit> = incidents.items.iter().map(incident_hit).collect();
     let devices = store.devices(&DeviceFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
     hits.extend(devices.items.into_iter().map(|device| SearchHit {

@@ -150,6 +150,16 @@ impl World {
         Person { cookie: Some(secret), token: None }
     }
 
+    /// Makes the session of a person older.
+    pub async fn age(&self, who: &Person, seconds: i64) {
+        let (store, now) = (&self.running.ctx.store, self.running.ctx.now());
+        let hash = hex::encode(Sha256::digest(who.cookie.as_deref().expect("a person").as_bytes()));
+        let mut session = store.session_by_token(&hash, now).await.expect("store").expect("session");
+        store.delete_session(session.id).await.expect("deleted");
+        session.created_at = now.plus_seconds(-seconds);
+        store.add_session(&session).await.expect("added");
+    }
+
     /// Makes an API token.
     pub async fn token(&self, role: Role) -> Person {
         let made = hinomi_server::auth::offline::create_api_token(&self.running.ctx.store, "test", role, 1).await;

@@ -1,0 +1,62 @@
+//! The recorded events under `scenarios/`, as batches of their sources.
+
+use anyhow::{Context, Result};
+use hinomi_model::{Device, Event, IsolationState, SensorHealth, SensorStatus, Timestamp};
+use hinomi_server::ingest::{Batch, Source};
+use std::path::{Path, PathBuf};
+
+/// Events per batch, as a sensor would send them.
+const BATCH_MAX: usize = 7;
+
+/// The folder of all scenarios.
+pub fn scenarios() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios")
+}
+
+/// Reads the batches of a scenario, in the order of its files.
+pub fn batches(folder: &Path) -> Result<Vec<Batch>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("events"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    let mut batches = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file)?;
+        let events: Vec<Event> = text
+            .lines()
+            .enumerate()
+            .map(|(n, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", file.display(), n + 1)))
+            .collect::<Result<_>>()?;
+        // a message's rows come in one batch, a sensor's in several
+        let size = if events.iter().any(|event| event.device_id().is_none()) { events.len() } else { BATCH_MAX };
+        for (n, part) in events.chunks(size.max(1)).enumerate() {
+            let source = match part[0].device_id() {
+                Some(device_id) => Source::Sensor { device_id, generation: 1, first_report_id: (n * size) as u64 + 1 },
+                None => Source::Gateway,
+            };
+            batches.push(Batch { source, events: part.to_vec() });
+        }
+    }
+    Ok(batches)
+}
+
+/// The device a batch comes from, as enrolment would have stored it; none for the gateway.
+pub fn device(batch: &Batch, now: Timestamp) -> Option<Device> {
+    let Source::Sensor { device_id, .. } = batch.source else { return None };
+    Some(Device {
+        id: device_id,
+        name: batch.events[0].str("DeviceName").unwrap_or_default().to_owned(),
+        status: SensorStatus::default(),
+        health: SensorHealth::Active,
+        online: false,
+        isolation: IsolationState::NotIsolated,
+        risk: None,
+        automation_level: None,
+        tags: Vec::new(),
+        enrolled_at: now,
+        last_seen: now,
+        certificate_sha256: String::new(),
+        events: 0,
+        version: 1,
+    })
+}
