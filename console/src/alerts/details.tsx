@@ -101,7 +101,7 @@ export function AlertControls({ alert }: { alert: AlertDetail }) {
   const change = usePatch<AlertDetail>(`/alerts/${alert.id}`, '/alerts', '/incidents');
   const owners = useOwnerChoices(alert.assigned_to ?? null);
   const update = (body: UpdateAlert) =>
-    change.mutate({ body, version: alert.version }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed });
+    change.mutate({ body, base: alert }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed });
   if (!may) return <p className="secondary">{t('states.needRole', { role: t('role.responder') })}</p>;
   return (
     <div className="column">

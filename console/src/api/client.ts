@@ -30,9 +30,22 @@ export interface Options {
   signal?: AbortSignal;
 }
 
-type StepUp = () => Promise<boolean>;
+/** What the server wants to see again before it does something: the second factor, or the password. */
+export type Proof = 'factor' | 'password';
+const PROOFS: Partial<Record<string, Proof>> = { step_up_required: 'factor', password_required: 'password' };
+
+type StepUp = (proof: Proof) => Promise<boolean>;
 let stepUp: StepUp = async () => false;
 let onSignedOut: () => void = () => {};
+
+/** A change that was refused because somebody else was faster. */
+export interface Conflict { route: Route; change: Record<string, unknown>; current: Record<string, unknown> }
+let onConflict: (conflict: Conflict) => Promise<boolean> = async () => false;
+
+/** Names the dialogue that shows a conflict; resolves to true when the change shall be made all the same. */
+export function setConflict(handler: (conflict: Conflict) => Promise<boolean>) {
+  onConflict = handler;
+}
 
 /** Names the dialogue that proves the person again; resolves to true when it succeeded. */
 export function setStepUp(handler: StepUp) {
@@ -95,7 +108,8 @@ export async function request<T>(method: string, route: Route, options: Options 
   let response = await once(method, url, options);
   if (!response.ok) {
     const problem = await problemOf(response);
-    if (problem.status === 403 && problem.code === 'step_up_required' && (await stepUp())) {
+    const proof = problem.status === 403 ? PROOFS[problem.code] : undefined;
+    if (proof && (await stepUp(proof))) {
       response = await once(method, url, options);
       if (!response.ok) throw new ApiError(await problemOf(response));
     } else {
@@ -111,8 +125,28 @@ export async function request<T>(method: string, route: Route, options: Options 
 export const get = <T>(route: Route, options?: Options) => request<T>('GET', route, options);
 export const post = <T>(route: Route, body: unknown = {}, options?: Options) =>
   request<T>('POST', route, { ...options, body });
-export const patch = <T>(route: Route, body: unknown, ifMatch?: number) =>
-  request<T>('PATCH', route, { body, ifMatch });
+
+/** What a change is based on: the resource as the person saw it. */
+export interface Base { version: number }
+
+/**
+ * Changes what was read as `base`. When it is no longer that and the same fields have become
+ * something else, the person decides; other changes meanwhile are no conflict.
+ */
+export async function patch<T>(route: Route, body: object, base?: Base): Promise<T> {
+  for (let seen = base as (Base & Record<string, unknown>) | undefined; ; ) {
+    try {
+      return await request<T>('PATCH', route, { body, ifMatch: seen?.version });
+    } catch (error) {
+      const current = error instanceof ApiError && error.code === 'version_conflict' ? (error.problem.current as typeof seen | null) : null;
+      if (!current || typeof current.version !== 'number') throw error;
+      const touched = Object.keys(body).some((field) => JSON.stringify(current[field]) !== JSON.stringify(seen?.[field]));
+      if (touched && !(await onConflict({ route, change: { ...body }, current }))) throw error;
+      seen = current;
+    }
+  }
+}
+
 export const remove = <T>(route: Route) => request<T>('DELETE', route);
 
 /** A key that makes a repeated order the same order. */

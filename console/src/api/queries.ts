@@ -2,7 +2,7 @@
 import {
   QueryClient, keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient,
 } from '@tanstack/react-query';
-import { ApiError, get, orderKey, patch, post, type Query } from './client';
+import { ApiError, get, orderKey, patch, post, type Query, type Base } from './client';
 import type { Action, ApprovedActions, Listed, Me, NewAction, Permission, Route } from './types';
 import { useLiveState } from './live';
 
@@ -81,8 +81,8 @@ export function useCan(permission: Permission): boolean {
 }
 
 export function usePatch<T>(route: Route, ...families: string[]) {
-  return useMutation<T, ApiError, { body: unknown; version?: number }>({
-    mutationFn: ({ body, version }) => patch<T>(route, body, version),
+  return useMutation<T, ApiError, { body: object; base?: Base }>({
+    mutationFn: ({ body, base }) => patch<T>(route, body, base),
     onSettled: () => invalidate(route, ...families),
   });
 }

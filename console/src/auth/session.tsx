@@ -1,4 +1,4 @@
-import { useEffect, type ReactNode } from 'react';
+import { lazy, Suspense, useEffect, type ReactNode } from 'react';
 import { Navigate, useLocation, useNavigate } from 'react-router';
 import { ApiError, setSignedOut } from '../api/client';
 import { live } from '../api/live';
@@ -8,6 +8,8 @@ import { OrderProvider } from '../actions/order';
 import { setLanguage, storedLanguage } from '../i18n';
 import { ErrorState, Skeleton } from '../ui/states';
 import { StepUpDialog } from './step-up';
+
+const ConflictDialog = lazy(() => import('../ui/conflict'));
 
 /** Asks who is logged in; leads to the login or to the first-run setup when nobody is. */
 export function Session({ children }: { children: ReactNode }) {
@@ -43,6 +45,7 @@ export function Session({ children }: { children: ReactNode }) {
     <OrderProvider>
       {children}
       <StepUpDialog me={me.data} />
+      <Suspense fallback={null}><ConflictDialog /></Suspense>
     </OrderProvider>
   );
 }

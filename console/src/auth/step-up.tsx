@@ -1,6 +1,6 @@
 import { KeyRound } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
-import { ApiError, post, setStepUp } from '../api/client';
+import { ApiError, post, setStepUp, type Proof } from '../api/client';
 import { passkeysAvailable, stepUpByPasskey } from '../api/passkeys';
 import { invalidate } from '../api/queries';
 import type { Me } from '../api/types';
@@ -12,6 +12,7 @@ import { Field } from '../ui/field';
 /** Opens when the server wants the person proved again; the refused request is then repeated. */
 export function StepUpDialog({ me }: { me: Me }) {
   const { t, language } = useT();
+  const [wanted, setWanted] = useState<Proof>('factor');
   const [open, setOpen] = useState(false);
   const [code, setCode] = useState('');
   const [error, setError] = useState<string | null>(null);
@@ -20,11 +21,12 @@ export function StepUpDialog({ me }: { me: Me }) {
 
   useEffect(() => {
     setStepUp(
-      () =>
+      (proof) =>
         new Promise<boolean>((resolve) => {
           answer.current = resolve;
           setCode('');
           setError(null);
+          setWanted(proof);
           setOpen(true);
         }),
     );
@@ -48,6 +50,17 @@ export function StepUpDialog({ me }: { me: Me }) {
     }
   };
 
+  if (wanted === 'password') {
+    return (
+      <Dialog open={open} onClose={() => finish(false)} title={t('auth.stepUp')} description={t('auth.passwordAgain')} confirm={t('auth.confirm')}
+        busy={busy} why={!code && t('auth.passwordMissing')} onConfirm={() => void prove(() => post('/auth/confirm-password', { password: code }))}
+        test="step-up-confirm">
+        <input type="text" name="username" autoComplete="username" hidden readOnly value={me.user.name} />
+        <Field label={t('auth.password')} type="password" value={code} onChange={(event) => setCode(event.target.value)}
+          autoComplete="current-password" error={error} autoFocus />
+      </Dialog>
+    );
+  }
   const factor = me.user.totp || me.user.passkeys.length > 0;
   return (
     <Dialog

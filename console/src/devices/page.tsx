@@ -150,7 +150,7 @@ function Level({ device }: { device: Device }) {
   if (!may) return <Facts rows={[[t('settings.automation'), device.automation_level ? t(`automation.${device.automation_level}`) : t('device.serverDefault')]]} />;
   return (
     <Select label={t('settings.automation')} value={device.automation_level ?? ''}
-      onChange={(level) => change.mutate({ body: { automation_level: (level || null) as AutomationLevel | null }, version: device.version }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })}
+      onChange={(level) => change.mutate({ body: { automation_level: (level || null) as AutomationLevel | null }, base: device }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })}
       choices={[{ value: '', label: t('device.serverDefault') }, ...automationLevels.map((one) => ({ value: one, label: t(`automation.${one}`) }))]} />
   );
 }

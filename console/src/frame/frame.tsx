@@ -6,7 +6,7 @@ import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { Link, NavLink, Outlet, useLocation, useNavigate } from 'react-router';
 import { post } from '../api/client';
 import { useLiveState } from '../api/live';
-import { queryClient, useGet, useMe } from '../api/queries';
+import { queryClient, useCan, useGet, useMe } from '../api/queries';
 import type { Action, Listed } from '../api/types';
 import { useT } from '../i18n';
 import { setLetters, lettersOn, useKeys } from '../lib/keys';
@@ -42,6 +42,7 @@ export function Frame() {
   const navigate = useNavigate();
   const location = useLocation();
   const content = useRef<HTMLElement>(null);
+  const mayAudit = useCan('audit');
 
   useEffect(() => {
     setMenu(false);
@@ -80,7 +81,7 @@ export function Frame() {
         </div>
       </header>
       <nav className="navigation" aria-label={t('frame.navigation')}>
-        {PAGES.map(([key, path, Icon]) => (
+        {PAGES.filter(([key]) => key !== 'audit' || mayAudit).map(([key, path, Icon]) => (
           <NavItem key={key} name={key} path={path} Icon={Icon} />
         ))}
         <button type="button" className="fold" onClick={() => setFolded(!folded)} aria-label={folded ? t('frame.unfold') : t('frame.fold')}>

@@ -140,6 +140,8 @@ function Fact({ label, value }: { label: string; value: React.ReactNode }) {
   );
 }
 
+interface Draft { words: string; base: IncidentDetail }
+
 function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: number }) {
   const { t, text } = useT();
   const me = useMe();
@@ -148,12 +150,13 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
   const toast = useToast();
   const ask = useAsk();
   const [resolving, setResolving] = useState(false);
-  const [editing, setEditing] = useState<string | null>(null);
-  const [tags, setTags] = useState<string | null>(null);
+  // what a person types is based on what was there when the dialogue opened, whatever comes in meanwhile
+  const [editing, setEditing] = useState<Draft | null>(null);
+  const [tags, setTags] = useState<Draft | null>(null);
   const change = usePatch<IncidentDetail>(`/incidents/${incident.number}`, '/incidents', '/alerts');
   const owners = useOwnerChoices(incident.assigned_to ?? null);
-  const update = (body: UpdateIncident, done?: () => void) =>
-    change.mutate({ body, version: incident.version }, { onSuccess: () => { toast.ok(t('words.saved')); done?.(); }, onError: toast.failed });
+  const update = (body: UpdateIncident, done?: () => void, base = incident) =>
+    change.mutate({ body, base }, { onSuccess: () => { toast.ok(t('words.saved')); done?.(); }, onError: toast.failed });
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const resolved = incident.status === 'resolved';
   useKeys({
@@ -190,8 +193,8 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
       <Menu
         trigger={<Button><Pencil size={15} aria-hidden />{t('incident.edit')}<ChevronDown size={14} aria-hidden /></Button>}
         items={[
-          { label: t('incident.editTitle'), why, onSelect: () => setEditing(text(incident.title)) },
-          { label: t('incident.editTags'), why, onSelect: () => setTags(incident.tags.join(', ')) },
+          { label: t('incident.editTitle'), why, onSelect: () => setEditing({ words: text(incident.title), base: incident }) },
+          { label: t('incident.editTags'), why, onSelect: () => setTags({ words: incident.tags.join(', '), base: incident }) },
           'line',
           ...[...severities].reverse().map((severity) => ({ label: `${t('columns.severity')}: ${t(`severity.${severity}`)}`, why: incident.severity === severity ? t('words.current') : why, onSelect: () => update({ severity }) })),
           'line' as const,
@@ -207,12 +210,13 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
       <ResolveDialog open={resolving} onClose={() => setResolving(false)} busy={change.isPending} waiting={waiting}
         onResolve={(resolution) => update(resolution, () => setResolving(false))} />
       <Dialog open={editing !== null} onClose={() => setEditing(null)} title={t('incident.editTitle')} confirm={t('words.save')} busy={change.isPending}
-        why={!editing?.trim() && t('incident.titleMissing')} onConfirm={() => update({ title: editing?.trim() }, () => setEditing(null))}>
-        <Field label={t('incident.title')} value={editing ?? ''} maxLength={300} onChange={(event) => setEditing(event.target.value)} />
+        why={!editing?.words.trim() && t('incident.titleMissing')} test="title-save"
+        onConfirm={() => editing && update({ title: editing.words.trim() }, () => setEditing(null), editing.base)}>
+        <Field label={t('incident.title')} value={editing?.words ?? ''} maxLength={300} onChange={(event) => editing && setEditing({ ...editing, words: event.target.value })} />
       </Dialog>
       <Dialog open={tags !== null} onClose={() => setTags(null)} title={t('incident.editTags')} confirm={t('words.save')} busy={change.isPending}
-        onConfirm={() => update({ tags: (tags ?? '').split(/[,、]/).map((tag) => tag.trim()).filter(Boolean) }, () => setTags(null))}>
-        <Field label={t('incident.tags')} hint={t('incident.tagsHint')} value={tags ?? ''} onChange={(event) => setTags(event.target.value)} />
+        onConfirm={() => tags && update({ tags: tags.words.split(/[,、]/).map((tag) => tag.trim()).filter(Boolean) }, () => setTags(null), tags.base)}>
+        <Field label={t('incident.tags')} hint={t('incident.tagsHint')} value={tags?.words ?? ''} onChange={(event) => tags && setTags({ ...tags, words: event.target.value })} />
       </Dialog>
     </>
   );

@@ -37,7 +37,7 @@ function Body({ incident, onClose }: { incident: IncidentDetail; onClose: () => 
   const worst = alerts.data?.items.toSorted((a, b) => rank(b) - rank(a))[0];
   const first = useGet<AlertDetail>(worst ? `/alerts/${worst.id}` : null);
   const owners = useOwnerChoices(incident.assigned_to ?? null);
-  const update = (body: object) => change.mutate({ body, version: incident.version }, { onError: toast.failed });
+  const update = (body: object) => change.mutate({ body, base: incident }, { onError: toast.failed });
   return (
     <>
       <div className="pane-head">

@@ -59,7 +59,7 @@ export default function IncidentQueue() {
   const bulk = async (change: UpdateIncident, ids = [...selected]) => {
     setBusy(true);
     try {
-      for (const id of ids) await patch(`/incidents/${id}`, change);
+      for (const id of ids) await patch(`/incidents/${id}`, change, items?.find((incident) => incident.id === id));
       toast.ok(t('incident.changed', { count: ids.length }));
       setSelected(new Set());
       setResolving(false);

@@ -10,6 +10,7 @@ import { useWidth } from '../ui/grid';
 import { SeverityShape } from '../ui/icons';
 import { Empty } from '../ui/states';
 import { Time } from '../ui/time';
+import { useTacticName } from './shared';
 
 const ORDER: Severity[] = ['informational', 'low', 'medium', 'high'];
 const SIZE: Record<Severity, number> = { high: 18, medium: 16, low: 14, informational: 13 };
@@ -58,6 +59,7 @@ export function TimelineCard({ timeline, selected, onSelect }: {
 
 function Lanes({ timeline, selected, onSelect }: { timeline: IncidentTimeline; selected: string | null; onSelect: (alertId: string) => void }) {
   const { t, text, language } = useT();
+  const tacticName = useTacticName();
   const lanes = useRef<HTMLDivElement>(null);
   const width = useWidth(lanes);
   const scale = useMemo(() => timeScale(timeline.markers.map((marker) => ms(marker.at)), width || 800), [timeline, width]);
@@ -68,7 +70,7 @@ function Lanes({ timeline, selected, onSelect }: { timeline: IncidentTimeline; s
     <div className="timeline">
       <div>
         {used.map((lane) => (
-          <div key={lane.tactic} className="lane-name">{text(lane.title)}</div>
+          <div key={lane.tactic} className="lane-name">{tacticName(lane.tactic)}</div>
         ))}
         <div className="axis" />
       </div>
@@ -80,7 +82,7 @@ function Lanes({ timeline, selected, onSelect }: { timeline: IncidentTimeline; s
           </div>
         ))}
         {used.map((lane) => (
-          <div key={lane.tactic} className="lane" role="group" aria-label={text(lane.title)}>
+          <div key={lane.tactic} className="lane" role="group" aria-label={tacticName(lane.tactic)}>
             {cluster(timeline.markers.filter((marker) => marker.tactic === lane.tactic), scale.x).map((one) => {
               const first = one.markers[0]!;
               const words = one.markers.map((marker) => `${clockMillis(marker.at, language)} ${t(`severity.${marker.severity}`)}: ${visible(text(marker.title))}${marker.technique ? ` (${marker.technique})` : ''}`).join('\n');
@@ -113,7 +115,7 @@ function nextOf(markers: TimelineMarker[], selected: string | null): string {
 
 function MarkerTable({ timeline, selected, onSelect }: { timeline: IncidentTimeline; selected: string | null; onSelect: (alertId: string) => void }) {
   const { t, text } = useT();
-  const names = new Map(timeline.lanes.map((lane) => [lane.tactic, text(lane.title)]));
+  const tacticName = useTacticName();
   const rows = timeline.markers.toSorted((a, b) => ms(a.at) - ms(b.at));
   return (
     <div className="table-scroll">
@@ -128,7 +130,7 @@ function MarkerTable({ timeline, selected, onSelect }: { timeline: IncidentTimel
             <tr key={index} aria-current={marker.alert_id === selected || undefined}>
               <td><Time at={marker.at} /></td>
               <td><SeverityChip severity={marker.severity} /></td>
-              <td>{names.get(marker.tactic) ?? marker.tactic}</td>
+              <td>{tacticName(marker.tactic)}</td>
               <td>{marker.technique ? <TechniqueChip id={marker.technique} /> : '—'}</td>
               <td><button type="button" className="button text" onClick={() => onSelect(marker.alert_id)}>{visible(text(marker.title))}</button></td>
             </tr>

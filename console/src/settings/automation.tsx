@@ -23,7 +23,7 @@ export function Automation() {
               {automationLevels.map((level) => (
                 <label key={level} className="radio-card">
                   <input type="radio" name="level" checked={data.automation_level === level}
-                    onChange={() => change.mutate({ body: { automation_level: level }, version: data.version }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })} />
+                    onChange={() => change.mutate({ body: { automation_level: level }, base: data }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })} />
                   <span><span className="strong">{t(`automation.${level}`)}</span><br /><span className="secondary">{t(`automationHint.${level}`)}</span></span>
                 </label>
               ))}

@@ -29,7 +29,7 @@ export default function SettingsPage() {
     <Page title={t('nav.settings')}>
       <div className="settings">
         <nav aria-label={t('nav.settings')}>
-          {(Object.keys(SECTIONS) as Section[]).map((one) => (
+          {(Object.keys(SECTIONS) as Section[]).filter((one) => administer || !SECTIONS[one].administer).map((one) => (
             <NavLink key={one} to={`/settings/${one}`}>{t(`settings.sections.${one}`)}</NavLink>
           ))}
         </nav>

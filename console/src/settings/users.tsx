@@ -22,7 +22,7 @@ export function Users() {
   const list = useList<User>('/users');
   const [adding, setAdding] = useState(false);
   const change = useMutation<User, ApiError, { user: User; body: object }>({
-    mutationFn: ({ user, body }) => patch<User>(`/users/${user.id}`, body, user.version),
+    mutationFn: ({ user, body }) => patch<User>(`/users/${user.id}`, body, user),
     onSuccess: () => toast.ok(t('words.saved')),
     onError: toast.failed,
     onSettled: () => invalidate('/users'),
