@@ -150,7 +150,7 @@ export const largeStory: StoryNode[] = Array.from({ length: 2_000 }, (_, n) =>
   node(`l${n}`, n === 0 ? null : `l${Math.floor((n - 1) / 4)}`, 'process', `worker-${n}`, 5_000 - n, { command_line: `/usr/bin/worker --id ${n}` }));
 
 const incidentBase: IncidentDetail = {
-  id: INCIDENT, number: 1042, title: text('Mail attachment “invoice.sh” ran on PC-TANAKA, 12 mailboxes addressed', 'メールの添付「invoice.sh」が PC-TANAKA で実行、宛先 12 件'), title_by_person: false, severity: 'high', status: 'awaitingAction',
+  id: INCIDENT, number: 1042, title: text('Mail attachment “invoice.sh” ran on PC-TANAKA, 12 mailboxes addressed', 'メールの添付「invoice.sh」が PC-TANAKA で実行、宛先 12 件'), title_by_person: false, severity_by_person: false, severity: 'high', status: 'awaitingAction',
   classification: 'unknown', determination: 'unknown', assigned_to: null, tags: ['invoice'], alerts: alerts.map((alert) => alert.link!), devices: [ref], users: ['tanaka'], mailboxes: recipients,
   tactics: ['initial-access', 'execution', 'persistence', 'defense-evasion', 'discovery', 'command-and-control'], techniques: seeds.map((seed) => seed.technique).filter((one, i, all) => all.indexOf(one) === i), investigations: [INVESTIGATION], comments: [],
   activities: [

@@ -7,26 +7,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { devices, id, SHA } from './data';
 import { PASSWORD, SECRET, TOTP, type Mock, type Mode } from './mock';
-import type { Setting } from './main';
+import { expect, until, type Setting } from './checks';
 
 interface Tools { page: Page; mock: Mock; base: string; context: BrowserContext }
 interface Flow { name: string; setting: Setting; mode?: Mode; width?: number; act: (tools: Tools) => Promise<void> }
 
 const en: Setting = { language: 'en', theme: 'light' };
 const ja: Setting = { language: 'ja', theme: 'dark' };
-
-function expect(truth: unknown, what: string): asserts truth {
-  if (!truth) throw new Error(`expected: ${what}`);
-}
-
-async function until(what: string, truth: () => Promise<boolean> | boolean) {
-  const end = Date.now() + 60_000;
-  while (Date.now() < end) {
-    if (await truth()) return;
-    await new Promise((done) => setImmediate(done));
-  }
-  throw new Error(`timed out waiting for: ${what}`);
-}
 
 export const flows: Flow[] = [
   {
@@ -259,10 +246,15 @@ export const flows: Flow[] = [
     act: async ({ page, mock, base }) => {
       await page.goto(`${base}/incidents/1042`);
       await page.locator('[data-test=resolve]').waitFor();
-      mock.data.incidents[0]!.version += 1;
+      Object.assign(mock.data.incidents[0]!, { version: 90, assigned_to: 'sato' });
       await page.locator('[data-test=assign-me]').click();
-      await page.getByText('Somebody changed this meanwhile').waitFor();
+      await page.locator('[data-test=conflict-apply]').waitFor();
+      await page.locator('[data-test=conflict-drop]').click();
+      await page.getByText('Your change was not made').waitFor();
+      await page.getByText('Owner: sato').waitFor();
+      Object.assign(mock.data.incidents[0]!, { version: 95, assigned_to: 'kato' });
       await page.locator('[data-test=assign-me]').click();
+      await page.locator('[data-test=conflict-apply]').click();
       await page.getByText('Owner: admin').waitFor();
     },
   },

@@ -1,43 +1,23 @@
 // Pages × languages × themes with axe, then flows, against the typed mock backend.
-import { mkdirSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launch } from './browser.mjs';
+import { axe, complaints, sane, settled, tally, WAIT_MS, type Setting } from './checks';
 import { flows } from './flows';
 import { Mock, type Mode } from './mock';
 import { pages } from './pages';
 import { NOW } from './data';
 
-type Language = 'en' | 'ja';
-type Theme = 'light' | 'dark';
-export interface Setting { language: Language; theme: Theme }
-
 const OUT = fileURLToPath(new URL('./out/', import.meta.url));
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url));
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-/** Generous, because the machine may be busy with a build; waiting ends as soon as the thing is there. */
-const WAIT_MS = 60_000;
 
-let passed = 0;
-let failed = 0;
-
-async function check(name: string, act: () => Promise<void>) {
-  const began = performance.now();
-  try {
-    await act();
-    passed += 1;
-    console.log(`ok    ${name}  ${Math.round(performance.now() - began)} ms`);
-  } catch (error) {
-    failed += 1;
-    console.log(`FAIL  ${name}\n      ${String(error instanceof Error ? (error.stack ?? error.message) : error).split('\n').filter((line) => !/^\s+at /.test(line)).slice(0, 14).join('\n      ')}`);
-  }
-}
+const { check, report } = tally();
 
 /** A context as a person has it; every console error and broken rule of the policy counts. */
-export async function open(browser: Browser, setting: Setting, options: { bypassCSP?: boolean; width?: number; height?: number } = {}) {
+export async function open(browser: Browser, setting: Setting, options: { width?: number; height?: number } = {}) {
   const context = await browser.newContext({
-    bypassCSP: options.bypassCSP ?? false, viewport: { width: options.width ?? 1440, height: options.height ?? 900 }, locale: setting.language === 'ja' ? 'ja-JP' : 'en-GB',
+    viewport: { width: options.width ?? 1440, height: options.height ?? 900 }, locale: setting.language === 'ja' ? 'ja-JP' : 'en-GB',
     timezoneId: 'Asia/Tokyo', colorScheme: setting.theme, reducedMotion: 'reduce',
   });
   context.setDefaultTimeout(WAIT_MS);
@@ -47,48 +27,8 @@ export async function open(browser: Browser, setting: Setting, options: { bypass
   }, setting);
   await context.clock.install({ time: NOW });
   const page = await context.newPage();
-  const errors: string[] = [];
-  page.on('console', (message) => {
-    // a refused request is what some tests are about; the page shows it
-    if (message.type() === 'error' && !/Failed to load resource/.test(message.text())) errors.push(message.text());
-  });
-  page.on('pageerror', (error) => errors.push(String(error)));
+  const errors = complaints(page);
   return { context, page, errors };
-}
-
-interface AxeResult { violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }
-
-async function axe(page: Page) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(async () => {
-    const tool = (globalThis as unknown as { axe: { run: (root: Document, options: object) => Promise<AxeResult> } }).axe;
-    return tool.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] });
-  });
-  if (violations.length > 0) {
-    throw new Error(violations.map((one) => `${one.id} (${one.impact}) ×${one.nodes.length}: ${one.nodes[0]?.html.slice(0, 220)}\n${one.nodes[0]?.failureSummary.slice(0, 300)}`).join('\n'));
-  }
-}
-
-/** No sideways scrolling of the page itself, and no word that was left untranslated. */
-async function sane(page: Page) {
-  const problems = await page.evaluate(() => {
-    const found: string[] = [];
-    const root = document.scrollingElement!;
-    if (root.scrollWidth > root.clientWidth + 1) found.push(`page is ${root.scrollWidth - root.clientWidth} px too wide`);
-    const content = document.querySelector('.content');
-    if (content && content.scrollWidth > content.clientWidth + 1) found.push(`content is ${content.scrollWidth - content.clientWidth} px too wide`);
-    const raw = document.body.innerText.match(/\b(?:columns|states|words|actions|filters|story|settings)\.[a-z][A-Za-z.]+\b/g);
-    if (raw) found.push(`untranslated: ${raw.join(', ')}`);
-    if (document.querySelectorAll('h1').length !== 1) found.push(`${document.querySelectorAll('h1').length} h1`);
-    return found;
-  });
-  if (problems.length > 0) throw new Error(problems.join('; '));
-}
-
-async function settled(page: Page, ready: string) {
-  await page.locator(ready).first().waitFor();
-  await page.waitForFunction(() => !document.querySelector('.skeleton'));
-  await page.evaluate(() => document.fonts.ready);
 }
 
 async function pageTests(browser: Browser, mock: Mock, base: string, only: string, settings: Setting[], wanted: (index: number, setting: Setting) => boolean, shots: boolean) {
@@ -101,8 +41,7 @@ async function pageTests(browser: Browser, mock: Mock, base: string, only: strin
       await check(name, async () => {
         const mode: Mode = { language: setting.language, ...one.mode };
         mock.reset(mode);
-        // axe is injected, which the policy rightly refuses; the flows run with the policy in force
-        session ??= await open(browser, setting, { bypassCSP: true });
+        session ??= await open(browser, setting);
         const { page, errors } = session;
         errors.length = 0;
         await page.setViewportSize({ width: one.width ?? 1440, height: one.height ?? 900 });
@@ -159,6 +98,5 @@ export async function main(args: string[]): Promise<number> {
     await mock.stop();
   }
   console.log(`in ${((performance.now() - began) / 1000).toFixed(1)} s`);
-  console.log(`${passed} passed, ${failed} failed`);
-  return failed === 0 && passed > 0 ? 0 : 1;
+  return report();
 }

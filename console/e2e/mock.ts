@@ -58,8 +58,8 @@ class Fail extends Error {
   }
 }
 
-function fail(status: number, code: string, en: string, ja: string, field?: string): never {
-  throw new Fail({ type: 'about:blank', title: en, status, code, message_en: en, message_ja: ja, field: field ?? null, request_id: 'req-7f3a9c' });
+function fail(status: number, code: string, en: string, ja: string, field?: string, current?: object): never {
+  throw new Fail({ type: 'about:blank', title: en, status, code, message_en: en, message_ja: ja, field: field ?? null, current: current as never, request_id: 'req-7f3a9c' });
 }
 
 export class Mock {
@@ -201,7 +201,7 @@ export class Mock {
         const own = incident.id === seed.INCIDENT;
         if (method === 'PATCH') {
           const match = request.headers['if-match'];
-          if (match && match !== `"${incident.version}"`) fail(412, 'version_conflict', 'Somebody changed it.', '他の担当者が変更しました。');
+          if (match && match !== `"${incident.version}"`) fail(412, 'version_conflict', 'Somebody changed it.', '他の担当者が変更しました。', undefined, incident);
           const change = body as unknown as { comment?: string; title?: string };
           const title = change.title ? { title: seed.text(change.title, change.title) } : {};
           Object.assign(incident, body, title, { version: incident.version + 1 });

@@ -33,9 +33,10 @@ impl ServerProcess {
         let (console, sensors) = (free_address()?, free_address()?);
         let listens = milter.is_some();
         let milter = milter.map_or_else(free_address, Ok)?;
-        let url = format!("https://{console}");
+        // no public_url: what a person gets who configures nothing
+        let url = format!("https://localhost:{}", console.port());
         let text = format!(
-            "public_url = \"{url}\"\nsensor_url = \"https://{sensors}\"\n\n[listen]\nconsole = \"{console}\"\n\
+            "sensor_url = \"https://{sensors}\"\n\n[listen]\nconsole = \"{console}\"\n\
              sensors = \"{sensors}\"\nmilter = \"{milter}\"\n\n[gateway]\nenabled = {listens}\n\
              own_domains = [\"example.test\"]\non_failure = \"tempfail\"\n\n{more}"
         );
@@ -108,15 +109,20 @@ impl ServerProcess {
         Ok(ended)
     }
 
-    /// A client that has made and is the first administrator.
-    pub async fn set_up(&self) -> Result<Api> {
+    /// The one-time code it told at its first start.
+    pub async fn setup_code(&self) -> Result<String> {
         let said = self.dir.join("said");
-        let code = wait_for("the one-time code", DEADLINE, async || {
+        wait_for("the one-time code", DEADLINE, async || {
             let text = std::fs::read_to_string(&said)?;
             let line = text.lines().find_map(|line| line.strip_prefix("One-time code"));
             Ok(line.map(|code| code.trim().to_owned()))
         })
-        .await?;
+        .await
+    }
+
+    /// A client that has made and is the first administrator.
+    pub async fn set_up(&self) -> Result<Api> {
+        let code = self.setup_code().await?;
         let mut api = Api::new(&self.url, &std::fs::read(self.data().join("keys/authority.pem"))?)?;
         api.set_up(&code).await?;
         Ok(api)

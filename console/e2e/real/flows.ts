@@ -1,0 +1,310 @@
+// What people do, from the first start on, on the real server. Each flow builds on those before.
+import { expect, until, type Setting } from '../checks';
+import { api, NAMES, PASSWORD, ROLES, virtualKey, type Person, type World } from './world';
+import { matrix } from './matrix';
+
+interface Flow { name: string; setting: Setting; act: (world: World, person: Person) => Promise<void | string> }
+
+const en: Setting = { language: 'en', theme: 'light' };
+const ja: Setting = { language: 'ja', theme: 'dark' };
+
+interface Listed<T> { items: T[]; total: number }
+
+/** Continues as somebody who has logged in before. */
+async function as(world: World, name: string, path: string, setting = en): Promise<Person> {
+  const person = await world.person(setting, name);
+  await person.page.goto(world.base + path);
+  return person;
+}
+
+export const flows: Flow[] = [
+  {
+    name: 'first run: one-time code, password, one-time passwords, first device',
+    setting: ja,
+    act: async (world, { page }) => {
+      await page.goto(world.base);
+      await page.locator('input[name=code]').fill('AAAA-BBBB-CCCC-DDDD');
+      await page.locator('input[name=password]').fill(PASSWORD);
+      await page.locator('input[name=again]').fill(PASSWORD);
+      await page.locator('form button[type=submit]').click();
+      await page.locator('form .error').first().waitFor();
+      await page.locator('input[name=code]').fill(world.code);
+      await page.locator('form button[type=submit]').click();
+      await page.locator('[data-test=totp-start]').click();
+      world.secret = (await page.locator('[data-test=totp-secret]').textContent()) ?? '';
+      await page.locator('.dialog input').fill(await world.oneTime());
+      await page.locator('[data-test=totp-finish]').click();
+      await page.locator('.chip.ok').first().waitFor();
+      await page.locator('[data-test=setup-done]').click();
+      await page.locator('[data-test=enrol-create]').click();
+      const command = (await page.locator('[data-test=enrol-line] pre').textContent()) ?? '';
+      const token = /'([^']+)'/.exec(command)?.[1];
+      expect(token, `a token in ${command}`);
+      world.devices['pc-tanaka'] = await world.ask<string>({ do: 'enrol', token, name: 'pc-tanaka' });
+      await page.locator('[data-test=enrol-line] .banner.ok').getByText('pc-tanaka').waitFor();
+    },
+  },
+  {
+    name: 'login: wrong password, one-time password, back to the wanted page; four more people after step-up',
+    setting: en,
+    act: async (world, { page, context }) => {
+      await page.goto(`${world.base}/settings/users`);
+      await page.locator('input[name=username]').fill('admin');
+      await page.locator('input[name=password]').fill('wrong wrong wrong');
+      await page.locator('form button[type=submit]').click();
+      await page.locator('form .error').waitFor();
+      await page.locator('input[name=password]').fill(PASSWORD);
+      await page.locator('form button[type=submit]').click();
+      await page.locator('input[name=totp]').fill(await world.oneTime());
+      await page.keyboard.press('Enter');
+      await page.getByRole('button', { name: 'Add user' }).waitFor();
+      let proved = false;
+      for (const role of ROLES) {
+        await page.getByRole('button', { name: 'Add user' }).first().click();
+        await page.locator('.dialog').getByLabel('Login name').fill(NAMES[role]);
+        await page.locator('.dialog').getByLabel('Password').fill(PASSWORD);
+        await page.locator('.dialog').getByLabel('Role').selectOption(role);
+        await page.locator('.dialog button[type=submit]').click();
+        if (!proved) {
+          await page.locator('[data-test=step-up-confirm]').waitFor();
+          await page.locator('.dialog input[inputmode=numeric]').fill(await world.oneTime());
+          await page.locator('[data-test=step-up-confirm]').click();
+          proved = true;
+        }
+        await page.getByRole('cell', { name: NAMES[role], exact: true }).waitFor();
+      }
+      await world.keep(context, 'admin');
+    },
+  },
+  {
+    name: 'passkey: enrol it, log in with it, prove presence with it',
+    setting: en,
+    act: async (world) => {
+      const person = await as(world, 'admin', '/settings/profile');
+      const { page, context } = person;
+      await virtualKey(person);
+      await page.getByRole('button', { name: 'Add passkey' }).click();
+      await page.getByLabel('Name of the passkey').fill('Security key');
+      await page.locator('.dialog').getByRole('button', { name: 'Add passkey' }).click();
+      await page.getByRole('button', { name: 'Remove passkey Security key' }).waitFor();
+      await page.getByRole('button', { name: 'Account of admin' }).click();
+      await page.getByRole('menuitem', { name: 'Log out' }).click();
+      await page.getByLabel('Login name').fill('admin');
+      await page.getByRole('button', { name: 'Use a passkey' }).click();
+      await page.locator('.topbar').waitFor();
+      // a new session: dangerous things want a new proof, here by passkey
+      await page.goto(`${world.base}/settings/tokens`);
+      await page.getByLabel('Name', { exact: true }).fill('script');
+      await page.getByRole('button', { name: 'Create token' }).click();
+      await page.locator('.dialog').getByRole('button', { name: 'Use a passkey' }).click();
+      await page.getByText(/^hnm_/).waitFor();
+      await world.keep(context, 'admin');
+      expect(person.errors.length === 0, person.errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'live: an alert appears in the open queue',
+    setting: en,
+    act: async (world) => {
+      const { page, context } = await as(world, 'admin', '/incidents');
+      await page.locator('.live[data-state=live]').waitFor();
+      for (const name of ['web-01', 'pc-sato', 'build-01']) await world.enrol(page, name);
+      const row = page.locator('.grid-row').first();
+      expect((await page.locator('.grid-row').count()) === 0, 'an empty queue');
+      const began = performance.now();
+      await world.ask({ do: 'play', scenario: 'two-attacks-apart', device: 'web-01' });
+      await row.waitFor();
+      const took = performance.now() - began;
+      await world.ask({ do: 'play', scenario: 'two-attacks-apart', device: 'pc-sato' });
+      await page.locator('.grid-row').nth(1).waitFor();
+      await world.ask({ do: 'play', scenario: 'lone-low-noise', device: 'build-01' });
+      await context.close();
+      return `${Math.round(took)} ms from the device's spool to the row`;
+    },
+  },
+  {
+    name: 'triage: queue, incident, alert, process tree; a failed step with its reason, run again to success',
+    setting: en,
+    act: async (world) => {
+      const { page, context, errors } = await as(world, 'admin', '/incidents');
+      world.known.script = await world.ask<string>({ do: 'mail' });
+      await world.ask({ do: 'play', scenario: 'mail-attachment-linux', device: 'pc-tanaka' });
+      const row = page.locator('.grid-row', { hasText: 'invoice.sh' });
+      await row.getByRole('link').click();
+      await page.locator('.marker').first().waitFor();
+      await page.locator('.tree-row').first().waitFor();
+      world.known.incident = new URL(page.url()).pathname.split('/').at(-1)!;
+      await until('1 device and 12 mailboxes', async () => {
+        const facts = await page.locator('.strip .value').allInnerTexts();
+        return facts[0] === '1' && facts[2] === '12';
+      });
+      await page.locator('[data-test=tab-alerts]').click();
+      await page.locator('[data-test=alert-row]', { hasText: 'pc-tanaka' }).first().getByRole('link').first().click();
+      await page.locator('[data-test=investigation-line]').waitFor();
+      await page.getByRole('treeitem', { name: /invoice\.sh/ }).first().waitFor();
+      world.known.alert = new URL(page.url()).pathname.split('/').at(-1)!;
+      await page.locator('[data-test=investigation-line]').getByRole('link').click();
+      const failed = page.locator('[data-test=failed-step]');
+      await failed.waitFor();
+      world.known.investigation = new URL(page.url()).pathname.split('/').at(-1)!;
+      const reason = await failed.innerText();
+      expect(/mail server|connect|refused/i.test(reason), `the reason is told: ${reason}`);
+      await world.ask({ do: 'mailboxes', open: true });
+      await failed.getByRole('button', { name: 'Run again from here' }).click();
+      await failed.waitFor({ state: 'detached' });
+      await page.locator('.step.done', { hasText: 'Check which mailboxes hold it now' }).waitFor();
+      await page.locator('.banner [data-test=approve-all]').waitFor();
+      expect(errors.length === 0, errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'pivot: file page with devices, messages and mailboxes; device page with its events',
+    setting: en,
+    act: async (world) => {
+      const { page, context, errors } = await as(world, 'admin', '/');
+      await page.getByRole('searchbox', { name: /Search/ }).fill(world.known.script!);
+      await page.keyboard.press('Enter');
+      await page.locator('[data-test=file-copy]').nth(11).waitFor();
+      await until('twelve copies are in the mailboxes', async () => (await page.getByText('In the mailbox').count()) === 12);
+      await page.getByText('invoice.zip › invoice.sh').first().waitFor();
+      await until('1 device, 12 messages, 12 mailboxes', async () =>
+        (await page.locator('.strip .value').allInnerTexts()).slice(0, 3).join() === '1,12,12');
+      await page.getByRole('link', { name: 'pc-tanaka' }).first().click();
+      await page.getByRole('heading', { level: 1, name: 'pc-tanaka' }).waitFor();
+      await page.locator('.grid-row').first().waitFor();
+      const all = await page.locator('.grid-row').count();
+      await page.getByLabel('Kind').selectOption('DeviceNetworkEvents');
+      await until('fewer events', async () => { const now = await page.locator('.grid-row').count(); return now > 0 && now < all; });
+      await page.locator('.grid-row').first().click();
+      await page.locator('.pane').getByText('RemoteIP', { exact: true }).waitFor();
+      // a quieter device with more events than a page shows at once
+      await page.goto(`${world.base}/devices/${world.devices['build-01']!}?range=7d`);
+      await page.locator('.grid-row').first().waitFor();
+      await page.locator('.grid-row').first().focus();
+      await until('the next pages arrive', async () => {
+        await page.keyboard.press('End');
+        return /^127 /.test((await page.locator('.grid-foot').first().textContent()) ?? '');
+      });
+      expect(errors.length === 0, errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'status control: alert and incident, kept and audited',
+    setting: en,
+    act: async (world, person) => {
+      await world.logIn(person, NAMES.responder);
+      const { page } = person;
+      await page.goto(`${world.base}/alerts/${world.known.alert!}`);
+      await page.locator('.side').getByLabel('Status', { exact: true }).selectOption('inProgress');
+      await page.getByText('Saved').first().waitFor();
+      await page.locator('.side').getByLabel('Classification').selectOption('truePositive');
+      await until('both are stored', async () => {
+        const alert = await api<{ status: string; classification: string }>(page, 'GET', `/alerts/${world.known.alert!}`);
+        return alert.status === 'inProgress' && alert.classification === 'truePositive';
+      });
+      await page.getByLabel('Your comment').fill('検体を確認中');
+      await page.locator('[data-test=comment]').click();
+      await page.locator('.activity', { hasText: '検体を確認中' }).waitFor();
+      await page.goto(`${world.base}/incidents?pane=${world.known.incident!}`);
+      await page.locator('.pane').getByLabel('Status').selectOption('inProgress');
+      await until('stored', async () => (await api<{ status: string }>(page, 'GET', `/incidents/${world.known.incident!}`)).status === 'inProgress');
+      // both directions of every order the queue offers
+      for (const sort of ['severity', '-severity', 'last_activity', '-last_activity']) {
+        await page.goto(`${world.base}/incidents?sort=${sort}`);
+        await page.locator('.grid-row').nth(2).waitFor();
+      }
+    },
+  },
+  {
+    name: 'approve: everything at once by the responder, receipts of every target, undo brings the mails back',
+    setting: en,
+    act: async (world) => {
+      const { page, context, errors } = await as(world, NAMES.responder, `/incidents/${world.known.incident!}`);
+      await page.locator('[data-test=waiting] [data-test=approve-all]').click();
+      await page.locator('[data-test=approve-all-confirm]').click();
+      await page.locator('[data-test=waiting]').waitFor({ state: 'detached' });
+      await until('the mails are gone', async () => (await world.ask<number>({ do: 'count' })) === 0);
+      await page.goto(`${world.base}/actions?tab=history`);
+      const removal = page.locator('[data-test=action][data-kind=soft_delete_messages]').first();
+      await removal.locator('summary').click();
+      await until('twelve receipts', async () => (await removal.locator('tbody tr').count()) === 12);
+      await removal.locator('[data-test=undo]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await until('the mails are back', async () => (await world.ask<number>({ do: 'count' })) === 12);
+      expect(errors.length === 0, errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'a device that is away: isolation waits for it, and is told when it happens',
+    setting: en,
+    act: async (world) => {
+      const { page, context, errors } = await as(world, NAMES.responder, `/devices/${world.devices['pc-sato']!}?tab=overview`);
+      await page.locator('[data-test=isolate]').waitFor();
+      await world.ask({ do: 'online', device: 'pc-sato', online: false });
+      await page.locator('.banner.info').waitFor();
+      await page.locator('[data-test=isolate]').click();
+      await page.getByLabel('Reason').fill('web shell');
+      await page.locator('[data-test=order-confirm]').click();
+      await until('the action waits', async () => {
+        const { items } = await api<Listed<{ state: string; spec: { kind: string } }>>(page, 'GET', '/actions?state=queued');
+        return items.some((action) => action.spec.kind === 'isolate_device');
+      });
+      await world.ask({ do: 'online', device: 'pc-sato', online: true });
+      await page.locator('.banner.high').waitFor();
+      await page.locator('[data-test=release]').waitFor();
+      expect(errors.length === 0, errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'two administrators: the slower one is shown both values and loses nothing',
+    setting: en,
+    act: async (world, second) => {
+      await world.logIn(second, NAMES.administrator);
+      const first = await as(world, 'admin', `/incidents/${world.known.incident!}`);
+      await second.page.goto(`${world.base}/incidents/${world.known.incident!}`);
+      const edit = async ({ page }: Person, title: string) => {
+        await page.getByRole('button', { name: 'Edit', exact: true }).click();
+        await page.getByRole('menuitem', { name: 'Change title' }).click();
+        await page.locator('.dialog input').fill(title);
+      };
+      await edit(first, 'Invoice attack, first words');
+      await edit(second, 'Invoice attack, second words');
+      await first.page.locator('[data-test=title-save]').click();
+      await second.page.getByRole('heading', { level: 1, name: 'Invoice attack, first words', includeHidden: true }).waitFor({ state: 'attached' });
+      await second.page.locator('[data-test=title-save]').click();
+      const dialog = second.page.locator('.dialog', { has: second.page.locator('[data-test=conflict-apply]') });
+      await dialog.getByText('Invoice attack, first words').waitFor();
+      await dialog.getByText('Invoice attack, second words').waitFor();
+      await dialog.getByText('admin').waitFor();
+      await second.page.locator('[data-test=conflict-drop]').click();
+      expect((await second.page.locator('.dialog input').inputValue()) === 'Invoice attack, second words', 'what was typed is still there');
+      await second.page.locator('[data-test=title-save]').click();
+      await second.page.locator('[data-test=conflict-apply]').click();
+      await first.page.getByRole('heading', { level: 1, name: 'Invoice attack, second words' }).waitFor();
+      expect(first.errors.length === 0, first.errors.join(' | '));
+      await first.context.close();
+    },
+  },
+  { name: 'the four roles see and do what the table of routes says', setting: en, act: matrix },
+  {
+    name: 'sessions: one ends the others, the ended browser is led to the login',
+    setting: en,
+    act: async (world, person) => {
+      await world.logIn(person, NAMES.viewer);
+      const other = await world.person(en);
+      await world.logIn(other, NAMES.viewer);
+      await other.page.goto(`${world.base}/settings/sessions`);
+      await other.page.getByRole('button', { name: 'End all others' }).click();
+      await until('one is left', async () => (await other.page.locator('table.plain tbody tr').count()) === 1);
+      await person.page.goto(`${world.base}/devices`);
+      await person.page.locator('input[name=password]').waitFor();
+      await other.context.close();
+    },
+  },
+];
+
