@@ -46,7 +46,7 @@ function DeviceRow({ id, name, incident }: { id: string; name: string; incident:
   const isolated = device?.isolation === 'isolated';
   return (
     <tr>
-      <td><Link to={to.device(id)} className="strong">{visible(name)}</Link></td>
+      <td style={{ whiteSpace: 'nowrap' }}><Link to={to.device(id)} className="strong">{visible(name)}</Link></td>
       <td>{device?.risk ? <SeverityChip severity={device.risk} /> : '—'}</td>
       <td>{device ? <HealthChip health={device.health} /> : '—'}</td>
       <td>{device ? <IsolationChip state={device.isolation} /> : '—'}</td>
