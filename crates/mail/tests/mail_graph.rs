@@ -2,7 +2,7 @@
 //! wrong. Not run against the service.
 
 use futures::future::{BoxFuture, join_all};
-use hinomi_mail::connector::{Connector, ConnectorError, FolderRole, MailId, Search};
+use hinomi_mail::connector::{Connector, ConnectorError, FolderRole, MailId, NewMail, Search};
 use hinomi_mail::graph::{
     Client, Clock, Credential, Graph, GraphConnector, GraphError, Limits, Link, Settings, SigningKey, TraceQuery,
     Within,
@@ -200,14 +200,24 @@ async fn a_mail_is_found_hidden_and_put_back_by_its_immutable_id() {
     assert_eq!(mailbox.relocate(&found.place, &hidden).await.expect("again"), None, "not there any more");
 
     // its owner, with the help of Outlook, moves it elsewhere: the id still finds it
+    let mark = mailbox.mark(&found.place.folder).await.expect("mark");
+    assert!(mailbox.since(&mark, 10).await.expect("since").is_empty());
     let back = mailbox.relocate(&place, &found.place.folder).await.expect("back").expect("there");
     assert_eq!(back, found.place);
+    let since = mailbox.since(&mark, 10).await.expect("since");
+    assert_eq!(
+        since.iter().map(|mail| &mail.place).collect::<Vec<_>>(),
+        [&back],
+        "what a restore that was cut off did"
+    );
     assert_eq!(mailbox.candidates(&by_id("a@x"), 10).await.expect("find")[0].raw, raw);
 
     assert!(mailbox.destroy(&back).await.expect("destroy"));
     assert!(!mailbox.destroy(&back).await.expect("destroy again"));
     assert!(rig.places(ANN).contains(&"recoverableitemspurges".to_owned()));
-    assert!(matches!(mailbox.mark(&hidden).await, Err(ConnectorError::Unable(_))));
+    let new = NewMail { flags: Vec::new(), internal_date: String::new(), raw: raw.into() };
+    let mark = mailbox.mark(&hidden).await.expect("mark");
+    assert!(matches!(mailbox.put(&mark, &new).await, Err(ConnectorError::Unable(_))), "drafts only");
 
     // a folder that is gone is told apart from a mail that is gone
     rig.stub.deliver(ANN, "inbox", &mail("b@x"));

@@ -18,6 +18,8 @@ const SELECT_USER: &str = "$select=id,userPrincipalName,displayName,mail,proxyAd
 const TRACE_SECONDS_MAX: i64 = 10 * 24 * 3600;
 /// Message traces per page, 1 to 5,000; 1,000 is the service's own default.
 const TRACES_PER_PAGE: usize = 1_000;
+/// How far the service's clock may be behind ours.
+const LEEWAY_SECONDS: i64 = 600;
 /// Folders of one mailbox, and how deep they lie.
 const FOLDERS_MAX: usize = 10_000;
 const FOLDER_DEPTH_MAX: usize = 32;
@@ -168,6 +170,29 @@ impl Graph {
     ) -> Result<Vec<Message>, GraphError> {
         let filter = format!("$filter={}", encode(filter));
         self.messages(call("find a mail", Method::GET, filter, mailbox), within, max).await
+    }
+
+    /// The present time, with leeway for clocks that differ, as [`Graph::changed_since`] takes it.
+    pub fn recently(&self) -> String {
+        let now = self.client.0.clock().now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        second(Timestamp::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX)).plus_seconds(-LEEWAY_SECONDS))
+    }
+
+    /// Lists the mails of a folder that came into it or changed since a time.
+    ///
+    /// # Errors
+    /// As [`Graph::by_message_id`].
+    pub async fn changed_since(
+        &self,
+        mailbox: &str,
+        folder: &str,
+        time: &str,
+        max: usize,
+    ) -> Result<Vec<Message>, GraphError> {
+        let filter = encode(&format!("lastModifiedDateTime ge {time}"));
+        let (user, folder, top) = (encode(mailbox), encode(folder), page_size(max));
+        let path = format!("/users/{user}/mailFolders/{folder}/messages?$filter={filter}&{SELECT}&$top={top}");
+        self.list(call("look for new mails", Method::GET, path, mailbox), max).await
     }
 
     /// Lists mails; the path of the call is the query that says which.
@@ -408,7 +433,6 @@ impl Graph {
 
 impl TraceQuery {
     fn filter(&self, from: Timestamp, to: Timestamp) -> String {
-        let second = |at: Timestamp| format!("{}Z", at.to_string().chars().take(19).collect::<String>());
         let mut filter = format!("receivedDateTime ge {} and receivedDateTime le {}", second(from), second(to));
         let mut equal = |name: &str, value: Option<String>| {
             if let Some(value) = value {
@@ -420,6 +444,11 @@ impl TraceQuery {
         equal("recipientAddress", self.recipient.clone());
         filter
     }
+}
+
+/// A time as filters take it, without fractions.
+fn second(at: Timestamp) -> String {
+    format!("{}Z", at.to_string().chars().take(19).collect::<String>())
 }
 
 fn call(attempt: &'static str, method: Method, path: String, mailbox: &str) -> Call {

@@ -212,16 +212,31 @@ impl Mailbox for GraphMailbox {
         })
     }
 
-    fn mark<'a>(&'a mut self, _folder: &'a Folder) -> BoxFuture<'a, Result<Mark, ConnectorError>> {
-        Box::pin(async { Err(no_put()) })
+    fn mark<'a>(&'a mut self, folder: &'a Folder) -> BoxFuture<'a, Result<Mark, ConnectorError>> {
+        Box::pin(async move {
+            if self.graph.folder(&self.name, &folder.id).await?.is_none() {
+                return Err(ConnectorError::refused(format!("the folder {} is gone", folder.name)));
+            }
+            let from = self.graph.recently();
+            Ok(Mark { folder: folder.clone(), next: MailId::Immutable { id: from } })
+        })
     }
 
     fn put<'a>(&'a mut self, _mark: &'a Mark, _mail: &'a NewMail) -> BoxFuture<'a, Result<Mail, ConnectorError>> {
         Box::pin(async { Err(no_put()) })
     }
 
-    fn since<'a>(&'a mut self, _mark: &'a Mark, _max: usize) -> BoxFuture<'a, Result<Vec<Mail>, ConnectorError>> {
-        Box::pin(async { Err(no_put()) })
+    fn since<'a>(&'a mut self, mark: &'a Mark, max: usize) -> BoxFuture<'a, Result<Vec<Mail>, ConnectorError>> {
+        Box::pin(async move {
+            let MailId::Immutable { id: from } = &mark.next else {
+                return Err(ConnectorError::refused("this mark is not one of a Microsoft 365 mailbox"));
+            };
+            let mut mails = Vec::new();
+            for message in self.graph.changed_since(&self.name, &mark.folder.id, from, max).await? {
+                mails.extend(self.read(message).await?);
+            }
+            Ok(mails)
+        })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {

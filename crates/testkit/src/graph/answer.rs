@@ -261,6 +261,9 @@ fn matches(mail: &super::StubMail, ask: &Ask) -> bool {
     if let Some(id) = filter.strip_prefix("internetMessageId eq ") {
         return mail.message_id == literal(id);
     }
+    if let Some(time) = filter.strip_prefix("lastModifiedDateTime ge ") {
+        return mail.modified.as_str() >= time;
+    }
     let named = filter.split_once("} Name ").and_then(|(_, rest)| rest.split_once("' and ep/value eq "));
     named.is_some_and(|(name, value)| mail.header(name) == Some(literal(value)))
 }

@@ -55,6 +55,8 @@ pub struct StubMail {
     pub flagged: bool,
     /// When it arrived, RFC 3339.
     pub received: String,
+    /// When it was moved last, RFC 3339.
+    pub modified: String,
 }
 
 impl Mailbox {
@@ -92,6 +94,7 @@ impl Mailbox {
         let mut mail = self.mails.remove(&id)?;
         self.changes.push((mail.folder.clone(), id.clone(), false));
         mail.folder = folder.to_owned();
+        mail.modified = now();
         mail.plain_id = format!("{}-moved", mail.plain_id);
         if !keep_immutable {
             mail.id = format!("{}-new", mail.id);
@@ -125,6 +128,7 @@ impl StubMail {
             "parentFolderId": self.folder,
             "internetMessageId": self.message_id,
             "receivedDateTime": self.received,
+            "lastModifiedDateTime": self.modified,
             "isRead": self.is_read,
             "isDraft": false,
             "flag": { "flagStatus": if self.flagged { "flagged" } else { "notFlagged" } },
@@ -138,6 +142,13 @@ impl StubMail {
         let lines = head.lines().filter_map(|line| line.split_once(':'));
         lines.into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned())
     }
+}
+
+/// The present time, RFC 3339.
+fn now() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let at = Timestamp::from_micros(i64::try_from(now.as_micros()).unwrap_or_default()).to_string();
+    format!("{}Z", &at[..19])
 }
 
 /// Time of arrival of a stub's mails.

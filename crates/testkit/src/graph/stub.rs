@@ -210,6 +210,7 @@ impl GraphStub {
             is_read: false,
             flagged: number % 2 == 1,
             received: received(number),
+            modified: "2026-01-01T00:00:00Z".to_owned(),
         };
         mail.message_id = mail.header("message-id").unwrap_or_default();
         inside.changes.push((folder, mail.id.clone(), true));
