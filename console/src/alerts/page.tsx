@@ -10,7 +10,7 @@ import { AddComment } from '../incidents/activity';
 import { EvidenceTable } from '../incidents/evidence';
 import { incidentName } from '../incidents/shared';
 import { Button } from '../ui/button';
-import { AlertStatusChip, DetectionStatusChip, SeverityChip } from '../ui/chips';
+import { AlertStatusChip, DemoChip, DetectionStatusChip, SeverityChip } from '../ui/chips';
 import { Card } from '../ui/field';
 import { Empty, ErrorState, Loaded, Skeleton, Stale } from '../ui/states';
 import { StoryTree } from '../ui/story-tree';
@@ -47,7 +47,7 @@ function Alert({ alert }: { alert: AlertDetail }) {
   if (alert.incident_number) crumbs.push({ label: incidentName(alert.incident_number), to: to.incident(alert.incident_number) });
   return (
     <Page title={title} crumbs={[...crumbs, { label: t('columns.alert'), to: '/alerts' }]}
-      chips={<><SeverityChip severity={alert.severity} /><AlertStatusChip status={alert.status} /><DetectionStatusChip status={alert.detection_status} /></>}
+      chips={<><DemoChip id={alert.id} /><SeverityChip severity={alert.severity} /><AlertStatusChip status={alert.status} /><DetectionStatusChip status={alert.detection_status} /></>}
       buttons={<Neighbours alert={alert} />}>
       <div className="split">
         <div className="column" style={{ gap: 16 }}>

@@ -7,11 +7,12 @@ import { invalidate, useCan, useGet, usePatch } from '../api/queries';
 import { automationLevels, type AlertSummary, type AutomationLevel, type Device, type Listed } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
+import { ownTags } from '../lib/demo';
 import { to, visible } from '../lib/entity';
 import { bytes, number } from '../lib/time';
 import { useAsk } from '../actions/order';
 import { Button } from '../ui/button';
-import { AlertStatusChip, Chip, HealthChip, IsolationChip, SeverityChip } from '../ui/chips';
+import { AlertStatusChip, Chip, DemoChip, HealthChip, IsolationChip, SeverityChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
 import { Card, Facts, Select } from '../ui/field';
 import { Empty, ErrorState, Loaded, Skeleton, Stale } from '../ui/states';
@@ -54,7 +55,8 @@ function Body({ device }: { device: Device }) {
           <HealthChip health={device.health} />
           {device.isolation === 'notIsolated' ? null : <IsolationChip state={device.isolation} />}
           {device.risk ? <SeverityChip severity={device.risk} /> : null}
-          {device.tags.map((tag) => <Chip key={tag} tone="outline">{visible(tag)}</Chip>)}
+          <DemoChip id={device.id} />
+          {ownTags(device).map((tag) => <Chip key={tag} tone="outline">{visible(tag)}</Chip>)}
           <span className="secondary">{visible(device.status.os_version)} · {t('device.seen')} <Ago at={device.last_seen} /></span>
         </>
       }

@@ -6,7 +6,7 @@ import { useT } from '../i18n';
 import { to, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
 import { number } from '../lib/time';
-import { Chip, HealthChip, IsolationChip, SeverityChip } from '../ui/chips';
+import { Chip, DemoChip, HealthChip, IsolationChip, SeverityChip } from '../ui/chips';
 import { SearchField, Select } from '../ui/field';
 import type { Column } from '../ui/grid';
 import { ListPage } from '../ui/list-page';
@@ -22,7 +22,7 @@ export default function DeviceQueue() {
   const list = useList<Device>('/devices', filters);
   const setText = useCallback((value: string) => set({ text: value }), [set]);
   const columns = useMemo<Column<Device>[]>(() => [
-    { id: 'name', head: t('columns.device'), width: 'minmax(160px, 1fr)', cell: (row) => <Link to={to.device(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(row.name)}</Link> },
+    { id: 'name', head: t('columns.device'), width: 'minmax(160px, 1fr)', cell: (row) => <><Link to={to.device(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(row.name)}</Link>{' '}<DemoChip id={row.id} /></> },
     { id: 'online', head: t('columns.state'), width: '96px', cell: (row) => row.online ? <Chip tone="ok">{t('device.online')}</Chip> : <Chip>{t('device.offline')}</Chip> },
     { id: 'health', head: t('columns.health'), width: '120px', from: 640, cell: (row) => <HealthChip health={row.health} /> },
     { id: 'isolation', head: t('columns.isolation'), width: '120px', from: 760, cell: (row) => <IsolationChip state={row.isolation} /> },

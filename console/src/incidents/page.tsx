@@ -7,13 +7,14 @@ import {
 } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
+import { ownTags } from '../lib/demo';
 import { to, visible } from '../lib/entity';
 import { useKeys } from '../lib/keys';
 import { duration } from '../lib/time';
 import { ActionList, ApproveAll } from '../actions/list';
 import { useAsk } from '../actions/order';
 import { Button } from '../ui/button';
-import { Chip, IncidentStatusChip, SeverityChip } from '../ui/chips';
+import { Chip, DemoChip, IncidentStatusChip, SeverityChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
 import { Card, Field } from '../ui/field';
 import { Menu, type MenuItem } from '../ui/menu';
@@ -77,7 +78,8 @@ function Incident({ incident }: { incident: IncidentDetail }) {
           <SeverityChip severity={incident.severity} />
           <IncidentStatusChip status={incident.status} />
           {incident.classification !== 'unknown' ? <Chip tone="outline">{t(`classification.${incident.classification}`)}</Chip> : null}
-          {incident.tags.map((tag) => <Chip key={tag} tone="outline"><Bookmark size={12} aria-hidden />{visible(tag)}</Chip>)}
+          <DemoChip id={incident.id} />
+          {ownTags(incident).map((tag) => <Chip key={tag} tone="outline"><Bookmark size={12} aria-hidden />{visible(tag)}</Chip>)}
           <span className="secondary">{t('incident.owner')}: {incident.assigned_to ?? t('words.nobody')}</span>
         </>
       }

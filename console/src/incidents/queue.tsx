@@ -10,7 +10,7 @@ import { to, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
 import { useKeys } from '../lib/keys';
 import { Button } from '../ui/button';
-import { Chip, IncidentStatusChip, InvestigationChip, SeverityChip } from '../ui/chips';
+import { Chip, DemoChip, IncidentStatusChip, InvestigationChip, SeverityChip } from '../ui/chips';
 import { SearchField, Select } from '../ui/field';
 import { Grid, type Column } from '../ui/grid';
 import { Empty, EmptyFiltered, ErrorState, Skeleton, Stale } from '../ui/states';
@@ -83,7 +83,7 @@ export default function IncidentQueue() {
     { id: 'severity', head: t('columns.severity'), width: '122px', sort: 'severity', cell: (row) => <SeverityChip severity={row.severity} /> },
     {
       id: 'title', head: t('columns.incident'), width: 'minmax(200px, 1fr)',
-      cell: (row) => <><span className="secondary num small">{incidentName(row.number)}</span>{' '}<Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link></>,
+      cell: (row) => <><span className="secondary num small">{incidentName(row.number)}</span>{' '}<Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link>{' '}<DemoChip id={row.id} /></>,
     },
     { id: 'status', head: t('columns.status'), width: '122px', from: 720, cell: (row) => <IncidentStatusChip status={row.status} /> },
     {

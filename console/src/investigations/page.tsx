@@ -14,7 +14,7 @@ import { useAsk } from '../actions/order';
 import { useDeviceNames } from '../devices/names';
 import { EvidenceDetails, EvidenceTable } from '../incidents/evidence';
 import { Button } from '../ui/button';
-import { Chip, InvestigationChip } from '../ui/chips';
+import { Chip, DemoChip, InvestigationChip } from '../ui/chips';
 import { Card } from '../ui/field';
 import { EvidenceGraph } from '../ui/graph-lazy';
 import { Empty, ErrorState, Loaded, Skeleton, Stale } from '../ui/states';
@@ -66,7 +66,7 @@ function Body({ investigation }: { investigation: Investigation }) {
         ...(alert.data?.incident_number ? [{ label: `INC-${alert.data.incident_number}`, to: to.incident(alert.data.incident_number) }] : []),
         { label: `#${investigation.number}` },
       ]}
-      chips={<><InvestigationChip state={investigation.state} /><Chip tone="outline">{t(`automation.${investigation.automation_level}`)}</Chip></>}
+      chips={<><DemoChip id={investigation.id} /><InvestigationChip state={investigation.state} /><Chip tone="outline">{t(`automation.${investigation.automation_level}`)}</Chip></>}
       subtitle={investigation.state_reason ? visible(text(investigation.state_reason)) : undefined}
       buttons={<Buttons investigation={investigation} running={running} />}>
       <Announce words={t('investigation.progress', { done, count: steps.length })} active={running} />

@@ -7,6 +7,7 @@ import type {
   ReceiptState, RemediationStatus, SensorHealth, Severity, Verdict,
 } from '../api/types';
 import { useT } from '../i18n';
+import { isDemo } from '../lib/demo';
 import { SeverityShape } from './icons';
 
 type Tone = 'high' | 'medium' | 'low' | 'informational' | 'ok' | 'accent' | 'outline' | '';
@@ -17,6 +18,12 @@ export function Chip({ tone = '', children, title }: { tone?: Tone; children: Re
       {children}
     </span>
   );
+}
+
+/** Marks what belongs to a demo; its id says so. Nothing for what is real. */
+export function DemoChip({ id }: { id: string }) {
+  const { t } = useT();
+  return isDemo(id) ? <Chip tone="accent" title={t('demo.hint')}>{t('demo.mark')}</Chip> : null;
 }
 
 export function SeverityChip({ severity }: { severity: Severity }) {

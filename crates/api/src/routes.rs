@@ -286,6 +286,13 @@ fn people() -> Vec<Route> {
             .takes::<DirectoryImport>()
             .gives::<DirectoryChange>(),
         post("/directory/sync", "syncDirectory", Administer, "Read the LDAP directory now").gives::<DirectoryChange>(),
+        get("/demos", "listDemos", Administer, "List demos, newest first").query::<PageQuery>().lists::<DemoStatus>(),
+        post("/demos", "playDemo", Administer, "Play a scenario into this server")
+            .takes::<PlayDemo>()
+            .creates::<DemoStatus>(),
+        get("/demos/{id}", "getDemo", Administer, "Read a demo and what it came to").gives::<DemoStatus>(),
+        delete("/demos/{id}", "removeDemo", Administer, "Remove a demo without trace; goes on in the background")
+            .gives::<DemoStatus>(),
         get("/settings", "getSettings", Read, "Read the settings").etag().gives::<Settings>(),
         patch("/settings", "updateSettings", Administer, "Change settings")
             .etag()

@@ -1,7 +1,7 @@
 //! Who started whom: a bounded memory of processes, fed by events.
 
 use crate::places::is_boundary;
-use hinomi_model::{Event, ProcessKey, Table, Timestamp};
+use hinomi_model::{DeviceId, Event, ProcessKey, Table, Timestamp};
 use std::collections::{HashMap, VecDeque};
 
 /// Ancestors followed at most. Real chains are below 20; hostile ones may loop.
@@ -119,6 +119,12 @@ impl ProcessIndex {
     /// True when nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Forgets the processes of some devices.
+    pub fn forget(&mut self, of: impl Fn(DeviceId) -> bool) {
+        self.known.retain(|key, _| !of(key.device_id));
+        self.order.retain(|key| !of(key.device_id));
     }
 
     fn put(&mut self, facts: ProcessFacts) {

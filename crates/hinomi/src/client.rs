@@ -81,20 +81,43 @@ impl Client {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Removes a resource and returns what the server says of it.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        self.send(self.request(Method::DELETE, path)).await
+    }
+
+    /// Reads a resource that may be gone.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>> {
+        let response = self.request(Method::GET, path).send().await.with_context(|| format!("reach {}", self.base))?;
+        if response.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        read(response).await.map(Some)
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token).header("x-hinomi", "1")
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let response = request.send().await.with_context(|| format!("reach {}", self.base))?;
-        let status = response.status();
-        let body = response.bytes().await.context("read answer")?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).context("the answer is not what this version understands");
-        }
-        match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => bail!("{} ({}, request {})", problem.message_en, problem.code, problem.request_id),
-            Err(_) => bail!("the server answered {status}"),
-        }
+        read(request.send().await.with_context(|| format!("reach {}", self.base))?).await
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: reqwest::Response) -> Result<T> {
+    let status = response.status();
+    let body = response.bytes().await.context("read answer")?;
+    if status.is_success() {
+        return serde_json::from_slice(&body).context("the answer is not what this version understands");
+    }
+    match serde_json::from_slice::<Problem>(&body) {
+        Ok(problem) => bail!("{} ({}, request {})", problem.message_en, problem.code, problem.request_id),
+        Err(_) => bail!("the server answered {status}"),
     }
 }

@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use client::{Client, Connection};
 use commands::actions::Actions;
+use commands::demo::DemoCommand;
 use commands::devices::Devices;
 use commands::directory::Directory;
 use commands::house::{self, Place};
@@ -64,6 +65,11 @@ enum Command {
     /// Work with actions
     #[command(subcommand)]
     Actions(Actions),
+    /// Play a story into the server, so that there is something to see
+    ///
+    /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
+    /// real is touched: devices and mailboxes of a demo do not exist, its actions do nothing.
+    Demo(DemoCommand),
     /// Work with users
     #[command(subcommand)]
     Users(Users),
@@ -124,6 +130,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
+        Command::Demo(demo) => demo.run(&client()?, json, language).await,
         Command::Users(users) => users.run(client, json).await,
         Command::Token(token) => token.run(json).await,
         Command::EnrolmentToken(token) => token.run(json).await,

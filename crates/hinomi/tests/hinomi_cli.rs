@@ -139,3 +139,69 @@ fn a_server_is_asked_backed_up_and_restored() {
     let (code, fresh, _) = run(at(&["users", "reset-code"], &other));
     assert!(code == 0 && fresh.trim().len() == 19, "{fresh}");
 }
+
+#[test]
+fn a_demo_is_played_listed_and_removed() {
+    let dir = folder("demo");
+    let (data, config) = (dir.join("data"), dir.join("hinomi.toml"));
+    let text = "[listen]\nconsole = \"127.0.0.1:0\"\nsensors = \"127.0.0.1:0\"\n[gateway]\nenabled = false\n";
+    fs::write(&config, text).expect("write");
+    let server = serve(&data, &config);
+    let (code, secret, talk) = run({
+        let mut command = hinomi(&["token", "create", "cli", "--role", "administrator"]);
+        command.arg("--data").arg(&data).arg("--config").arg(&config);
+        command
+    });
+    assert_eq!(code, 0, "{talk}");
+    let ask = |arguments: &[&str]| {
+        let mut command = hinomi(arguments);
+        command.env("HINOMI_URL", &server.url).env("HINOMI_TOKEN", secret.trim());
+        command.env("HINOMI_CA", data.join("keys/authority.pem"));
+        run(command)
+    };
+    let json = |text: &str| serde_json::from_str::<Value>(text).expect("JSON");
+    assert_eq!(ask(&["demo", "list"]).0, 1);
+    assert_eq!(ask(&["demo", "remove"]).0, 1, "nothing to remove");
+    let (code, out, talk) = ask(&["demo"]);
+    assert_eq!(code, 0, "{talk}");
+    assert!(out.starts_with("INC-") && out.contains("[high]") && out.contains(&server.url), "{out}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/two-attacks-apart");
+    let (code, out, talk) = ask(&["demo", "--json", folder.to_str().expect("path")]);
+    assert_eq!(code, 0, "{talk}");
+    let played = json(&out);
+    assert_eq!(
+        (&played["demo"]["name"], played["incidents"].as_array().map(Vec::len)),
+        (&"two-attacks-apart".into(), Some(2))
+    );
+    let (_, listed, _) = ask(&["demo", "list", "--json"]);
+    assert_eq!(listed.lines().count(), 2);
+    let (code, _, talk) = ask(&["demo", "remove"]);
+    assert!(code == 2 && talk.contains("--all"), "{talk}");
+    let id = played["demo"]["id"].as_str().expect("id").to_owned();
+    let (code, out, talk) = ask(&["demo", "remove", &id, "--json"]);
+    assert_eq!((code, &json(&out)["removed"]), (0, &id.as_str().into()), "{talk}");
+    assert_eq!(ask(&["demo", "remove", &id]).0, 2, "gone is gone");
+    assert_eq!(ask(&["demo", "remove", "--all"]).0, 0);
+    assert_eq!(ask(&["incidents", "list"]), (1, String::new(), String::new()));
+
+    // folders that are no scenarios say what is wrong and where
+    let bad = dir.join("bad");
+    let refused = |wanted: &str| {
+        let (code, _, talk) = ask(&["demo", bad.to_str().expect("path")]);
+        assert!(code == 2 && talk.contains(wanted), "{talk:?} instead of {wanted:?}");
+    };
+    refused("is not a folder");
+    fs::create_dir_all(bad.join("events")).expect("folder");
+    refused("has no scenario.toml");
+    fs::write(bad.join("scenario.toml"), "title = { en = \"A\", ja = \"B\" }\n").expect("write");
+    refused("there are no events and no mails");
+    fs::write(bad.join("events/a.jsonl"), "\n{\"Table\":\"Nope\"}\n").expect("write");
+    refused("events/a.jsonl:2: unknown table");
+    fs::remove_file(bad.join("events/a.jsonl")).expect("remove");
+    fs::create_dir_all(bad.join("events/a.jsonl")).expect("folder");
+    refused("is not a plain file");
+    fs::remove_dir(bad.join("events/a.jsonl")).expect("remove");
+    std::os::unix::fs::symlink("/etc/passwd", bad.join("events/a.jsonl")).expect("link");
+    refused("is not a plain file");
+    assert_eq!(ask(&["demo", "list"]).0, 1, "nothing was played");
+}

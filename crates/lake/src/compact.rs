@@ -5,7 +5,8 @@ use crate::error::{LakeError, Result};
 use crate::files::{FileWriter, Held, LakeFile};
 use crate::schema::sort_columns;
 use datafusion::arrow::array::RecordBatch;
-use datafusion::logical_expr::ident;
+use datafusion::logical_expr::{Expr, ident};
+use datafusion::prelude::lit;
 use futures::StreamExt;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,13 +48,54 @@ pub(crate) fn plan(files: &[Arc<Held>]) -> Option<Vec<Arc<Held>>> {
 
 /// Writes the rows of the files, sorted, into one new file.
 pub(crate) async fn merge(engine: &Engine, root: &Path, files: &[Arc<Held>]) -> Result<Compaction> {
+    let expected: u64 = files.iter().map(|held| held.file.rows).sum();
+    let added = write(engine, root, files, None, expected).await?;
+    Ok(Compaction { removed: files.iter().map(|held| held.file.path.clone()).collect(), added: vec![added] })
+}
+
+/// Writes a file's rows without those whose id in `column` lies in the range; `None` when it has none
+/// of them.
+pub(crate) async fn without(
+    engine: &Engine,
+    root: &Path,
+    held: &Arc<Held>,
+    column: &str,
+    (from, to): &(String, String),
+) -> Result<Option<Compaction>> {
+    let id = || ident(column);
+    let inside = id().gt_eq(lit(from.as_str())).and(id().lt(lit(to.as_str())));
+    let file = std::slice::from_ref(held);
+    let unwanted = engine.rows(held.file.table, file, Vec::new())?.filter(inside)?.count().await? as u64;
+    if unwanted == 0 {
+        return Ok(None);
+    }
+    let left = held.file.rows.saturating_sub(unwanted);
+    let mut added = Vec::new();
+    if left > 0 {
+        // a row without an id is nobody's
+        let keep = id().is_null().or(id().lt(lit(from.as_str()))).or(id().gt_eq(lit(to.as_str())));
+        added.push(write(engine, root, file, Some(keep), left).await?);
+    }
+    Ok(Some(Compaction { removed: vec![held.file.path.clone()], added }))
+}
+
+/// Writes rows of files of one table and day into one new file, which must get `expected` rows.
+async fn write(
+    engine: &Engine,
+    root: &Path,
+    files: &[Arc<Held>],
+    keep: Option<Expr>,
+    expected: u64,
+) -> Result<LakeFile> {
     let first = &files.first().ok_or_else(|| LakeError::BadQuery("nothing to merge".to_owned()))?.file;
     let (table, day) = (first.table, first.day.clone());
-    let expected: u64 = files.iter().map(|held| held.file.rows).sum();
     let (key, time) = sort_columns(table);
     let order = vec![ident(key).sort(true, true), ident(time).sort(true, true)];
-    let rows = engine.rows(table, files, Vec::new())?.sort(order)?;
-    let mut stream = rows.execute_stream().await?;
+    let mut rows = engine.rows(table, files, Vec::new())?;
+    if let Some(keep) = keep {
+        rows = rows.filter(keep)?;
+    }
+    let mut stream = rows.sort(order)?.execute_stream().await?;
 
     // Parquet is written by a thread that may block
     let (send, mut receive) = tokio::sync::mpsc::channel::<RecordBatch>(2);
@@ -87,9 +129,5 @@ pub(crate) async fn merge(engine: &Engine, root: &Path, files: &[Arc<Held>]) -> 
     if let Some(error) = broken {
         return Err(error.into());
     }
-    let Some(merged) = written? else {
-        return Err(LakeError::Task(format!("files of {} hold other than {expected} rows", first.path)));
-    };
-    let removed = files.iter().map(|held| held.file.path.clone()).collect();
-    Ok(Compaction { removed, added: vec![merged] })
+    written?.ok_or_else(|| LakeError::Task(format!("files of {} hold other than {expected} rows", first.path)))
 }

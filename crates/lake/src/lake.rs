@@ -5,8 +5,9 @@ use crate::engine::Engine;
 use crate::error::{LakeError, Result};
 use crate::files::{Held, LakeFile, remove_orphans};
 use crate::query::{self, Answer, LakeQuery, Sources};
+use crate::schema::sort_columns;
 use crate::tail::{self, Tail};
-use hinomi_model::{Event, Table};
+use hinomi_model::{Event, Table, Timestamp};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -124,6 +125,45 @@ impl Lake {
                 }
             }
         }
+    }
+
+    /// Writes files anew without the events whose id (`DeviceId`, `NetworkMessageId` or `AlertId`) is a
+    /// text at or after `range.0` and before `range.1`; `None` when no file has such events. Only files
+    /// with events of the time span are looked at, the tail is not: flush first. Files that cannot be
+    /// read are left as they are.
+    pub async fn without(
+        &self,
+        range: &(String, String),
+        first: Timestamp,
+        last: Timestamp,
+    ) -> Result<Option<Compaction>> {
+        let _writing = self.inner.writing.lock().await;
+        let files: Vec<Arc<Held>> = {
+            let state = self.read();
+            let sound = state.files.values().filter(|held| !state.damaged.contains_key(&held.file.path));
+            sound.filter(|held| held.file.first <= last && held.file.last >= first).cloned().collect()
+        };
+        let mut whole = Compaction { removed: Vec::new(), added: Vec::new() };
+        for held in files {
+            let (column, _) = sort_columns(held.file.table);
+            if !column.ends_with("Id") || self.set_aside(std::slice::from_ref(&held)) > 0 {
+                continue;
+            }
+            let rewritten = compact::without(&self.inner.engine, &self.inner.root, &held, column, range).await;
+            match rewritten {
+                Ok(None) => {}
+                Ok(Some(part)) => {
+                    whole.removed.extend(part.removed);
+                    whole.added.extend(part.added);
+                }
+                Err(error) => {
+                    if self.probe(std::slice::from_ref(&held)).await == 0 {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok((!whole.removed.is_empty()).then_some(whole))
     }
 
     /// Lets a compaction count. Call it once the catalogue has it.

@@ -44,6 +44,13 @@ macro_rules! id {
             }
         }
 
+        impl $name {
+            /// Returns the demo it belongs to; none for everything real.
+            pub fn demo(self) -> Option<DemoId> {
+                DemoId::of(self.0)
+            }
+        }
+
         impl From<Uuid> for $name {
             fn from(id: Uuid) -> Self {
                 $name(id)
@@ -77,4 +84,6 @@ id! {
     JobId;
     /// A signed command to a sensor.
     CommandId;
+    /// A demo: a scenario played into a server. See [`DemoId::of`].
+    DemoId;
 }

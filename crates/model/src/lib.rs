@@ -13,6 +13,7 @@
 
 mod action;
 mod alert;
+mod demo;
 mod device;
 mod directory;
 mod entity;
@@ -30,6 +31,7 @@ mod time;
 
 pub use action::*;
 pub use alert::*;
+pub use demo::*;
 pub use device::*;
 pub use directory::*;
 pub use entity::*;

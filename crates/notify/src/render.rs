@@ -72,7 +72,8 @@ pub fn render(mail: &AlertMail<'_>) -> Result<Rendered, minijinja::Error> {
     let responses: Vec<String> = mail.responses.iter().map(own).collect();
     let steps: Vec<String> = alert.next_steps.iter().take(STEPS_MAX).map(|step| own(&step.text)).collect();
     let link = format!("{}/incidents/{}", mail.console_url, mail.incident.number);
-    let subject = one_line(&format!("[Hinomi][{severity}] {place}: {title} ({number})"));
+    let demo = if mail.incident.id.demo().is_some() { words.demo } else { "" };
+    let subject = one_line(&format!("[Hinomi]{demo}[{severity}] {place}: {title} ({number})"));
     let values = context! {
         words => words.for_template(), title => title.to_owned(), severity, place, rows, responses, steps, link,
         story => alert.description.get(mail.language).to_owned(),
@@ -143,6 +144,8 @@ fn tint(severity: Severity) -> &'static str {
 }
 
 struct Words {
+    /// Stands in the subject of a mail about a demo.
+    demo: &'static str,
     severities: [&'static str; 4],
     device: &'static str,
     user: &'static str,
@@ -190,6 +193,7 @@ impl Words {
 }
 
 const EN: Words = Words {
+    demo: "[Demo]",
     severities: ["Informational", "Low", "Medium", "High"],
     device: "Device",
     user: "User",
@@ -215,6 +219,7 @@ const EN: Words = Words {
 };
 
 const JA: Words = Words {
+    demo: "[デモ]",
     severities: ["情報", "低", "中", "高"],
     device: "端末",
     user: "ユーザー",

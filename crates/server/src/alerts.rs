@@ -142,7 +142,7 @@ pub async fn story(ctx: &Ctx, alert: &Alert) -> Result<StoryTree> {
     }
     let mut prevalence = BTreeMap::new();
     for sha256 in hashes.into_iter().take(PREVALENCE_MAX) {
-        let summary = ctx.store.sighting_summary(&EntityKey::file(&sha256)).await?;
+        let summary = ctx.store.sighting_summary_within(&EntityKey::file(&sha256), alert.id.demo()).await?;
         prevalence.insert(sha256, summary.devices);
     }
     let focus = StoryFocus { root: alert.tree_root, marks: &marks, copies: &copies, prevalence: Some(&prevalence) };

@@ -7,11 +7,12 @@ mod place;
 use crate::abort::abort_point;
 use crate::actions::record;
 use crate::app::{ANALYST, Ctx};
+use crate::demos;
 use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{Event, InvestigationId, MessageCopy, Severity, Sighting, Table};
+use hinomi_model::{DemoId, Event, InvestigationId, MessageCopy, Severity, Sighting, Table};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +86,7 @@ pub struct Analysis {
     sightings: Vec<Sighting>,
     copies: Vec<MessageCopy>,
     findings: Vec<Finding>,
+    demo: Option<DemoId>,
 }
 
 /// Analyses events in the order of the log and moves the analyst's offset to `offset`.
@@ -92,30 +94,35 @@ pub struct Analysis {
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn process(ctx: &Ctx, offset: u64, events: &[Event]) -> Result<()> {
-    commit(ctx, offset, &read(ctx, events).await?).await
+    commit(ctx, offset, &read(ctx, events, None).await?).await
 }
 
-/// Runs rules and indicators over events in the order of the log.
+/// Runs rules and indicators over events in the order of the log: all real, or all of one demo.
 ///
 /// # Errors
 /// When the lake cannot be read.
-pub async fn read(ctx: &Ctx, events: &[Event]) -> Result<Analysis> {
+pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<Analysis> {
     let sightings = collect(events);
     let copies = message_copies(events);
-    let findings = finding::detect(ctx, events, &copies).await?;
-    Ok(Analysis { sightings, copies, findings })
+    let findings = finding::detect(ctx, events, &copies, demo).await?;
+    Ok(Analysis { sightings, copies, findings, demo })
 }
 
-/// Writes what events said and moves the analyst's offset to `offset`, in one transaction.
+/// Writes what events said and moves the analyst's offset to `offset`, in one transaction. Those of a
+/// demo being removed are passed over.
 ///
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
-    let Analysis { sightings, copies, findings } = analysis;
+    let Analysis { sightings, copies, findings, demo } = analysis;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     if tx.offset(ANALYST).await? >= offset {
         return Ok(());
+    }
+    if !demos::goes_on(&mut tx, *demo).await? {
+        tx.set_offset(ANALYST, offset).await.context("move offset")?;
+        return Ok(tx.commit().await?);
     }
     let mut news = News::default();
     tx.upsert_sightings(sightings).await.context("write sightings")?;
@@ -181,7 +188,8 @@ async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy],
             news.job();
         }
         let detail = json!({"rule": alert.rule_id, "incident": incident.number, "severity": alert.severity});
-        tx.audit(&record(now, "system", "alert.create", &format!("alert:{}", alert.id), detail)).await?;
+        let entry = record(now, "system", "alert.create", &format!("alert:{}", alert.id), detail);
+        demos::audit(tx, alert.id.demo(), &entry).await?;
         raise_risk(tx, alert, news).await?;
     }
     Ok(())

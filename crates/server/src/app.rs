@@ -59,6 +59,10 @@ pub struct App {
     pub indicators: crate::indicators::Current,
     /// What the analyst keeps in memory between batches.
     pub desk: crate::analyst::Desk,
+    /// Demos being played or removed.
+    pub demos: crate::demos::Stage,
+    /// Whoever changes which files of the lake count holds it from the first file to the catalogue.
+    pub files: tokio::sync::Mutex<()>,
     rules: RwLock<Arc<Engine>>,
 }
 
@@ -114,6 +118,8 @@ impl App {
             stop: CancellationToken::new(),
             indicators: crate::indicators::Current::default(),
             desk: crate::analyst::Desk::default(),
+            demos: crate::demos::Stage::default(),
+            files: tokio::sync::Mutex::default(),
             rules: RwLock::new(hinomi_detect::content::engine()),
         })
     }

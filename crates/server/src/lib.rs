@@ -12,6 +12,7 @@ pub mod auth;
 pub mod backup;
 pub mod config;
 pub mod directory;
+pub mod demos;
 mod facts;
 pub mod gateway;
 pub mod http;

@@ -2,7 +2,7 @@
 
 use crate::app::{App, Ctx, Urls};
 use crate::config::Config;
-use crate::{auth, directory, gateway, http, ingest, jobs, link, mailboxes};
+use crate::{auth, demos, directory, gateway, http, ingest, jobs, link, mailboxes};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
@@ -104,6 +104,8 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         directory::run(context).await;
         ("directory", Ok(()))
     });
+    let context = ctx.clone();
+    tasks.spawn(async move { ("demos", demos::run(context).await) });
     let context = ctx.clone();
     tasks.spawn(async move { ("sensors", link::serve(context, sensors).await) });
     if let Some(milter) = milter {

@@ -1,22 +1,23 @@
 //! Every folder under `scenarios/` is played through the real store, lake, analyst and jobs, and
 //! must come to what its `expect.toml` says. Devices are not connected, mailboxes not configured.
 
+#[path = "scenario/expected.rs"]
+mod expected;
 mod recorded;
 
 use anyhow::{Context, Result, ensure};
+use expected::{Expected, actions_of, investigations_of};
 use hinomi_model::{
-    Action, ActionState, Alert, DetectionStatus, EntityKey, Incident, IncidentStatus, Investigation,
-    InvestigationState, Severity, Verdict,
+    Action, ActionState, Incident, IncidentStatus, Investigation, InvestigationState,
 };
 use hinomi_server::app::{ANALYST, App, Ctx, Urls};
 use hinomi_server::config::Config;
 use hinomi_server::ingest::Batch;
 use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
-use hinomi_store::{ActionFilter, IncidentFilter, JobFilter, JobState, Page};
+use hinomi_store::{IncidentFilter, JobFilter, JobState, Page};
 use hinomi_testkit::postgres::Postgres;
 use hinomi_testkit::seed::full;
 use recorded::scenarios;
-use serde::Deserialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,51 +25,6 @@ use tokio::time::Instant;
 
 /// Longest a scenario may take to settle.
 const SETTLE: Duration = Duration::from_secs(90);
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expected {
-    incidents: usize,
-    #[serde(default)]
-    incident: Vec<ExpectedIncident>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectedIncident {
-    severity: Severity,
-    #[serde(default)]
-    tactics: Vec<String>,
-    #[serde(default)]
-    devices: Vec<String>,
-    mailboxes: Option<usize>,
-    /// Part of the title, in both languages.
-    title: Option<String>,
-    alerts: Option<usize>,
-    investigation: Option<InvestigationState>,
-    #[serde(default)]
-    reasons: Vec<String>,
-    #[serde(default)]
-    statuses: Vec<DetectionStatus>,
-    #[serde(default)]
-    evidence: Vec<ExpectedEvidence>,
-    #[serde(default)]
-    action: Vec<ExpectedAction>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectedEvidence {
-    entity: EntityKey,
-    verdict: Verdict,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExpectedAction {
-    kind: String,
-    count: usize,
-}
 
 struct House {
     ctx: Ctx,
@@ -134,16 +90,11 @@ impl House {
     }
 
     async fn actions(&self, incident: &Incident) -> Result<Vec<Action>> {
-        let filter = ActionFilter { incident: Some(incident.id), ..ActionFilter::default() };
-        Ok(self.ctx.store.actions(&filter, &Page::first(100)).await?.items)
+        actions_of(&self.ctx, incident).await
     }
 
     async fn investigations(&self, incident: &Incident) -> Result<Vec<Investigation>> {
-        let mut found = Vec::new();
-        for id in &incident.investigations {
-            found.extend(self.ctx.store.investigation(*id).await?);
-        }
-        Ok(found)
+        investigations_of(&self.ctx, incident).await
     }
 
     async fn close(self) -> Result<()> {
@@ -160,72 +111,12 @@ async fn check(name: &str) -> Result<()> {
 
 async fn check_over(name: &str, database: Option<String>) -> Result<()> {
     let folder = scenarios().join(name);
-    let expected: Expected = toml::from_str(&std::fs::read_to_string(folder.join("expect.toml"))?)?;
+    let expected = Expected::read(&folder)?;
     let mut house = House::open_over(database).await?;
     house.play(&folder).await?;
     house.settle().await?;
-    let found = house.incidents().await?;
-    let told: Vec<String> = found.iter().map(|incident| incident.title.en.clone()).collect();
-    ensure!(found.len() == expected.incidents, "{name}: {} incidents: {told:?}", found.len());
-    for wanted in &expected.incident {
-        let devices = |incident: &&Incident| {
-            let names: Vec<&str> = incident.devices.iter().map(|device| device.name.as_str()).collect();
-            wanted.devices.iter().all(|device| names.contains(&device.as_str()))
-        };
-        let incident =
-            found.iter().find(devices).with_context(|| format!("no incident on {:?}: {told:?}", wanted.devices))?;
-        compare(&house, incident, wanted).await.with_context(|| format!("{name}, INC-{}", incident.number))?;
-    }
+    expected.check(&house.ctx, &house.incidents().await?).await.with_context(|| name.to_owned())?;
     house.close().await
-}
-
-async fn compare(house: &House, incident: &Incident, wanted: &ExpectedIncident) -> Result<()> {
-    let alerts: Vec<Alert> = house.ctx.store.alerts_of_incident(incident.id).await?;
-    let fired: Vec<&str> = alerts.iter().map(|alert| alert.title.en.as_str()).collect();
-    ensure!(incident.severity == wanted.severity, "severity {:?}: {fired:?}", incident.severity);
-    for tactic in &wanted.tactics {
-        ensure!(incident.tactics.contains(tactic), "no {tactic} in {:?}: {fired:?}", incident.tactics);
-    }
-    if let Some(count) = wanted.mailboxes {
-        ensure!(incident.mailboxes.len() == count, "{} mailboxes", incident.mailboxes.len());
-    }
-    if let Some(part) = &wanted.title {
-        ensure!(incident.title.en.contains(part) && incident.title.ja.contains(part), "title {:?}", incident.title);
-    }
-    if let Some(count) = wanted.alerts {
-        ensure!(alerts.len() == count, "alerts {fired:?}");
-    }
-    let reasons: Vec<String> = incident.alerts.iter().map(|link| link.reason.word()).collect();
-    for reason in &wanted.reasons {
-        ensure!(reasons.contains(reason), "no link {reason} in {reasons:?}");
-    }
-    for status in &wanted.statuses {
-        ensure!(alerts.iter().any(|alert| alert.detection_status == *status), "no alert is {status:?}: {fired:?}");
-    }
-    if let Some(state) = wanted.investigation {
-        let states = house.investigations(incident).await?;
-        let told: Vec<_> = states
-            .iter()
-            .map(|one| (one.state, one.steps.iter().map(|step| (&step.name, &step.result.en)).collect::<Vec<_>>()))
-            .collect();
-        ensure!(states.iter().any(|one| one.state == state), "investigations {told:?}");
-        let linked = alerts.iter().filter(|alert| alert.severity >= Severity::Medium);
-        ensure!(linked.clone().all(|alert| alert.investigation_id.is_some()), "an alert has no investigation");
-    }
-    let evidence = incidents::evidence(&house.ctx, incident).await?;
-    for piece in &wanted.evidence {
-        let found = evidence.iter().find(|one| one.entity == piece.entity);
-        let found = found.with_context(|| format!("{} is no evidence", piece.entity))?;
-        ensure!(found.verdict == piece.verdict, "{} is {:?}: {}", piece.entity, found.verdict, found.reason.en);
-        ensure!(!found.reason.en.is_empty() && !found.reason.ja.is_empty(), "{} has no reason", piece.entity);
-    }
-    let actions = house.actions(incident).await?;
-    let kinds: Vec<&str> = actions.iter().map(|action| action.spec.kind()).collect();
-    for action in &wanted.action {
-        let count = kinds.iter().filter(|kind| **kind == action.kind).count();
-        ensure!(count == action.count, "{count} × {}, wanted {}: {kinds:?}", action.kind, action.count);
-    }
-    Ok(())
 }
 
 #[tokio::test]

@@ -4,8 +4,11 @@ use crate::db::{
     Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, indexed, list, put_document,
     read_document, search_text, update_document,
 };
+use crate::demos::within;
 use crate::error::Result;
-use hinomi_model::{Alert, AlertId, AlertStatus, DeviceId, EntityKey, IncidentId, ServiceSource, Severity, Timestamp};
+use hinomi_model::{
+    Alert, AlertId, AlertStatus, DemoId, DeviceId, EntityKey, IncidentId, ServiceSource, Severity, Timestamp,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Most rows of [`Store::open_alerts_sharing`](crate::Store::open_alerts_sharing).
@@ -53,8 +56,9 @@ reads! {
     fn alert_by_dedupe(key: &str, now: Timestamp) -> Option<AlertId>;
     /// Returns alerts that speak about one of the entities and were active since `since`: shared
     /// entity, alert, its incident, its last activity; latest first. Left out are alerts judged a
-    /// false positive and those of incidents that are resolved or merged into another.
-    fn open_alerts_sharing(entities: &[EntityKey], since: Timestamp)
+    /// false positive and those of incidents that are resolved or merged into another. What is real
+    /// and each demo are apart.
+    fn open_alerts_sharing(entities: &[EntityKey], demo: Option<DemoId>, since: Timestamp)
         -> Vec<(EntityKey, AlertId, IncidentId, Timestamp)>;
 }
 
@@ -196,6 +200,7 @@ async fn set_alert_dedupe(db: &mut Db<'_>, key: &str, id: AlertId, until: Timest
 async fn open_alerts_sharing(
     db: &mut Db<'_>,
     entities: &[EntityKey],
+    demo: Option<DemoId>,
     since: Timestamp,
 ) -> Result<Vec<(EntityKey, AlertId, IncidentId, Timestamp)>> {
     let by_column: HashMap<String, &EntityKey> =
@@ -205,13 +210,16 @@ async fn open_alerts_sharing(
     let mut found = Vec::new();
     for chunk in columns.chunks(CHUNK) {
         // the incident may be written later in the same transaction
-        let mut sql = Sql::new(
+        let mut filter = Filter::new();
+        filter.and("a.classification <> 'falsePositive'");
+        filter.and("coalesce(i.status, 'active') NOT IN ('resolved', 'redirected')");
+        filter.between("a.last_activity", Some(since), None);
+        within(&mut filter, "a.id", demo);
+        filter.and("e.entity IN ").args(chunk.iter().copied());
+        let mut sql = filter.select(
             "SELECT e.entity, a.id, a.incident_id, a.last_activity FROM alert_entities e \
-             JOIN alerts a ON a.id = e.alert_id LEFT JOIN incidents i ON i.id = a.incident_id \
-             WHERE a.classification <> 'falsePositive' AND coalesce(i.status, 'active') NOT IN ('resolved', 'redirected') \
-             AND a.last_activity >= ",
+             JOIN alerts a ON a.id = e.alert_id LEFT JOIN incidents i ON i.id = a.incident_id",
         );
-        sql.arg(since).push(" AND e.entity IN ").args(chunk.iter().copied());
         sql.push(" ORDER BY a.last_activity DESC, a.id DESC, e.entity LIMIT ").arg(SHARING_MAX);
         for row in sql.rows(db).await? {
             if let Some(entity) = by_column.get(&row.text("entity")?) {

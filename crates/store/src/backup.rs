@@ -42,6 +42,7 @@ const TABLES: &[(&str, &str)] = &[
     ("directory", "id"),
     ("directory_keys", "kind, value, person_id"),
     ("jobs", "id"),
+    ("demos", "id"),
     ("users", "id"),
     ("sessions", "id"),
     ("api_tokens", "id"),

@@ -449,6 +449,11 @@ impl Filter {
         Filter(Sql::new("1 = 1"))
     }
 
+    /// Makes `select` with these conditions; it ends before WHERE.
+    pub fn select(self, select: &'static str) -> Sql {
+        Sql { text: format!("{select} WHERE {}", self.0.text), args: self.0.args }
+    }
+
     /// Adds a condition written by the caller.
     pub fn and(&mut self, text: &'static str) -> &mut Sql {
         self.0.push(" AND ").push(text)

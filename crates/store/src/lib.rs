@@ -33,6 +33,7 @@ mod audit;
 mod backup;
 mod commands;
 mod consumers;
+mod demos;
 mod devices;
 mod directory;
 mod incidents;

@@ -18,6 +18,7 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "directory",
         sql: include_str!("../migrations/sqlite/20261122_30_directory.sql"),
     },
+    Migration { version: 20261122_40, name: "demos", sql: include_str!("../migrations/sqlite/20261122_40_demos.sql") },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -30,6 +31,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_30,
         name: "directory",
         sql: include_str!("../migrations/postgres/20261122_30_directory.sql"),
+    },
+    Migration {
+        version: 20261122_40,
+        name: "demos",
+        sql: include_str!("../migrations/postgres/20261122_40_demos.sql"),
     },
 ];
 

@@ -5,7 +5,7 @@
 
 use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
 use crate::error::{Result, StoreError};
-use hinomi_model::{EntityKey, EntityKind, EventRef, Sighting, Table, Timestamp};
+use hinomi_model::{DemoId, EntityKey, EntityKind, EventRef, Sighting, Table, Timestamp};
 use sha2::Digest;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -40,14 +40,25 @@ pub struct SightingSummary {
 reads! {
     /// Lists who had to do with a value, in order of the entities.
     fn sightings(observable: &EntityKey, entity_kind: Option<EntityKind>, page: &Page) -> Listed<Sighting>;
+    /// Lists who had to do with a value among what is real, or within one demo.
+    fn sightings_within(
+        observable: &EntityKey,
+        demo: Option<DemoId>,
+        entity_kind: Option<EntityKind>,
+        page: &Page,
+    ) -> Listed<Sighting>;
     /// Returns all sightings of a value in short.
     fn sighting_summary(observable: &EntityKey) -> SightingSummary;
+    /// Returns the sightings of a value among what is real, or within one demo, in short.
+    fn sighting_summary_within(observable: &EntityKey, demo: Option<DemoId>) -> SightingSummary;
 }
 
 writes! {
     /// Adds sightings to what is known: earlier first time, later last time, counts added up.
     /// Returns how many were left out because their entity cannot be indexed.
     fn upsert_sightings(batch: &[Sighting]) -> usize;
+    /// Removes whole rows, by value and entity; returns how many there were.
+    fn delete_sightings(batch: &[Sighting]) -> u64;
 }
 
 /// Kind and key of the value, kind and key of the entity.
@@ -212,32 +223,89 @@ async fn sightings(
     entity_kind: Option<EntityKind>,
     page: &Page,
 ) -> Result<Listed<Sighting>> {
+    of_value(db, &value_filter(observable, entity_kind), page).await
+}
+
+async fn sightings_within(
+    db: &mut Db<'_>,
+    observable: &EntityKey,
+    demo: Option<DemoId>,
+    entity_kind: Option<EntityKind>,
+    page: &Page,
+) -> Result<Listed<Sighting>> {
+    let mut filter = value_filter(observable, entity_kind);
+    within(&mut filter, demo);
+    of_value(db, &filter, page).await
+}
+
+fn value_filter(observable: &EntityKey, entity_kind: Option<EntityKind>) -> Filter {
+    let mut filter = Filter::new();
+    filter.eq("kind", Some(observable.kind.name())).eq("value_key", Some(value_key(observable)));
+    filter.eq("entity_kind", entity_kind.map(EntityKind::name));
+    filter
+}
+
+/// Limits to what is real, or to one demo: every entity begins with an id.
+fn within(filter: &mut Filter, demo: Option<DemoId>) {
+    match demo {
+        None => drop(filter.and("substr(entity, 7, 2) <> ").arg(DemoId::MARK.to_vec())),
+        Some(demo) => {
+            let (from, to) = demo.byte_range();
+            filter.and("entity >= ").arg(from.to_vec()).push(" AND entity < ").arg(to.to_vec());
+        }
+    }
+}
+
+async fn of_value(db: &mut Db<'_>, filter: &Filter, page: &Page) -> Result<Listed<Sighting>> {
     const LISTING: Listing = Listing {
         select: COLUMNS,
         from: "sightings",
         order: &[Key::Text("entity_kind"), Key::Blob("entity")],
         descending: false,
     };
-    let mut filter = Filter::new();
-    filter.eq("kind", Some(observable.kind.name())).eq("value_key", Some(value_key(observable)));
-    filter.eq("entity_kind", entity_kind.map(EntityKind::name));
-    list(db, &LISTING, &filter, page, read).await
+    list(db, &LISTING, filter, page, read).await
+}
+
+async fn delete_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<u64> {
+    let (merged, _) = merge(batch);
+    let mut deleted = 0;
+    for (kind, value, entity_kind, entity) in merged.into_keys() {
+        deleted +=
+            Sql::new("DELETE FROM sightings WHERE kind = $1 AND value_key = $2 AND entity_kind = $3 AND entity = $4")
+                .bind(kind)
+                .bind(value)
+                .bind(entity_kind)
+                .bind(entity)
+                .run(db)
+                .await?;
+    }
+    Ok(deleted)
 }
 
 async fn sighting_summary(db: &mut Db<'_>, observable: &EntityKey) -> Result<SightingSummary> {
+    summary(db, value_filter(observable, None)).await
+}
+
+async fn sighting_summary_within(
+    db: &mut Db<'_>,
+    observable: &EntityKey,
+    demo: Option<DemoId>,
+) -> Result<SightingSummary> {
+    let mut filter = value_filter(observable, None);
+    within(&mut filter, demo);
+    summary(db, filter).await
+}
+
+async fn summary(db: &mut Db<'_>, filter: Filter) -> Result<SightingSummary> {
     // a copy's entity begins with the 16 bytes of its message
-    let row = Sql::new(
+    let sql = filter.select(
         "SELECT min(first_seen) AS first, max(last_seen) AS last, CAST(coalesce(sum(count), 0) AS BIGINT) AS times, \
          count(CASE WHEN entity_kind = 'device' THEN 1 END) AS devices, \
          count(CASE WHEN entity_kind = 'messageCopy' THEN 1 END) AS copies, \
          count(DISTINCT CASE WHEN entity_kind = 'messageCopy' THEN substr(entity, 1, 16) END) AS messages \
-         FROM sightings WHERE kind = $1 AND value_key = $2",
-    )
-    .bind(observable.kind.name())
-    .bind(value_key(observable))
-    .row(db)
-    .await?;
-    let Some(row) = row else { return Ok(SightingSummary::default()) };
+         FROM sightings",
+    );
+    let Some(row) = sql.row(db).await? else { return Ok(SightingSummary::default()) };
     Ok(SightingSummary {
         first: row.time_or_null("first")?,
         last: row.time_or_null("last")?,

@@ -671,6 +671,10 @@ export const pages = {
     alertMail: 'Alert mail',
     ownDomains: 'Own mail domains',
   },
+  demo: {
+    mark: 'Demo',
+    hint: 'Part of a demo: nothing of it is real, and its actions do nothing',
+  },
   enrol: {
     title: 'Connect a device',
     hint: 'A token enrols one device once. Create one, run the command on the device, and wait until it turns green.',

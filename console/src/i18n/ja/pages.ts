@@ -673,6 +673,10 @@ export const pages: typeof english = {
     alertMail: 'アラート メール',
     ownDomains: '自社のメール ドメイン',
   },
+  demo: {
+    mark: 'デモ',
+    hint: 'デモの一部です。実在するものはなく、対応しても実際には何も行いません',
+  },
   enrol: {
     title: '端末を接続',
     hint: 'トークンは 1 台の端末を 1 回だけ登録できます。作成して端末でコマンドを実行し、緑になるまでお待ちください。',

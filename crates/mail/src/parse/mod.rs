@@ -26,12 +26,14 @@ mod tarball;
 mod tnef;
 mod zipfile;
 
+mod addresses;
 mod budget;
 mod fingerprint;
 mod password;
 mod reason;
 mod unwrap;
 
+pub use self::addresses::{Addresses, RECIPIENTS_MAX, addresses};
 pub use self::fingerprint::subject_key;
 pub use self::reason::{Limit, Reason};
 pub use self::url::{Location, UrlFound, normalise_url, registrable_domain, unwrap_url};

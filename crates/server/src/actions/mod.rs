@@ -4,6 +4,7 @@
 //! alerts and incident; what must happen outside (commands, mailboxes) is ordered by a job, so a
 //! server that dies at any point resumes without doing anything twice.
 
+mod demo;
 mod receipts;
 mod run;
 mod spread;
@@ -15,11 +16,12 @@ pub(crate) use spread::{ended, spread};
 
 use crate::abort::abort_point;
 use crate::app::Ctx;
+use crate::demos;
 use crate::ids;
 use crate::live::LiveEvent;
 use hinomi_cases::targets_of;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, EntityKey, IncidentId, IndicatorKind, InvestigationId, Receipt,
+    Action, ActionId, ActionSpec, ActionState, DemoId, EntityKey, IncidentId, IndicatorKind, InvestigationId, Receipt,
     ReceiptState, Text, Timestamp,
 };
 use hinomi_store::{CommandState, Job, NewAudit, StoreError, Tx};
@@ -101,9 +103,15 @@ pub enum ActionError {
 /// # Errors
 /// [`ActionError`] names what is wrong.
 pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, ActionError> {
-    check(ctx, &proposal.spec).await?;
+    let demo = demo::of(&proposal)?;
+    check(ctx, &proposal.spec, demo).await?;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
+    if let Some(demo) = demo
+        && !demos::goes_on(&mut tx, Some(demo)).await?
+    {
+        return Err(ActionError::NotFound { what: "demo", id: demo.to_string() });
+    }
     if let Some(key) = &proposal.idempotency_key
         && let Some(known) = tx.action_by_idempotency(key).await?
     {
@@ -111,7 +119,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
     }
     let now = ctx.now();
     let mut action = Action {
-        id: ids::new(),
+        id: ids::within(demo),
         state: ActionState::PendingApproval,
         reason: proposal.reason,
         proposed_by: proposal.by.to_owned(),
@@ -140,7 +148,8 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         action.undoes = Some(*action_id);
     }
     tx.insert_action(&action, proposal.idempotency_key.as_deref()).await?;
-    tx.audit(&audit(now, proposal.by, "action.propose", &action, json!({"reason": action.reason.en}))).await?;
+    let entry = audit(now, proposal.by, "action.propose", &action, json!({"reason": action.reason.en}));
+    demos::audit(&mut tx, demo, &entry).await?;
     if let Some((by, comment)) = proposal.approve_now {
         decide(&mut tx, &mut action, by, comment, now).await?;
     } else {
@@ -228,7 +237,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     let (spec, targets) = opposite(&done)?;
     let now = ctx.now();
     let mut action = Action {
-        id: ids::new(),
+        id: ids::within(done.id.demo()),
         spec,
         state: ActionState::PendingApproval,
         reason: Text::new(format!("Undo of: {}", done.reason.en), format!("元に戻す: {}", done.reason.ja)),
@@ -273,7 +282,7 @@ pub(crate) async fn expire(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError>
     for expired in tx.expired_actions(now).await? {
         let mut action = load(&mut tx, expired.id).await?;
         close(&mut tx, &mut action, ActionState::Expired, now).await?;
-        tx.audit(&audit(now, "system", "action.expire", &action, json!({}))).await?;
+        demos::audit(&mut tx, action.id.demo(), &audit(now, "system", "action.expire", &action, json!({}))).await?;
         changed.push(action);
     }
     tx.commit().await?;
@@ -282,14 +291,14 @@ pub(crate) async fn expire(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError>
 }
 
 /// Refuses what cannot be meant.
-async fn check(ctx: &Ctx, spec: &ActionSpec) -> Result<(), ActionError> {
+async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) -> Result<(), ActionError> {
     let invalid = |field, en: &str, ja: &str| Err(ActionError::Invalid { field, reason: Text::new(en, ja) });
     match spec {
         ActionSpec::SoftDeleteMessages { copies } => {
             if copies.is_empty() || copies.len() > TARGETS_MAX {
                 return invalid("copies", "1 to 5,000 copies", "対象は 1〜5,000 通です");
             }
-            if ctx.mail.get().is_none() {
+            if ctx.mail.get().is_none() && demo.is_none() {
                 return Err(ActionError::Unavailable { what: "mailboxes" });
             }
         }
@@ -409,8 +418,8 @@ async fn decide(
     let key = format!("action:{}", action.id);
     tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at: now }).await?;
     save(tx, action, now).await?;
-    tx.audit(&audit(now, by, "action.approve", action, json!({"comment": action.comment}))).await?;
-    Ok(())
+    let entry = audit(now, by, "action.approve", action, json!({"comment": action.comment}));
+    Ok(demos::audit(tx, action.id.demo(), &entry).await?)
 }
 
 /// Ends an action that will not run: its commands are withdrawn.

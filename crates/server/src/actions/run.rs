@@ -34,6 +34,9 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> anyhow::Result<()> {
     if !matches!(action.state, ActionState::Queued | ActionState::Running) {
         return Ok(());
     }
+    if id.demo().is_some() {
+        return Ok(super::demo::pretend(ctx, id).await?);
+    }
     if payload["settle"].as_bool() == Some(true) {
         return settle(ctx, id).await;
     }

@@ -7,9 +7,10 @@ use anyhow::Result;
 use hinomi_cases::{ProcessFacts, exec_blocked, is_boundary, sensor_detection};
 use hinomi_detect::IndicatorSet;
 use hinomi_model::{
-    Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
+    DemoId, Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
     Severity, Table, Text,
 };
+use std::sync::Arc;
 
 /// Ancestors asked of the lake when memory does not know them.
 const LAKE_ANCESTORS_MAX: usize = 8;
@@ -19,6 +20,8 @@ pub(super) struct Finding {
     pub detection: Detection,
     pub lineage: Vec<ProcessFacts>,
     pub status_reason: Option<Text>,
+    /// The demo its event belongs to.
+    pub demo: Option<DemoId>,
 }
 
 impl Finding {
@@ -28,10 +31,16 @@ impl Finding {
     }
 }
 
-/// Runs rules and indicators over the events, in order.
-pub(super) async fn detect(ctx: &Ctx, events: &[Event], copies: &[MessageCopy]) -> Result<Vec<Finding>> {
+/// Runs rules and indicators over the events, in order. The indicators in force are for what is real:
+/// a demo plays the same everywhere and leaves no hit behind.
+pub(super) async fn detect(
+    ctx: &Ctx,
+    events: &[Event],
+    copies: &[MessageCopy],
+    demo: Option<DemoId>,
+) -> Result<Vec<Finding>> {
     let rules = ctx.rules();
-    let indicators = ctx.indicators.get();
+    let indicators = if demo.is_some() { Arc::default() } else { ctx.indicators.get() };
     let mut findings = Vec::new();
     for event in events {
         if !is_mail(event) {
@@ -56,7 +65,7 @@ pub(super) async fn detect(ctx: &Ctx, events: &[Event], copies: &[MessageCopy]) 
                 Some(key) => lineage(ctx, key).await?,
                 None => Vec::new(),
             };
-            findings.push(Finding { detection, lineage, status_reason: status_reason.clone() });
+            findings.push(Finding { detection, lineage, status_reason: status_reason.clone(), demo });
         }
     }
     Ok(findings)

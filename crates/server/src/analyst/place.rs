@@ -11,8 +11,8 @@ use hinomi_cases::{
     refresh,
 };
 use hinomi_model::{
-    Alert, AlertId, AlertLink, AlertStatus, EntityKey, EntityKind, Incident, IncidentId, IncidentStatus, MessageCopy,
-    MessageId, Text, Timestamp,
+    Alert, AlertId, AlertLink, AlertStatus, DEMO_TAG, DemoId, EntityKey, EntityKind, Incident, IncidentId,
+    IncidentStatus, MessageCopy, MessageId, Text, Timestamp,
 };
 use hinomi_store::{ActionFilter, InvestigationFilter, Page, Tx};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,8 @@ pub(super) async fn copies_of(tx: &mut Tx, finding: &Finding, batch: &[MessageCo
     let mut messages: BTreeSet<MessageId> = BTreeSet::new();
     for sha256 in files(finding) {
         let page = Page::first(SIGHTINGS_MAX);
-        let seen = tx.sightings(&EntityKey::file(&sha256), Some(EntityKind::MessageCopy), &page).await?;
+        let copies = Some(EntityKind::MessageCopy);
+        let seen = tx.sightings_within(&EntityKey::file(&sha256), finding.demo, copies, &page).await?;
         messages.extend(seen.items.iter().filter_map(|sighting| Some(sighting.entity.as_message_copy()?.0)));
     }
     let mut copies = Vec::new();
@@ -86,8 +87,11 @@ pub(super) async fn place(
     now: Timestamp,
 ) -> Result<Option<Placed>> {
     let context = AlertContext { lineage: &finding.lineage, copies, status_reason: finding.status_reason.as_ref() };
-    let ids = AlertIds { alert: ids::new(), incident: ids::new() };
+    let ids = AlertIds { alert: ids::within(finding.demo), incident: ids::within(finding.demo) };
     let mut draft = alert_of(&finding.detection, ids, now, &context);
+    if let Some(demo) = finding.demo {
+        draft.dedupe = format!("demo:{demo}:{}", draft.dedupe);
+    }
     let known = match tx.alert_by_dedupe(&draft.dedupe, now).await? {
         Some(id) => tx.alert(id).await?.filter(|alert| alert.status != AlertStatus::Resolved),
         None => None,
@@ -130,6 +134,9 @@ async fn find_incident(
         }
         let number = tx.next_number("incident").await?;
         let mut incident = new_incident(draft.alert.incident_id, number, &draft.alert, now);
+        if incident.id.demo().is_some() {
+            incident.tags.push(DEMO_TAG.to_owned());
+        }
         let title = draft.alert.title.clone();
         log(&mut incident, now, "system", Text::new(format!("Opened by: {}", title.en), format!("起票: {}", title.ja)));
         return Ok((incident, Vec::new()));
@@ -190,7 +197,7 @@ async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Res
     let subject = subject(&draft.alert);
     let since = subject.first.plus_seconds(-correlation_window_seconds());
     let near = subject.first.plus_seconds(-DEVICE_WINDOW_SECONDS);
-    let sharing = tx.open_alerts_sharing(&draft.links, since).await?;
+    let sharing = tx.open_alerts_sharing(&draft.links, draft.alert.id.demo(), since).await?;
     let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
     let mut candidates = Vec::new();
     let mut history = History::default();
@@ -206,7 +213,7 @@ async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Res
             let Some(alert) = tx.alert(alert_id).await? else { continue };
             alerts.insert(alert_id, alert);
         }
-        learn_prevalence(tx, &mut history, &shared).await?;
+        learn_prevalence(tx, &mut history, &shared, draft.alert.id.demo()).await?;
         learn_incident(tx, &mut history, incident_id).await?;
         let Some(alert) = alerts.get(&alert_id) else { continue };
         candidates.push(Candidate { shared, alert_id, incident_id, subject: self::subject(alert) });
@@ -238,13 +245,13 @@ fn with_own(decision: Decision, own: IncidentId, history: &History) -> Decision 
     Decision::Join { incident, reason, shared, linked_to, merge: others }
 }
 
-async fn learn_prevalence(tx: &mut Tx, history: &mut History, shared: &EntityKey) -> Result<()> {
+async fn learn_prevalence(tx: &mut Tx, history: &mut History, shared: &EntityKey, demo: Option<DemoId>) -> Result<()> {
     let counted = matches!(
         shared.kind,
         EntityKind::File | EntityKind::Ip | EntityKind::Domain | EntityKind::Url | EntityKind::Sender
     );
     if counted && !history.prevalence.contains_key(shared) {
-        let summary = tx.sighting_summary(shared).await?;
+        let summary = tx.sighting_summary_within(shared, demo).await?;
         let prevalence = Prevalence {
             devices: summary.devices,
             copies: summary.copies.max(summary.messages),

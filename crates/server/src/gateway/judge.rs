@@ -11,7 +11,7 @@ use hinomi_detect::{Hit, IndicatorSet};
 use hinomi_mail::auth::{Authenticator, Client};
 use hinomi_mail::milter::{Decision, Envelope, Judge};
 use hinomi_mail::parse::{Analysis, Limits, analyse};
-use hinomi_model::{DeliveryAction, DeliveryLocation, IndicatorAction, MessageId, Timestamp};
+use hinomi_model::{DeliveryAction, DeliveryLocation, Event, IndicatorAction, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -89,23 +89,8 @@ impl Gateway {
     async fn decide(&self, envelope: Envelope, raw: Bytes) -> Result<Decision, String> {
         let id: MessageId = ids::new();
         let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-        let client = Client { ip: envelope.client_ip, helo: &envelope.helo, mail_from: &envelope.mail_from };
-        let (analysis, auth) = tokio::join!(self.analyse(raw.clone()), self.authenticator.check(client, &raw));
-        let analysis = analysis?;
-        let hits = hits(&(self.indicators)(), &envelope, &analysis, now);
-        let blocked = hits.iter().find(|hit| hit.action == IndicatorAction::Block);
-        let (action, location) = match (blocked, self.options.on_block) {
-            (None, _) => (DeliveryAction::Delivered, DeliveryLocation::Inbox),
-            (Some(_), OnBlock::Quarantine) => (DeliveryAction::Blocked, DeliveryLocation::Quarantine),
-            (Some(_), OnBlock::Reject) => (DeliveryAction::Blocked, DeliveryLocation::Dropped),
-        };
-        let reason = blocked.map(|hit| format!("{} {}", hit.kind.word(), hit.value));
-        if let (Some(reason), OnBlock::Quarantine) = (&reason, self.options.on_block) {
-            self.quarantine(id, &envelope, now, reason, &raw).await?;
-        }
-        let seen =
-            Seen { id, at: now, envelope: &envelope, analysis: &analysis, auth: &auth, hits: &hits, action, location };
-        for part in rows(&seen, &self.options.own_domains) {
+        let (parts, reason) = self.examine(id, now, &envelope, raw).await?;
+        for part in parts {
             self.ingest.append(Source::Gateway, part).await.map_err(|error| format!("events not stored: {error}"))?;
         }
         Ok(match (reason, self.options.on_block) {
@@ -116,6 +101,36 @@ impl Gateway {
             (Some(reason), OnBlock::Quarantine) => Decision::Quarantine { reason },
             (Some(_), OnBlock::Reject) => Decision::Reject { text: format!("refused by policy, reference {id}") },
         })
+    }
+
+    /// Takes a message apart and judges it. Returns its rows, in parts the ingest log takes, and why it
+    /// is blocked, if it is; a message to be quarantined is in the vault then.
+    ///
+    /// # Errors
+    /// When it cannot be analysed or quarantined.
+    pub(crate) async fn examine(
+        &self,
+        id: MessageId,
+        now: Timestamp,
+        envelope: &Envelope,
+        raw: Bytes,
+    ) -> Result<(Vec<Vec<Event>>, Option<String>), String> {
+        let client = Client { ip: envelope.client_ip, helo: &envelope.helo, mail_from: &envelope.mail_from };
+        let (analysis, auth) = tokio::join!(self.analyse(raw.clone()), self.authenticator.check(client, &raw));
+        let analysis = analysis?;
+        let hits = hits(&(self.indicators)(), envelope, &analysis, now);
+        let blocked = hits.iter().find(|hit| hit.action == IndicatorAction::Block);
+        let (action, location) = match (blocked, self.options.on_block) {
+            (None, _) => (DeliveryAction::Delivered, DeliveryLocation::Inbox),
+            (Some(_), OnBlock::Quarantine) => (DeliveryAction::Blocked, DeliveryLocation::Quarantine),
+            (Some(_), OnBlock::Reject) => (DeliveryAction::Blocked, DeliveryLocation::Dropped),
+        };
+        let reason = blocked.map(|hit| format!("{} {}", hit.kind.word(), hit.value));
+        if let (Some(reason), OnBlock::Quarantine) = (&reason, self.options.on_block) {
+            self.quarantine(id, envelope, now, reason, &raw).await?;
+        }
+        let seen = Seen { id, at: now, envelope, analysis: &analysis, auth: &auth, hits: &hits, action, location };
+        Ok((rows(&seen, &self.options.own_domains), reason))
     }
 
     async fn analyse(&self, raw: Bytes) -> Result<Analysis, String> {

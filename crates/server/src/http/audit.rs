@@ -31,6 +31,8 @@ pub fn action_of(id: &str) -> String {
         "createToken" => "token.create",
         "revokeToken" => "token.revoke",
         "createEnrolmentToken" => "enrolment_token.create",
+        "playDemo" => "demo.play",
+        "removeDemo" => "demo.remove",
         "updateSettings" => "settings.update",
         "updateIncident" => "incident.update",
         "commentIncident" => "incident.comment",

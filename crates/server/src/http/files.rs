@@ -109,7 +109,9 @@ fn names(devices: &[Sighting], messages: &[MessageCopy], sha256: &str) -> Vec<St
 /// `GET /files/{sha256}/mailboxes`
 pub async fn mailboxes(State(http): State<Http>, Path(sha256): Path<String>) -> Answer<Json<FileMailboxes>> {
     let sha256 = checked_hash(&sha256)?;
-    let copies = copies(&http, &sha256, MAILBOXES_MAX).await?;
+    let mut copies = copies(&http, &sha256, MAILBOXES_MAX).await?;
+    // mailboxes of demos do not exist
+    copies.retain(|copy| copy.message_id.demo().is_none());
     let checked_at = http.ctx.now();
     if copies.is_empty() {
         return Ok(Json(FileMailboxes { checked_at, copies: Vec::new() }));

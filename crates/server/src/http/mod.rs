@@ -14,6 +14,7 @@ mod tls;
 mod actions;
 mod alerts;
 mod audit;
+mod demos;
 mod devices;
 mod directory;
 mod files;
@@ -137,6 +138,10 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listAudit" => audit::list,
         "verifyAudit" => audit::verify,
         "exportAudit" => audit::export,
+        "listDemos" => demos::list,
+        "getDemo" => demos::get,
+        "playDemo" => demos::play,
+        "removeDemo" => demos::remove,
         "getSettings" => settings::get,
         "listDirectory" => directory::list,
         "getDirectoryStatus" => directory::status,

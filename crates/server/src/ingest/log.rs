@@ -48,8 +48,9 @@ pub enum LogError {
     Stopped,
 }
 
+/// A payload to append, or none: begin a new segment.
 struct Append {
-    payload: Vec<u8>,
+    payload: Option<Vec<u8>>,
     done: oneshot::Sender<u64>,
 }
 
@@ -107,6 +108,19 @@ impl Log {
         if payload.len() > RECORD_BYTES_MAX {
             return Err(LogError::TooLarge(payload.len()));
         }
+        self.order(Some(payload)).await
+    }
+
+    /// Begins a new segment, so that [`Log::trim`] can delete everything before it. Returns its first
+    /// offset.
+    ///
+    /// # Errors
+    /// [`LogError::Stopped`] when writing has failed.
+    pub async fn rotate(&self) -> Result<u64, LogError> {
+        self.order(None).await
+    }
+
+    async fn order(&self, payload: Option<Vec<u8>>) -> Result<u64, LogError> {
         let (done, offset) = oneshot::channel();
         self.queue.send(Append { payload, done }).await.map_err(|_| LogError::Stopped)?;
         offset.await.map_err(|_| LogError::Stopped)
@@ -206,7 +220,9 @@ impl Writer {
         let mut group = Vec::new();
         while let Some(first) = waiting.blocking_recv() {
             group.push(first);
+            // what follows an order for a new segment belongs into that segment
             while group.len() < QUEUE_MAX
+                && group.last().is_some_and(|last: &Append| last.payload.is_some())
                 && let Ok(next) = waiting.try_recv()
             {
                 group.push(next);
@@ -219,7 +235,7 @@ impl Writer {
             for append in group.drain(..) {
                 // an appender that went away does not need its offset
                 let _ = append.done.send(self.end);
-                self.end += 1;
+                self.end += u64::from(append.payload.is_some());
             }
             self.ended.send_replace(self.end);
         }
@@ -227,13 +243,10 @@ impl Writer {
 
     fn write(&mut self, group: &[Append]) -> Result<(), LogError> {
         if self.bytes > SEGMENT_BYTES_MAX {
-            self.file = create(&self.dir, self.end)?;
-            self.path = segment_path(&self.dir, self.end);
-            self.bytes = 0;
-            self.segments.lock().unwrap_or_else(PoisonError::into_inner).push(self.end);
+            self.begin_segment(self.end)?;
         }
         let mut buffer = Vec::new();
-        for Append { payload, .. } in group {
+        for payload in group.iter().filter_map(|append| append.payload.as_ref()) {
             buffer.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             buffer.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
             buffer.extend_from_slice(payload);
@@ -246,6 +259,20 @@ impl Writer {
         };
         write().map_err(|source| LogError::Io { path: self.path.clone(), source })?;
         self.bytes += buffer.len() as u64;
+        if group.last().is_some_and(|last| last.payload.is_none()) {
+            self.begin_segment(self.end + group.len() as u64 - 1)?;
+        }
+        Ok(())
+    }
+
+    /// An empty segment stays: it has the name the new one would get.
+    fn begin_segment(&mut self, first: u64) -> Result<(), LogError> {
+        if self.bytes > 0 {
+            self.file = create(&self.dir, first)?;
+            self.path = segment_path(&self.dir, first);
+            self.bytes = 0;
+            self.segments.lock().unwrap_or_else(PoisonError::into_inner).push(first);
+        }
         Ok(())
     }
 }
@@ -356,6 +383,23 @@ mod tests {
             }
             assert!(reader.try_next().expect("end").is_none());
         }
+    }
+
+    #[tokio::test]
+    async fn a_new_segment_lets_everything_before_it_go() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let log = Log::open(dir.path(), 0).expect("opens");
+        assert_eq!(log.rotate().await.expect("nothing to leave behind"), 0);
+        let (one, at, two) = tokio::join!(log.append(vec![1]), log.rotate(), log.append(vec![2]));
+        assert_eq!((one.expect("appends"), at.expect("rotates"), two.expect("appends")), (0, 1, 1));
+        let at = log.rotate().await.expect("rotates");
+        assert_eq!((at, log.rotate().await.expect("empty already")), (2, 2));
+        log.append(vec![3]).await.expect("appends");
+        log.trim(at).expect("trims");
+        assert_eq!(segments(dir.path()).expect("list"), [2]);
+        drop(log);
+        let log = Log::open(dir.path(), 0).expect("opens");
+        assert_eq!((log.end(), log.read_from(0).next().await.expect("reads")), (3, (2, vec![3])));
     }
 
     #[tokio::test]

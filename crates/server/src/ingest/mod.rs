@@ -5,8 +5,9 @@ mod pipeline;
 
 pub use log::{Log, LogError, Reader};
 pub use pipeline::run;
+pub(crate) use pipeline::{checkpoint_now, row};
 
-use hinomi_model::{DeviceId, Event, Table, Value};
+use hinomi_model::{DemoId, DeviceId, Event, Table, Value};
 use hinomi_store::{Store, StoreError};
 use hinomi_wire::{BATCH_EVENTS_MAX, BatchError};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,21 @@ pub enum Source {
     Gateway,
     /// The server itself.
     Server,
+    /// A demo that is played.
+    Demo {
+        /// Which.
+        demo: DemoId,
+    },
+}
+
+impl Source {
+    /// The demo the events belong to; none for everything real.
+    pub fn demo(&self) -> Option<DemoId> {
+        match self {
+            Source::Demo { demo } => Some(*demo),
+            _ => None,
+        }
+    }
 }
 
 /// Events of one source, in order.

@@ -7,6 +7,7 @@ use super::decode;
 use crate::analyst::{self, Analysis};
 use crate::app::{ANALYST, Ctx, LAKE};
 use anyhow::{Context, Result};
+use hinomi_model::{DemoId, Event};
 use hinomi_store::LakeFileRow;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -70,6 +71,7 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
         };
         // what has piled up is analysed together: fewer transactions, and sightings merge
         let mut group = Vec::new();
+        let mut demo = None;
         let mut record = Some(record);
         while let Some((offset, payload)) = record {
             // offsets in the store are "next to read"
@@ -82,6 +84,10 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
                         stored = next;
                     }
                     if next > analysed {
+                        if batch.source.demo() != demo && !group.is_empty() {
+                            judge(ctx, &judged, analysed, &std::mem::take(&mut group), demo).await?;
+                        }
+                        demo = batch.source.demo();
                         group.extend(batch.events);
                         analysed = next;
                     }
@@ -92,8 +98,7 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
             record = if group.len() < GROUP_EVENTS_MAX { reader.try_next()? } else { None };
         }
         if !group.is_empty() {
-            let analysis = until_done(ctx, analysed, || analyst::read(ctx, &group)).await?;
-            judged.send((analysed, analysis)).await.context("the writer has ended")?;
+            judge(ctx, &judged, analysed, &group, demo).await?;
         }
         if tail > TAIL_EVENTS_MAX {
             checkpoint(ctx).await;
@@ -101,6 +106,18 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Judges events that are all real, or all of one demo, and hands them to the writer.
+async fn judge(
+    ctx: &Ctx,
+    judged: &mpsc::Sender<Judged>,
+    analysed: u64,
+    events: &[Event],
+    demo: Option<DemoId>,
+) -> Result<()> {
+    let analysis = until_done(ctx, analysed, || analyst::read(ctx, events, demo)).await?;
+    judged.send((analysed, analysis)).await.context("the writer has ended")
 }
 
 /// Writes what was judged, in order.
@@ -130,12 +147,17 @@ async fn until_done<T, F: Future<Output = Result<T>>>(ctx: &Ctx, next: u64, work
 /// Writes the tail into files, remembers progress, trims the log. Failures are told and tried again
 /// at the next checkpoint; nothing is lost because the log is trimmed last.
 async fn checkpoint(ctx: &Ctx) {
-    if let Err(error) = try_checkpoint(ctx).await {
+    if let Err(error) = checkpoint_now(ctx).await {
         tracing::error!("checkpoint failed, events stay in the ingest log: {error:#}");
     }
 }
 
-async fn try_checkpoint(ctx: &Ctx) -> Result<()> {
+/// Writes the tail into files and remembers progress.
+///
+/// # Errors
+/// When a file or the store cannot be written; nothing is lost then.
+pub(crate) async fn checkpoint_now(ctx: &Ctx) -> Result<()> {
+    let _files = ctx.files.lock().await;
     if let Some(flush) = ctx.lake.flush().await.context("write lake files")? {
         let added: Vec<LakeFileRow> = flush.files.iter().map(row).collect();
         let mut tx = ctx.store.begin().await?;
@@ -154,7 +176,8 @@ async fn try_checkpoint(ctx: &Ctx) -> Result<()> {
     ctx.ingest.log().trim(done).context("trim ingest log")
 }
 
-fn row(file: &hinomi_lake::LakeFile) -> LakeFileRow {
+/// The catalogue's row of a file.
+pub(crate) fn row(file: &hinomi_lake::LakeFile) -> LakeFileRow {
     LakeFileRow {
         path: file.path.clone(),
         table: file.table,
@@ -174,6 +197,7 @@ async fn maintain(ctx: &Ctx) {
 }
 
 async fn try_maintain(ctx: &Ctx) -> Result<()> {
+    let _files = ctx.files.lock().await;
     while let Some(merged) = ctx.lake.compact().await.context("merge lake files")? {
         let added: Vec<LakeFileRow> = merged.added.iter().map(row).collect();
         let mut tx = ctx.store.begin().await?;

@@ -5,7 +5,7 @@ use crate::facts;
 use crate::mailboxes::Found;
 use anyhow::Result;
 use hinomi_cases::playbook::{Fact, Presence, Query};
-use hinomi_model::{EntityKey, EntityKind, IndicatorKind, MessageCopyRef, Text};
+use hinomi_model::{DeliveryLocation, DemoId, EntityKey, EntityKind, IndicatorKind, MessageCopyRef, Text};
 use hinomi_store::Page;
 
 /// Sightings read per value.
@@ -13,18 +13,20 @@ const SIGHTINGS_MAX: u32 = 200;
 /// Pages of sightings read per value.
 const PAGES_MAX: usize = 10;
 
-/// Answers one query.
+/// Answers one query, from what is real or from within one demo.
 ///
 /// # Errors
 /// When a store cannot be read; the step is tried again.
-pub(super) async fn answer(ctx: &Ctx, query: &Query) -> Result<Fact> {
+pub(super) async fn answer(ctx: &Ctx, demo: Option<DemoId>, query: &Query) -> Result<Fact> {
     Ok(match query {
         Query::Tree { root, from, to } => {
             Fact::Tree { root: *root, events: facts::tree(ctx, *root, *from, *to).await? }
         }
-        Query::Seen { observable, by } => seen(ctx, observable, *by).await?,
+        Query::Seen { observable, by } => seen(ctx, demo, observable, *by).await?,
         Query::Copies { message_id } => Fact::Copies(ctx.store.message_copies(*message_id).await?),
+        Query::Locate { copies } if demo.is_some() => as_delivered(ctx, copies).await?,
         Query::Locate { copies } => locate(ctx, copies).await?,
+        Query::Indicator { entity } if demo.is_some() => Fact::Indicator { entity: entity.clone(), indicator: None },
         Query::Indicator { entity } => {
             let kind = match entity.kind {
                 EntityKind::Sender => IndicatorKind::SenderAddress,
@@ -41,12 +43,12 @@ pub(super) async fn answer(ctx: &Ctx, query: &Query) -> Result<Fact> {
     })
 }
 
-async fn seen(ctx: &Ctx, observable: &EntityKey, by: EntityKind) -> Result<Fact> {
+async fn seen(ctx: &Ctx, demo: Option<DemoId>, observable: &EntityKey, by: EntityKind) -> Result<Fact> {
     let mut sightings = Vec::new();
     let mut page = Page::first(SIGHTINGS_MAX);
     let mut total = 0;
     for _ in 0..PAGES_MAX {
-        let listed = ctx.store.sightings(observable, Some(by), &page).await?;
+        let listed = ctx.store.sightings_within(observable, demo, Some(by), &page).await?;
         total = listed.total;
         sightings.extend(listed.items);
         match listed.next {
@@ -55,6 +57,20 @@ async fn seen(ctx: &Ctx, observable: &EntityKey, by: EntityKind) -> Result<Fact>
         }
     }
     Ok(Fact::Seen { observable: observable.clone(), by, sightings, total })
+}
+
+/// A demo's mailboxes do not exist: its copies are where its events say they were delivered.
+async fn as_delivered(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {
+    let mut located = Vec::new();
+    for copy in copies {
+        let Some(known) = ctx.store.message(copy.message_id, &copy.recipient).await? else { continue };
+        let presence = match known.latest_location {
+            DeliveryLocation::Inbox => Presence::Present("INBOX".to_owned()),
+            _ => Presence::Absent,
+        };
+        located.push((copy.clone(), presence));
+    }
+    Ok(Fact::Located(located))
 }
 
 async fn locate(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {

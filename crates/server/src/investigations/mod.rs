@@ -78,7 +78,7 @@ async fn begin(
     now: Timestamp,
 ) -> Result<Investigation, StoreError> {
     let investigation = Investigation {
-        id: ids::new(),
+        id: ids::within(alert.id.demo()),
         number: tx.next_number("investigation").await?,
         playbook: playbook.name.clone(),
         title: playbook.title.clone(),
@@ -100,7 +100,7 @@ async fn begin(
     tx.put_investigation(&investigation).await?;
     let detail = json!({"playbook": playbook.name, "alert": alert.id.to_string()});
     let target = format!("investigation:{}", investigation.number);
-    tx.audit(&record(now, "system", "investigation.start", &target, detail)).await?;
+    crate::demos::audit(tx, alert.id.demo(), &record(now, "system", "investigation.start", &target, detail)).await?;
     Ok(investigation)
 }
 

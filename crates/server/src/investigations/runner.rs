@@ -224,7 +224,7 @@ async fn try_step(ctx: &Ctx, id: InvestigationId, name: StepName) -> Result<Outc
             break;
         }
         for query in &asked {
-            facts.push(super::answer::answer(ctx, query).await?);
+            facts.push(super::answer::answer(ctx, id.demo(), query).await?);
         }
     }
     Ok(conclude(name, &case, &facts))
@@ -386,6 +386,7 @@ async fn finish(tx: &mut hinomi_store::Tx, investigation: &mut Investigation, no
         tx.put_incident(&incident).await?;
     }
     let target = format!("investigation:{}", investigation.number);
-    tx.audit(&actions::record(now, "system", "investigation.end", &target, json!({"state": state}))).await?;
+    let entry = actions::record(now, "system", "investigation.end", &target, json!({"state": state}));
+    crate::demos::audit(tx, investigation.id.demo(), &entry).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ pub struct World {
     pub running: Running,
     pub base: String,
     pub client: reqwest::Client,
-    _dir: tempfile::TempDir,
+    pub _dir: tempfile::TempDir,
 }
 
 /// Starts a server.
@@ -25,8 +25,12 @@ pub async fn world() -> World {
 }
 
 /// Starts a server that is configured further.
-pub async fn world_of(mut config: Config) -> World {
-    let dir = tempfile::tempdir().expect("temp dir");
+pub async fn world_of(config: Config) -> World {
+    world_in(tempfile::tempdir().expect("temp dir"), config).await
+}
+
+/// Starts a server on what an earlier one left in its folder.
+pub async fn world_in(dir: tempfile::TempDir, mut config: Config) -> World {
     let free = "127.0.0.1:0".parse().expect("address");
     config.listen.console = free;
     config.listen.sensors = free;

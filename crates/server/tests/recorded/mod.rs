@@ -1,7 +1,8 @@
 //! The recorded events under `scenarios/`, as batches of their sources.
 
 use anyhow::{Context, Result};
-use hinomi_model::{Device, Event, IsolationState, SensorHealth, SensorStatus, Timestamp};
+use hinomi_model::{Device, IsolationState, SensorHealth, SensorStatus, Timestamp};
+use hinomi_server::demos::{Scenario, read_folder};
 use hinomi_server::ingest::{Batch, Source};
 use std::path::{Path, PathBuf};
 
@@ -15,18 +16,9 @@ pub fn scenarios() -> PathBuf {
 
 /// Reads the batches of a scenario, in the order of its files.
 pub fn batches(folder: &Path) -> Result<Vec<Batch>> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder.join("events"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.sort();
+    let scenario = Scenario::read(read_folder(folder)?).with_context(|| folder.display().to_string())?;
     let mut batches = Vec::new();
-    for file in files {
-        let text = std::fs::read_to_string(&file)?;
-        let events: Vec<Event> = text
-            .lines()
-            .enumerate()
-            .map(|(n, line)| serde_json::from_str(line).with_context(|| format!("{}:{}", file.display(), n + 1)))
-            .collect::<Result<_>>()?;
+    for events in scenario.events {
         // a message's rows come in one batch, a sensor's in several
         let size = if events.iter().any(|event| event.device_id().is_none()) { events.len() } else { BATCH_MAX };
         for (n, part) in events.chunks(size.max(1)).enumerate() {

@@ -149,12 +149,12 @@ async fn sharing_alerts(store: &Store) {
     store.put_alert(&alert(104, 4), std::slice::from_ref(&device)).await.unwrap();
 
     let wanted = [device.clone(), file.clone(), long_url.clone(), EntityKey::ip("192.0.2.9")];
-    let sharing = store.open_alerts_sharing(&wanted, at(0)).await.unwrap();
+    let sharing = store.open_alerts_sharing(&wanted, None, at(0)).await.unwrap();
     assert_eq!(sharing.len(), 4);
     assert!(sharing.contains(&(file.clone(), id(101), id(1), at(101))));
     assert!(sharing.contains(&(long_url.clone(), id(102), id(2), at(102))));
-    assert_eq!(store.open_alerts_sharing(&[file], at(102)).await.unwrap(), []);
-    assert_eq!(store.open_alerts_sharing(&[], at(0)).await.unwrap(), []);
+    assert_eq!(store.open_alerts_sharing(&[file], None, at(102)).await.unwrap(), []);
+    assert_eq!(store.open_alerts_sharing(&[], None, at(0)).await.unwrap(), []);
 
     let speaking = AlertFilter { entity: Some(long_url), ..AlertFilter::default() };
     assert_eq!(store.alerts(&speaking, &Page::default()).await.unwrap().items[0].id, id(102));

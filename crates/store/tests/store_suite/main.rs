@@ -2,6 +2,7 @@
 
 mod audit;
 mod backup;
+mod demos;
 mod documents;
 mod durability;
 mod fixtures;

@@ -1,0 +1,6 @@
+CREATE TABLE demos (
+    id TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    state TEXT COLLATE "C" NOT NULL,
+    version BIGINT NOT NULL,
+    doc TEXT NOT NULL
+);
