@@ -19,6 +19,7 @@ use hinomi_model::{
 };
 use hinomi_server::actions::{self, Proposal};
 use hinomi_server::app::{ANALYST, Ctx};
+use hinomi_server::config::Config;
 use hinomi_server::demos::{self, BUILT_IN, Scenario, ScenarioFile, built_in, read_folder};
 use hinomi_server::ingest::Source;
 use hinomi_store::{IncidentFilter, JobFilter, JobState, Page};
@@ -380,7 +381,7 @@ async fn over_http_by_administrators_only() -> Result<()> {
     let long = json!({ "name": "x".repeat(101) });
     assert_eq!(world.ask(&admin, "POST", "/demos", Some(long)).await.is(400).body["field"], "name");
     let huge = json!({ "files": [{ "path": "scenario.toml", "content": "A".repeat(25 << 20) }] });
-    world.ask(&admin, "POST", "/demos", Some(huge)).await.is(413);
+    world.ask(&admin, "POST", "/demos", Some(huge)).await.is(400);
 
     let made = world.ask(&admin, "POST", "/demos", Some(json!({}))).await.is(201).body;
     let path = format!("/demos/{}", made["demo"]["id"].as_str().context("id")?);

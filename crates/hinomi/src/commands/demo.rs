@@ -75,8 +75,8 @@ async fn play(client: &Client, path: Option<&Path>, json: bool, language: Langua
     let until = Instant::now() + WAIT_MAX;
     loop {
         for incident in &status.incidents {
-            if told.insert(incident.number) && !json {
-                tell(incident, language);
+            if told.insert(incident.number) {
+                eprintln!("INC-{} is there: {}", incident.number, printable(&incident.url));
             }
         }
         if status.analysed && status.investigating == 0 {
@@ -92,6 +92,9 @@ async fn play(client: &Client, path: Option<&Path>, json: bool, language: Langua
     }
     if json {
         output::json(&status);
+    } else {
+        // severity and title grow until the last event is analysed
+        status.incidents.iter().for_each(|incident| tell(incident, language));
     }
     eprintln!("remove it with: hinomi demo remove {}", status.demo.id);
     Ok(if status.incidents.is_empty() { exit::NOTHING } else { exit::DONE })

@@ -142,7 +142,7 @@ impl Ingest {
                     let events = hinomi_wire::unpack(frame, count)?;
                     told.extend(events.iter().filter_map(row_key));
                 }
-                Source::Gateway => {}
+                Source::Gateway | Source::Demo { .. } => {}
             }
         }
         let ingest = Ingest { log, store, spools: Arc::default(), told: Arc::new(Mutex::new(told)) };
