@@ -640,6 +640,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/demos": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List demos, newest first
+         * @description Permission: administer.
+         */
+        get: operations["listDemos"];
+        put?: never;
+        /**
+         * Play a scenario into this server
+         * @description Permission: administer.
+         */
+        post: operations["playDemo"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/demos/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a demo and what it came to
+         * @description Permission: administer.
+         */
+        get: operations["getDemo"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a demo without trace; goes on in the background
+         * @description Permission: administer.
+         */
+        delete: operations["removeDemo"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/devices": {
         parameters: {
             query?: never;
@@ -1913,6 +1961,106 @@ export interface components {
          * @enum {string}
          */
         DeliveryLocation: "inbox" | "junkFolder" | "deletedItems" | "quarantine" | "dropped" | "failed" | "unknown";
+        /** @description A scenario played into this server. */
+        Demo: {
+            /**
+             * Format: int64
+             * @description Its devices.
+             */
+            devices: number;
+            /**
+             * Format: int64
+             * @description Its events.
+             */
+            events: number;
+            /** @description Why playing or the last attempt to remove it failed. */
+            failure: string | null;
+            /** @description Time of its first event. */
+            first_event: components["schemas"]["Timestamp"];
+            /** @description Id; every id of the demo begins like it. */
+            id: components["schemas"]["DemoId"];
+            /** @description Time of its last event. */
+            last_event: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Its messages.
+             */
+            messages: number;
+            /** @description Name of the scenario (`mail-attachment-linux`). */
+            name: string;
+            /** @description When. */
+            played_at: components["schemas"]["Timestamp"];
+            /** @description Who played it. */
+            played_by: string;
+            /** @description How far it is. */
+            state: components["schemas"]["DemoState"];
+            /**
+             * Format: int64
+             * @description Position of the ingest log after its last event.
+             */
+            through: number;
+            /** @description Title of the scenario. */
+            title: components["schemas"]["Text"];
+            /**
+             * Format: int64
+             * @description Grows by one with every change.
+             */
+            version: number;
+        };
+        /** @description One file of a scenario. */
+        DemoFile: {
+            /** @description Content, base64. */
+            content: string;
+            /** @description Path inside the folder: `scenario.toml`, `events/NAME.jsonl` or `mail/NAME.eml`. */
+            path: string;
+        };
+        /** Format: uuid */
+        DemoId: string;
+        /** @description An incident of a demo. */
+        DemoIncident: {
+            /** @description Id. */
+            id: components["schemas"]["IncidentId"];
+            /**
+             * Format: int64
+             * @description The short number people use (`INC-1042`).
+             */
+            number: number;
+            /** @description Severity. */
+            severity: components["schemas"]["Severity"];
+            /** @description Status. */
+            status: components["schemas"]["IncidentStatus"];
+            /** @description Title. */
+            title: components["schemas"]["Text"];
+            /** @description Its page in the console. */
+            url: string;
+        };
+        /**
+         * @description How far a demo is.
+         * @enum {string}
+         */
+        DemoState: "playing" | "played" | "failed" | "removing";
+        /** @description A demo and what it came to so far. */
+        DemoStatus: {
+            /** @description All its events were analysed. */
+            analysed: boolean;
+            /** @description The demo. */
+            demo: components["schemas"]["Demo"];
+            /** @description Its incidents, oldest first. */
+            incidents: components["schemas"]["DemoIncident"][];
+            /**
+             * Format: int64
+             * @description Its investigations that have not ended.
+             */
+            investigating: number;
+        };
+        /** @description One page of a list. */
+        DemoStatusList: {
+            items: components["schemas"]["DemoStatus"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /**
          * @description What fired.
          * @enum {string}
@@ -2784,6 +2932,16 @@ export interface components {
             next: string | null;
             /** @description How many match. */
             total: number;
+        };
+        /** @description Plays a scenario. */
+        PlayDemo: {
+            /**
+             * @description Files of the scenario's folder, at most 100 and 16 MiB; none: the built-in story.
+             * @default []
+             */
+            files: components["schemas"]["DemoFile"][];
+            /** @description Name people see; left out: that of the built-in story. */
+            name?: string | null;
         };
         /** @description Why a request was not done (`application/problem+json`). */
         Problem: {
@@ -4447,6 +4605,135 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TotpStart"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listDemos: {
+        parameters: {
+            query?: {
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoStatusList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    playDemo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlayDemo"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoStatus"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getDemo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoStatus"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeDemo: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DemoStatus"];
                 };
             };
             /** @description Not done */

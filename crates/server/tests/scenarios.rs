@@ -7,9 +7,7 @@ mod recorded;
 
 use anyhow::{Context, Result, ensure};
 use expected::{Expected, actions_of, investigations_of};
-use hinomi_model::{
-    Action, ActionState, Incident, IncidentStatus, Investigation, InvestigationState,
-};
+use hinomi_model::{Action, ActionState, Incident, IncidentStatus, Investigation, InvestigationState};
 use hinomi_server::app::{ANALYST, App, Ctx, Urls};
 use hinomi_server::config::Config;
 use hinomi_server::ingest::Batch;
