@@ -23,6 +23,12 @@ fn check_samples(found: &hinomi_mail::parse::Analysis, container: &str, names: &
 }
 
 #[test]
+fn archives_behind_other_bytes_are_opened() {
+    let hidden = [b"not an archive at first sight ".to_vec(), zip_of(&PLAIN)].concat();
+    check_samples(&read_file("a.zip", &hidden), "a.zip", &["readme.txt", "run/invoice.sh"]);
+}
+
+#[test]
 fn seven_zip_archives_are_opened() {
     let found = read_file("a.7z", &seven_zip());
     check_samples(&found, "a.7z", &["readme.txt", "run/invoice.sh"]);
@@ -218,6 +224,10 @@ fn what_cannot_be_read_has_a_reason() {
         let text = &found.files[0].attachment.uninspected.as_ref().expect("reason").text;
         assert!(!text.en.is_empty() && text.ja.chars().any(|c| c > '\u{3000}'), "{text:?}");
     }
+    let mail =
+        [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), "__substg1.0_".bytes().flat_map(|byte| [byte, 0]).collect()]
+            .concat();
+    assert_eq!(code(&read_file("a.msg", &mail).files[0]), "unsupported_format");
     let stored = "\u{e}E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0";
     let ole = [b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec(), stored.as_bytes().to_vec()].concat();
     assert_eq!(code(&read_file("a.docx", &ole).files[0]), "encrypted");
@@ -243,6 +253,18 @@ fn mime_is_read_as_found() {
     // uuencode in the text
     let found = read("From: a@b.c\r\n\r\nhi\r\nbegin 644 cat.txt\r\n#0V%T\r\n`\r\nend\r\n");
     assert_eq!((paths(&found), found.files[0].attachment.sha256.clone()), (vec!["cat.txt"], sha256(b"Cat")));
+}
+
+#[test]
+fn a_message_in_a_message_does_not_hide_what_follows() {
+    let raw = "From: a@b.c\r\nContent-Type: multipart/mixed; boundary=out\r\n\r\n--out\r\nContent-Type: multipart/mixed; boundary=in\r\n\r\n\
+               --in\r\nContent-Type: message/rfc822; name=a.eml\r\n\r\nContent-Type: message/rfc822\r\n\r\nSubject: deep\r\n\r\nsee http://deep.example/\r\n--in--\r\n\
+               --out\r\nContent-Disposition: attachment; filename=evil.exe\r\n\r\nMZ\r\n--out--\r\n";
+    let found = read(raw);
+    assert_eq!(paths(&found), ["a.eml", "a.eml/part-0.eml", "evil.exe"], "{:?}", found.notes);
+    assert_eq!(urls(&found), ["http://deep.example/"]);
+    let empty = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: message/rfc822;\n\nContent-Type: message/rfc822;\n\n\n--b--";
+    assert_eq!(paths(&read(empty)).len(), 2);
 }
 
 #[test]

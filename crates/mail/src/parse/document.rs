@@ -18,11 +18,18 @@ const ENCRYPTED_STREAMS: &[&[u8]] =
 const OLE_SECTOR: usize = 512;
 
 /// An OLE document: "encrypted" when it has a stream only such documents have, or when the first
-/// sector of its text says so.
+/// sector of its text says so; "unsupported" for what else holds files.
 pub(super) fn ole(bytes: &[u8]) -> Result<(), Reason> {
     let named = ENCRYPTED_STREAMS.iter().any(|name| contains(bytes, name));
     let flagged = bytes.chunks(OLE_SECTOR).any(|sector| is_encrypted_word(sector) || is_encrypted_excel(sector));
-    if named || flagged { Err(Reason::Encrypted { tried: 0 }) } else { Ok(()) }
+    if named || flagged {
+        return Err(Reason::Encrypted { tried: 0 });
+    }
+    // a saved Outlook message: its attachments lie in storages nobody here reads
+    if contains(bytes, b"_\0_\0s\0u\0b\0s\0t\0g\x001\0.\x000\0") {
+        return Err(Reason::Unsupported("Outlook message (.msg)".to_owned()));
+    }
+    Ok(())
 }
 
 /// The file information block and its flag fEncrypted ([MS-DOC] 2.5.2).

@@ -12,8 +12,8 @@ use mail_parser::{Address, Encoding, HeaderName, Message, MessageParser, Message
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
-/// Words that open a nested message; more of them than this and only the headers are read. The
-/// parser keeps nested messages inside each other, so its depth must be bounded before it starts.
+/// Words that open a digest; more of them than this and only the headers are read. The parser keeps
+/// the messages of digests inside each other, so its depth must be bounded before it starts.
 const NESTING_WORDS_MAX: usize = 300;
 /// Longest text of the body kept for fingerprint and passwords, bytes.
 const BODY_BYTES_MAX: usize = 512 << 10;
@@ -97,21 +97,40 @@ enum Parsed<'x> {
 
 fn parse(raw: &[u8]) -> Parsed<'_> {
     let parser = MessageParser::default();
-    if nesting_words(raw) > NESTING_WORDS_MAX {
+    if digest_words(raw) > NESTING_WORDS_MAX {
         return parser.parse_headers(raw).map_or(Parsed::Nothing, Parsed::HeadersOnly);
     }
-    parser.parse(raw).map_or(Parsed::Nothing, Parsed::Whole)
+    match without_nesting(raw) {
+        Cow::Borrowed(raw) => parser.parse(raw).map_or(Parsed::Nothing, Parsed::Whole),
+        Cow::Owned(masked) => parser.parse(&masked).map_or(Parsed::Nothing, |seen| Parsed::Whole(seen.into_owned())),
+    }
 }
 
-/// Counts the words without which a part is never taken for a nested message.
-fn nesting_words(raw: &[u8]) -> usize {
-    let matches = |window: &[u8], word: &[u8]| window.eq_ignore_ascii_case(word);
-    raw.windows(6)
-        .filter(|window| {
-            matches!(window[0] | 0x20, b'r' | b'g' | b'd')
-                && (matches(window, b"rfc822") || matches(window, b"global") || matches(window, b"digest"))
-        })
-        .count()
+/// Counts the words without which a part is never taken for a message inside a digest.
+fn digest_words(raw: &[u8]) -> usize {
+    raw.windows(6).filter(|window| window[0] | 0x20 == b'd' && window.eq_ignore_ascii_case(b"digest")).count()
+}
+
+/// A copy, of the same length, in which no part claims to be a message: attached messages are opened
+/// here, one level at a time, and the parser loses its place when it has to (a message in a message at
+/// the end of a multipart; found by fuzzing). Only the parser sees the copy.
+fn without_nesting(raw: &[u8]) -> Cow<'_, [u8]> {
+    let mut copy = Cow::Borrowed(raw);
+    let (mut at, mut in_type) = (0, false);
+    for line in raw.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.trim_ascii_start();
+        let begins = text.get(..12).is_some_and(|head| head.eq_ignore_ascii_case(b"content-type"));
+        in_type = begins || (in_type && line.first().is_some_and(|byte| matches!(byte, b' ' | b'\t')));
+        if in_type {
+            for (offset, window) in line.windows(6).enumerate() {
+                if window.eq_ignore_ascii_case(b"rfc822") || window.eq_ignore_ascii_case(b"global") {
+                    copy.to_mut()[at + offset + 5] = b'-';
+                }
+            }
+        }
+        at += line.len();
+    }
+    copy
 }
 
 fn headers(analysis: &mut Analysis, message: &Message<'_>) {
@@ -238,8 +257,8 @@ fn walk(work: &mut Work<'_>, mail: &Mail<'_>, container: Option<&Container<'_>>,
     for (index, part) in message.parts.iter().enumerate() {
         if is_file(message, index, part, raw) {
             let bytes = content(part, raw);
-            let name = file_name(part, raw).unwrap_or_else(|| default_name(part, index));
-            let declared = declared_type(part);
+            let declared = declared_type(part, raw);
+            let name = file_name(part, raw).unwrap_or_else(|| default_name(&declared, index));
             file(work, File { name: &name, bytes: &bytes, declared: &declared, parent, path }, depth);
         } else if is_multipart(part) && !matches!(part.body, PartType::Multipart(_)) {
             recover(work, &content(part, raw), container, location);
@@ -328,20 +347,19 @@ fn file_name(part: &MessagePart<'_>, raw: &[u8]) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-fn default_name(part: &MessagePart<'_>, index: usize) -> String {
-    let end = if matches!(part.body, PartType::Message(_)) { "eml" } else { "bin" };
+fn default_name(declared: &str, index: usize) -> String {
+    let end = if matches!(declared, "message/rfc822" | "message/global") { "eml" } else { "bin" };
     format!("part-{index}.{end}")
 }
 
-fn declared_type(part: &MessagePart<'_>) -> String {
-    match (&part.body, part.content_type()) {
-        (PartType::Message(_), _) => "message/rfc822".to_owned(),
-        (_, Some(content_type)) => {
-            let subtype = content_type.subtype().unwrap_or_default();
-            tidy(&format!("{}/{subtype}", content_type.ctype()), 128).to_lowercase()
-        }
-        _ => String::new(),
+/// The type a part claims, lower case.
+fn declared_type(part: &MessagePart<'_>, raw: &[u8]) -> String {
+    if matches!(part.body, PartType::Message(_)) {
+        return "message/rfc822".to_owned();
     }
+    let value = part_header(part, raw, &HeaderName::ContentType).unwrap_or_default();
+    let kind = value.split(|byte| matches!(byte, b';' | b'(')).next().unwrap_or_default();
+    tidy(&String::from_utf8_lossy(kind), 128).to_lowercase().replace(char::is_whitespace, "")
 }
 
 /// The decoded bytes of a part. Text is decoded from the raw mail again: the parser's own text went
@@ -349,6 +367,8 @@ fn declared_type(part: &MessagePart<'_>) -> String {
 fn content<'m>(part: &'m MessagePart<'_>, raw: &'m [u8]) -> Cow<'m, [u8]> {
     let slice = raw.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
     match &part.body {
+        // not from the parser: it sees a copy with other words in it
+        PartType::Binary(_) | PartType::InlineBinary(_) if part.encoding == Encoding::None => slice.into(),
         PartType::Binary(bytes) | PartType::InlineBinary(bytes) => bytes.as_ref().into(),
         PartType::Message(message) if part.encoding != Encoding::None => message.raw_message.as_ref().into(),
         PartType::Message(_) => slice.into(),

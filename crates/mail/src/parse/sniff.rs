@@ -1,6 +1,6 @@
 //! Type of a file by its content.
 
-use super::{charset, smime};
+use super::{charset, smime, zipfile};
 
 /// What a file is, as far as taking it apart goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,10 @@ pub(super) fn sniff(bytes: &[u8], declared: &str, name: &str) -> (String, Shape)
     }
     if smime::is_cms(bytes) {
         return found("application/pkcs7-mime", Shape::Cms);
+    }
+    if zipfile::announced_entries(bytes).is_some_and(|count| count > 0) {
+        // something stands before the archive; programs look for the directory at the end
+        return found("application/zip", Shape::Zip);
     }
     let name = name.to_lowercase();
     let has = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));

@@ -129,7 +129,7 @@ fn reason(error: ZipError) -> Reason {
 
 /// Reads the number of entries from the end record (PKWARE APPNOTE 4.3.16), before any memory is
 /// taken for a directory the sender wrote.
-fn announced_entries(bytes: &[u8]) -> Option<u64> {
+pub(super) fn announced_entries(bytes: &[u8]) -> Option<u64> {
     let tail_start = bytes.len().saturating_sub(22 + 65_535);
     let at = bytes[tail_start..].windows(4).rposition(|window| window == b"PK\x05\x06")? + tail_start;
     let count = bytes.get(at + 10..at + 12)?;
