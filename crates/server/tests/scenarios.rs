@@ -212,6 +212,8 @@ async fn actions_are_approved_run_and_undone() -> Result<()> {
     let file = pending.iter().find(|action| action.spec.kind() == "add_indicator").context("a block")?.id;
     let stop = pending.iter().find(|action| action.spec.kind() == "stop_process_tree").context("a stop")?.id;
     let declined = pending.iter().find(|action| action.spec.kind() == "quarantine_file").context("a quarantine")?.id;
+    let takes_it = hinomi_api::UpdateIncident { status: Some(IncidentStatus::InProgress), ..Default::default() };
+    incidents::update(&house.ctx, incident.id, Some(incident.version), &takes_it, "kana").await?;
 
     for action in pending.iter().filter(|action| action.spec.kind() == "add_indicator") {
         actions::approve(&house.ctx, action.id, "kana", Some("ok".to_owned())).await?;
@@ -244,6 +246,7 @@ async fn actions_are_approved_run_and_undone() -> Result<()> {
     assert_eq!(house.ctx.store.indicators_in_force(now.plus_seconds(60)).await?.len(), 2);
     assert!(actions::undo(&house.ctx, file, "kana").await.is_err(), "undone already");
     assert_eq!(house.ctx.store.verify_audit().await?.first_bad, None);
+    assert_eq!(house.incidents().await?[0].status, IncidentStatus::InProgress, "as kana said");
     house.close().await
 }
 

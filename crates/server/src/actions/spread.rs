@@ -140,7 +140,8 @@ async fn to_incident(
         ActionFilter { incident: Some(id), state: vec![ActionState::PendingApproval], ..ActionFilter::default() };
     let waits = tx.actions(&filter, &Page::first(1)).await?.total > 0;
     incident.status = match (incident.status, waits) {
-        (IncidentStatus::Active | IncidentStatus::InProgress, true) => IncidentStatus::AwaitingAction,
+        // "in progress" is a person's word and stays
+        (IncidentStatus::Active, true) => IncidentStatus::AwaitingAction,
         (IncidentStatus::AwaitingAction, false) if incident.assigned_to.is_some() => IncidentStatus::InProgress,
         (IncidentStatus::AwaitingAction, false) => IncidentStatus::Active,
         (status, _) => status,
