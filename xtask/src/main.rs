@@ -50,7 +50,35 @@ enum Task {
         keep: Option<PathBuf>,
     },
     /// Measure; ratios within one run
-    Bench,
+    Bench {
+        #[command(subcommand)]
+        what: Option<Bench>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Find, quarantine, restore, expunge and search one mail in many mailboxes, beside doveadm
+    MailRemove {
+        /// Print nothing but the JSON object
+        #[arg(long)]
+        json: bool,
+        /// Mailboxes
+        #[arg(long, default_value_t = 1_000)]
+        mailboxes: u32,
+        /// Mails in each
+        #[arg(long, default_value_t = 100)]
+        mails: u32,
+        /// Rounds after the warm-up
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        /// Mailboxes worked on at the same time
+        #[arg(long, default_value_t = 8)]
+        connections: u32,
+        /// Logins one Dovecot process serves; 1 is Dovecot's default
+        #[arg(long, default_value_t = 256)]
+        logins_per_process: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -69,7 +97,22 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Down { data } => up::down(&up::data_dir(data)?).map(|()| ExitCode::SUCCESS),
         Task::Test { full } => test::test(full),
         Task::Story { keep } => story(keep),
-        Task::Bench => bench(),
+        Task::Bench { what: None } => bench(&["--benches"], &[], false),
+        Task::Bench {
+            what: Some(Bench::MailRemove { json, mailboxes, mails, rounds, connections, logins_per_process }),
+        } => {
+            machine::install(&[machine::MAIL])?;
+            let numbers = [
+                ("--mailboxes", mailboxes),
+                ("--mails", mails),
+                ("--rounds", rounds),
+                ("--connections", connections),
+                ("--logins-per-process", logins_per_process),
+            ];
+            let words = numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]);
+            let words: Vec<String> = std::iter::once("--mail-remove".to_owned()).chain(words).collect();
+            bench(&["--bench", "mail_remove"], &words, json)
+        }
     }
 }
 
@@ -85,12 +128,14 @@ fn story(keep: Option<PathBuf>) -> Result<ExitCode> {
     Ok(ExitCode::from(status.code().unwrap_or(2) as u8))
 }
 
-fn bench() -> Result<ExitCode> {
+fn bench(which: &[&str], words: &[String], quiet: bool) -> Result<ExitCode> {
     machine::install(&[machine::BUILD, machine::RUN])?;
     // our own crates optimised; the dependencies are those of tests and story
-    let status = build::cargo()
-        .args(["bench", "--workspace", "--benches", "--profile", "dev"])
-        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "3")
-        .status()?;
+    let mut command = build::cargo();
+    command.args(["bench", "--workspace", "--profile", "dev"]).args(which).arg("--").args(words);
+    if quiet {
+        command.stderr(std::process::Stdio::null());
+    }
+    let status = command.env("CARGO_PROFILE_DEV_OPT_LEVEL", "3").status()?;
     Ok(ExitCode::from(status.code().unwrap_or(2) as u8))
 }

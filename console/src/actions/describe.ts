@@ -6,7 +6,8 @@ import { useDeviceNames } from '../devices/names';
 
 /** Kinds that can be undone; the model's `can_undo`. */
 export const undoable: ReadonlySet<ActionSpec['kind']> = new Set([
-  'soft_delete_messages', 'quarantine_file', 'isolate_device', 'add_indicator',
+  'soft_delete_messages', 'quarantine_messages', 'move_messages_to_junk', 'move_messages_to_inbox',
+  'move_messages_to_deleted_items', 'quarantine_file', 'isolate_device', 'add_indicator',
 ]);
 
 /** What an action does, in one line. */
@@ -18,6 +19,11 @@ export function useDescribe() {
       const title = t(`actionKind.${spec.kind}`);
       switch (spec.kind) {
         case 'soft_delete_messages':
+        case 'hard_delete_messages':
+        case 'quarantine_messages':
+        case 'move_messages_to_junk':
+        case 'move_messages_to_inbox':
+        case 'move_messages_to_deleted_items':
           return { title, target: t('actions.mailboxes', { count: new Set(spec.copies.map((copy) => copy.recipient)).size }) };
         case 'restore_messages':
           return { title, target: t('actions.ofAction', { id: spec.action_id.slice(0, 8) }) };

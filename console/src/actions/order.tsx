@@ -16,7 +16,7 @@ const OrderContext = createContext<(ask: Ask) => void>(() => {});
 export const useAsk = () => useContext(OrderContext);
 
 const DANGEROUS: ReadonlySet<ActionSpec['kind']> = new Set([
-  'soft_delete_messages', 'stop_process_tree', 'quarantine_file', 'isolate_device',
+  'soft_delete_messages', 'hard_delete_messages', 'quarantine_messages', 'stop_process_tree', 'quarantine_file', 'isolate_device',
 ]);
 
 export function OrderProvider({ children }: { children: ReactNode }) {

@@ -298,6 +298,9 @@ fn people() -> Vec<Route> {
             .etag()
             .takes::<UpdateSettings>()
             .gives::<Settings>(),
+        post("/mail/connectors/{name}/test", "testConnector", Administer, "Check a mail connector with a probe mail")
+            .takes::<TestConnector>()
+            .gives::<ConnectorTest>(),
     ]
 }
 

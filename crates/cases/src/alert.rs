@@ -345,7 +345,7 @@ fn next_steps(texts: &[Text], alert: &Alert) -> Vec<NextStep> {
         add(
             format!("Remove the mail from {} mailboxes", copies.len()),
             format!("{} 個のメールボックスからメールを取り除きます", copies.len()),
-            ActionSpec::SoftDeleteMessages { copies },
+            ActionSpec::SoftDeleteMessages { copies, senders_copy: false },
         );
     }
     for piece in alert.evidence.iter().filter(|piece| is_bad_file(piece)).take(1) {

@@ -8,11 +8,9 @@ use hinomi_model::{
 /// Returns the targets of an action: one receipt each.
 pub fn targets_of(spec: &ActionSpec) -> Vec<EntityKey> {
     match spec {
-        ActionSpec::SoftDeleteMessages { copies } => {
+        spec if let Some((_, copies)) = spec.message_remedy() => {
             copies.iter().map(|copy| EntityKey::message_copy(copy.message_id, &copy.recipient)).collect()
         }
-        // filled from the receipts of the action that is undone
-        ActionSpec::RestoreMessages { .. } => Vec::new(),
         ActionSpec::StopProcessTree { process } => vec![EntityKey::process(process)],
         ActionSpec::QuarantineFile { sha256, .. } | ActionSpec::RestoreFile { sha256, .. } => {
             vec![EntityKey::file(sha256)]
@@ -21,7 +19,8 @@ pub fn targets_of(spec: &ActionSpec) -> Vec<EntityKey> {
         | ActionSpec::ReleaseDevice { device_id }
         | ActionSpec::CollectStatus { device_id } => vec![EntityKey::device(*device_id)],
         ActionSpec::AddIndicator { indicator } => vec![indicator.entity()],
-        ActionSpec::RemoveIndicator { .. } => Vec::new(),
+        // known only with what is undone: the receipts of that action, the indicator
+        _ => Vec::new(),
     }
 }
 
@@ -41,7 +40,9 @@ pub fn apply_action(evidence: &mut [Evidence], action: &Action) -> bool {
 
 fn status_for(piece: &Evidence, action: &Action) -> Option<(RemediationStatus, Option<Text>)> {
     let receipts: Vec<&Receipt> = match &action.spec {
-        ActionSpec::SoftDeleteMessages { copies } => match piece.entity.kind {
+        // back into the inbox is no remedy for something bad
+        ActionSpec::MoveMessagesToInbox { .. } => return None,
+        spec if let Some((_, copies)) = spec.message_remedy() => match piece.entity.kind {
             EntityKind::MessageCopy => action.receipts.iter().filter(|r| r.target == piece.entity).collect(),
             EntityKind::Message if copies.iter().any(|copy| copy.message_id.to_string() == piece.entity.value) => {
                 action.receipts.iter().filter(|receipt| of_message(receipt, &piece.entity)).collect()

@@ -489,7 +489,7 @@ fn the_playbook_finds_the_mail_and_proposes_what_to_do() {
         .iter()
         .map(|proposal| {
             let what = match &proposal.spec {
-                ActionSpec::SoftDeleteMessages { copies } => format!("{} copies", copies.len()),
+                ActionSpec::SoftDeleteMessages { copies, .. } => format!("{} copies", copies.len()),
                 ActionSpec::QuarantineFile { paths, .. } => paths.join(","),
                 ActionSpec::AddIndicator { indicator } => indicator.kind.word(),
                 _ => String::new(),

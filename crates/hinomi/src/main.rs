@@ -16,6 +16,7 @@ use commands::devices::Devices;
 use commands::directory::Directory;
 use commands::house::{self, Place};
 use commands::incidents::Incidents;
+use commands::mail::MailVerb;
 use commands::people::{EnrolmentToken, Token, Users};
 use hinomi_model::Language;
 use std::io::IsTerminal;
@@ -65,6 +66,9 @@ enum Command {
     /// Work with actions
     #[command(subcommand)]
     Actions(Actions),
+    /// Work with mailboxes
+    #[command(subcommand)]
+    Mail(MailVerb),
     /// Play a story into the server, so that there is something to see
     ///
     /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
@@ -130,6 +134,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
+        Command::Mail(mail) => mail.run(&client()?, json, language).await,
         Command::Demo(demo) => demo.run(&client()?, json, language).await,
         Command::Users(users) => users.run(client, json).await,
         Command::Token(token) => token.run(json).await,

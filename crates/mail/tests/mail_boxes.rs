@@ -2,15 +2,17 @@
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use hinomi_mail::connector::Connector;
+use hinomi_mail::connector::imap::{Access, ImapConnector};
 use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust};
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_mail::remediate::{
-    Access, Engine, Entry, Finding, Identity, Intent, Journal, Located, Outcome, StoredMail, Vault, Wanted,
+    Engine, Entry, Finding, Identity, Intent, Journal, Located, Outcome, StoredMail, Vault, Wanted,
 };
-use hinomi_model::{MessageCopyRef, MessageId, ReceiptState};
+use hinomi_model::{MessageCopyRef, MessageId, MessageRemedy, ReceiptState};
 use hinomi_testkit::mail::{Mail, MailRig, MailRigConfig};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 const DATES: [&str; 3] = ["22-Nov-2026 01:02:03 +0900", " 1-Jan-2020 23:59:59 +0000", "15-Jul-2024 12:00:00 -0700"];
@@ -55,7 +57,7 @@ impl Files {
 }
 
 impl Vault for Files {
-    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<(), String>> {
+    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<StoredMail, String>> {
         Box::pin(async move {
             let path = self.dir.join("vault").join(key);
             if !path.exists() {
@@ -64,7 +66,7 @@ impl Vault for Files {
                 bytes.extend_from_slice(&mail.raw);
                 self.write(path, &bytes);
             }
-            Ok(())
+            Ok(self.get(key).await?.expect("just written"))
         })
     }
 
@@ -116,23 +118,26 @@ fn mail(id: &str, body: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn access(rig: &MailRig) -> Access {
-    Access {
-        server: Server {
-            host: "127.0.0.1".to_owned(),
-            port: rig.imap_addr.port(),
-            security: Security::None,
-            trust: Trust::nobody(),
-            limits: ImapLimits::default(),
-        },
-        master_user: rig.master_user.clone(),
-        separator: "*".to_owned(),
-        password: rig.master_password.clone(),
+fn server(rig: &MailRig) -> Server {
+    Server {
+        host: "127.0.0.1".to_owned(),
+        port: rig.imap_addr.port(),
+        security: Security::None,
+        trust: Trust::nobody(),
+        limits: ImapLimits::default(),
     }
 }
 
+fn master(rig: &MailRig) -> Access {
+    Access::Master { user: rig.master_user.clone(), separator: "*".to_owned(), password: rig.master_password.clone() }
+}
+
+fn engine_of(server: Server, access: Access, concurrency: usize) -> Engine {
+    Engine::new(Arc::new(ImapConnector::new(server, access, concurrency)), Limits::default())
+}
+
 fn engine(rig: &MailRig) -> Engine {
-    Engine::new(access(rig), 8, Limits::default())
+    engine_of(server(rig), master(rig), 8)
 }
 
 fn copy_ref(user: &str) -> MessageCopyRef {
@@ -142,7 +147,12 @@ fn copy_ref(user: &str) -> MessageCopyRef {
 
 fn wanted(users: &[String], raw: &[u8]) -> Vec<Wanted> {
     let identity = Identity::of_analysis(&analyse(raw, &Limits::default()));
-    let one = |user: &String| Wanted { copy: copy_ref(user), mailbox: user.clone(), identity: identity.clone() };
+    let one = |user: &String| Wanted {
+        copy: copy_ref(user),
+        mailbox: user.clone(),
+        identity: identity.clone(),
+        sent_only: false,
+    };
     users.iter().map(one).collect()
 }
 
@@ -204,7 +214,8 @@ async fn found(engine: &Engine, wanted: Vec<Wanted>) -> Vec<(usize, usize)> {
 
 async fn remove(rig: &MailRig, wanted: Vec<Wanted>, files: &Files) -> Vec<Outcome> {
     let outcomes = Mutex::new(Vec::new());
-    engine(rig).soft_delete(wanted, files, files, &|outcome| outcomes.lock().expect("lock").push(outcome)).await;
+    let on = |outcome| outcomes.lock().expect("lock").push(outcome);
+    engine(rig).treat(MessageRemedy::SoftDelete, wanted, files, files, &on).await;
     outcomes.into_inner().expect("lock")
 }
 
@@ -292,23 +303,34 @@ async fn tls_and_starttls_work_and_strangers_are_refused() {
     let target = mail("tls@partner.test", "x");
     rig.imap(&rig.users[0]).await.expect("login").append("INBOX", "", DATES[0], &target).await.expect("append");
     let with = |security, port, trust| {
-        let mut access = access(&rig);
-        access.server = Server { host: "localhost".to_owned(), port, security, trust, ..access.server };
-        access
+        let server = Server { host: "localhost".to_owned(), port, security, trust, ..server(&rig) };
+        ImapConnector::new(server, master(&rig), 1)
     };
     let imaps = rig.imaps_addr.expect("imaps").port();
     for (security, port) in [(Security::Tls, imaps), (Security::StartTls, rig.imap_addr.port())] {
-        let access = with(security, port, Trust::file(&ca).expect("trust"));
-        let counts = found(&Engine::new(access, 1, Limits::default()), wanted(&rig.users, &target)).await;
+        let connector = Arc::new(with(security, port, Trust::file(&ca).expect("trust")));
+        let counts = found(&Engine::new(connector, Limits::default()), wanted(&rig.users, &target)).await;
         assert_eq!(counts, [(1, 0)], "{security:?}");
         let stranger = with(security, port, Trust::nobody());
-        let error = stranger.open(&rig.users[0]).await.map(|_| ()).expect_err("unknown authority");
-        assert!(error.to_string().contains("protect the connection"), "{error}");
+        let error = why(stranger.open(&rig.users[0]).await.map(drop).expect_err("unknown authority"));
+        assert!(error.contains("protect the connection"), "{error}");
     }
-    let mut wrong = access(&rig);
-    wrong.password = "guess".to_owned();
-    let error = wrong.open(&rig.users[0]).await.map(|_| ()).expect_err("wrong password");
-    assert!(error.to_string().contains("refused") && !error.to_string().contains("guess"), "{error}");
+    let guess =
+        Access::Master { user: rig.master_user.clone(), separator: "*".to_owned(), password: "guess".to_owned() };
+    let wrong = ImapConnector::new(server(&rig), guess, 1);
+    let error = why(wrong.open(&rig.users[0]).await.map(drop).expect_err("wrong password"));
+    assert!(error.contains("refused") && !error.contains("guess"), "{error}");
+}
+
+/// An error with its causes.
+fn why(error: impl std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
 }
 
 /// Runs in a child process of the crash test: removes or restores and dies at a chosen point.
@@ -317,26 +339,26 @@ async fn crash_child() {
     let Ok(task) = std::env::var("HINOMI_TEST_TASK") else { return };
     let var = |name: &str| std::env::var(name).expect("set by the parent");
     let user = var("HINOMI_TEST_USER");
-    let access = Access {
-        server: Server {
-            host: "127.0.0.1".to_owned(),
-            port: var("HINOMI_TEST_PORT").parse().expect("port"),
-            security: Security::None,
-            trust: Trust::nobody(),
-            limits: ImapLimits::default(),
-        },
-        master_user: "hinomi-admin".to_owned(),
+    let server = Server {
+        host: "127.0.0.1".to_owned(),
+        port: var("HINOMI_TEST_PORT").parse().expect("port"),
+        security: Security::None,
+        trust: Trust::nobody(),
+        limits: ImapLimits::default(),
+    };
+    let access = Access::Master {
+        user: "hinomi-admin".to_owned(),
         separator: "*".to_owned(),
         password: var("HINOMI_TEST_PASSWORD"),
     };
-    let engine = Engine::new(access, 1, Limits::default());
+    let engine = engine_of(server, access, 1);
     let dir = PathBuf::from(var("HINOMI_TEST_DIR"));
     let removal = Files::new(&dir);
     let outcomes = Mutex::new(Vec::new());
     let on = |outcome| outcomes.lock().expect("lock").push(outcome);
     if task == "remove" {
         let target = std::fs::read(dir.join("target.eml")).expect("target");
-        engine.soft_delete(wanted(&[user], &target), &removal, &removal, &on).await;
+        engine.treat(MessageRemedy::SoftDelete, wanted(&[user], &target), &removal, &removal, &on).await;
     } else {
         let entry = removal.entry_path(&copy_ref(&user), "outcome");
         let removed: Outcome = serde_json::from_slice(&std::fs::read(entry).expect("removal")).expect("json");

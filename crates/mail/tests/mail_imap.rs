@@ -1,7 +1,8 @@
 //! The IMAP connection against hostile and broken servers, and the answer framer against any bytes.
 
 use bytes::BytesMut;
-use hinomi_mail::imap::{Connection, ImapError, Limits, Security, Server, Trust, frame::Framer};
+use hinomi_mail::imap::{Connection, ImapError, Limits, Login, Query, Secret, Security, Server, Trust, frame::Framer};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -47,7 +48,11 @@ async fn server(greeting: &'static str, answer: &'static str) -> Server {
 }
 
 async fn open(answer: &'static str) -> Connection {
-    Connection::open(&server(GREETING, answer).await, "user*master", "secret").await.expect("login")
+    Connection::open(&Arc::new(server(GREETING, answer).await), &login()).await.expect("login")
+}
+
+fn login() -> Login {
+    Login { user: "user*master".to_owned(), act_for: None, secret: Secret::Password("secret".to_owned()) }
 }
 
 #[tokio::test]
@@ -58,10 +63,11 @@ async fn lies_about_uids_are_not_believed() {
     assert_eq!(other.fetch(7).await.expect("answered"), None, "another UID is not the one asked for");
     assert!(other.fetch(8).await.expect("answered").is_some());
     assert!(!other.has_uid(7).await.expect("answered"));
-    assert!(!other.mark_deleted(7).await.expect("answered"));
+    assert!(!other.remove(7).await.expect("answered"), "it was never there");
+    assert!(matches!(other.remove(8).await, Err(ImapError::StillThere(8))), "OK to EXPUNGE proves nothing");
     let mut silent = open("TAG OK done\r\n").await;
     assert_eq!(silent.move_to(7, "Junk").await.expect("answered"), None, "OK without COPYUID proves nothing");
-    assert_eq!(silent.expunge(7).await.expect("answered"), 0);
+    assert!(!silent.remove(7).await.expect("answered"));
     assert_eq!(silent.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await.expect("answered"), None);
     let mut proved = open("* OK [COPYUID 5 7 99] moved\r\n* 1 EXPUNGE\r\nTAG OK [APPENDUID 5 100] done\r\n").await;
     assert_eq!(proved.move_to(7, "Junk").await.expect("answered").map(|moved| moved.target_uid), Some(99));
@@ -69,6 +75,7 @@ async fn lies_about_uids_are_not_believed() {
         proved.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await.expect("answered"),
         Some((5, 100))
     );
+    assert_eq!(proved.move_to(8, "Junk").await.expect("answered"), None, "the proof is about another mail");
     let mut refusing = open("TAG NO [NOPERM] not yours\r\n").await;
     assert!(matches!(refusing.select("INBOX", false).await, Err(ImapError::Refused { .. })));
 }
@@ -95,7 +102,7 @@ async fn endless_and_stalled_answers_end_in_time() {
         assert!(started.elapsed() < Duration::from_secs(5));
     }
     for greeting in ["", "* BYE no\r\n", "220 smtp.example ESMTP\r\n"] {
-        let refused = Connection::open(&server(greeting, "").await, "u", "p").await.map(|_| ());
+        let refused = Connection::open(&Arc::new(server(greeting, "").await), &login()).await.map(|_| ());
         assert!(refused.is_err(), "{greeting}");
     }
     let junk = open("* \u{1}\u{2} what\r\n* XYZZY 1 2 3\r\n* 3 EXISTS\r\nTAG OK\r\n").await.uids_from(1).await;
@@ -113,7 +120,43 @@ async fn commands_cannot_be_injected() {
     }
 }
 
+/// Whatever a server says, from the greeting on: every command comes to an end.
+async fn speech(bytes: Vec<u8>) {
+    let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+    let limits = Limits { line_bytes_max: 2_000, literal_bytes_max: 2_000, answers_max: 200, ..Limits::default() };
+    let server = Server { host: "x".to_owned(), port: 1, security: Security::None, trust: Trust::nobody(), limits };
+    let say = async move {
+        let _ = theirs.write_all(&bytes).await;
+        let _ = theirs.shutdown().await;
+        // what we send goes nowhere
+        let _ = tokio::io::copy(&mut theirs, &mut tokio::io::sink()).await;
+    };
+    let listen = async {
+        let Ok(mut connection) = Connection::open_over(ours, &Arc::new(server), &login()).await else { return };
+        let _ = connection.folders_and_inbox(Query::Header("Message-ID", "x@y")).await;
+        let _ = connection.search(&["INBOX".to_owned(), "Junk".to_owned()], Query::Body("x")).await;
+        let _ = connection.select("INBOX", false).await;
+        let _ = connection.fetch(7).await;
+        let _ = connection.move_to(7, "Junk").await;
+        let _ = connection.remove(7).await;
+        let _ = connection.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await;
+    };
+    tokio::join!(say, listen);
+}
+
 proptest::proptest! {
+    #[test]
+    fn any_speech_comes_to_an_end(
+        lines in proptest::collection::vec(
+            "(\\* |h[0-9]{1,2} |\\+ |)(OK|NO|BAD|BYE|LIST|SEARCH|STATUS|[0-9]{1,3} (FETCH|EXPUNGE|EXISTS)|[ -~]{0,8})( \\[(UIDVALIDITY|COPYUID|APPENDUID|CAPABILITY)[ -~]{0,20}\\]|)( \\((UID 7|FLAGS \\(|BODY\\[\\] \\{[0-9]{1,4}\\}|[ -~]{0,10}){0,3}\\)?|)[ -~]{0,12}\r\n",
+            0..40,
+        ),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
+        let greeting = "* OK [CAPABILITY IMAP4rev1 LITERAL+ UIDPLUS MOVE AUTH=PLAIN SASL-IR] x\r\nh1 OK\r\n";
+        runtime.block_on(speech([greeting.as_bytes(), lines.concat().as_bytes()].concat()));
+    }
+
     #[test]
     fn any_bytes_in_any_pieces_frame_the_same(
         parts in proptest::collection::vec("(\\* [0-9] FETCH \\(UID 7 BODY\\[\\] \\{[0-9]{1,2}\\+?\\}|[ -~]{0,20}|\\(|\\))(\r\n|\n|)", 0..12),

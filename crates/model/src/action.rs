@@ -16,6 +16,40 @@ pub enum ActionSpec {
     SoftDeleteMessages {
         /// Copies to remove: message and recipient.
         copies: Vec<MessageCopyRef>,
+        /// Also the sender's own copy in the sent items, when the sender has a mailbox here.
+        #[serde(default)]
+        senders_copy: bool,
+    },
+    /// Remove every copy of these messages for good. Needs step-up; cannot be undone.
+    HardDeleteMessages {
+        /// As in a soft delete.
+        copies: Vec<MessageCopyRef>,
+        /// As in a soft delete.
+        #[serde(default)]
+        senders_copy: bool,
+    },
+    /// Take every copy of these messages into Hinomi's quarantine. Undo: restore.
+    QuarantineMessages {
+        /// As in a soft delete.
+        copies: Vec<MessageCopyRef>,
+        /// As in a soft delete.
+        #[serde(default)]
+        senders_copy: bool,
+    },
+    /// Move every copy of these messages into the junk folder. Undo: restore.
+    MoveMessagesToJunk {
+        /// Copies to move: message and recipient.
+        copies: Vec<MessageCopyRef>,
+    },
+    /// Move copies of these messages from junk or deleted items into the inbox. Undo: restore.
+    MoveMessagesToInbox {
+        /// Copies to move: message and recipient.
+        copies: Vec<MessageCopyRef>,
+    },
+    /// Move every copy of these messages into the deleted items. Undo: restore.
+    MoveMessagesToDeletedItems {
+        /// Copies to move: message and recipient.
+        copies: Vec<MessageCopyRef>,
     },
     /// Put removed copies back, with flags and date.
     RestoreMessages {
@@ -78,6 +112,11 @@ impl ActionSpec {
     pub fn kind(&self) -> &'static str {
         match self {
             ActionSpec::SoftDeleteMessages { .. } => "soft_delete_messages",
+            ActionSpec::HardDeleteMessages { .. } => "hard_delete_messages",
+            ActionSpec::QuarantineMessages { .. } => "quarantine_messages",
+            ActionSpec::MoveMessagesToJunk { .. } => "move_messages_to_junk",
+            ActionSpec::MoveMessagesToInbox { .. } => "move_messages_to_inbox",
+            ActionSpec::MoveMessagesToDeletedItems { .. } => "move_messages_to_deleted_items",
             ActionSpec::RestoreMessages { .. } => "restore_messages",
             ActionSpec::StopProcessTree { .. } => "stop_process_tree",
             ActionSpec::QuarantineFile { .. } => "quarantine_file",
@@ -92,13 +131,78 @@ impl ActionSpec {
 
     /// True when undo exists for this kind.
     pub fn can_undo(&self) -> bool {
+        match self.message_remedy() {
+            Some((remedy, _)) => remedy.can_undo(),
+            None => matches!(
+                self,
+                ActionSpec::QuarantineFile { .. } | ActionSpec::IsolateDevice { .. } | ActionSpec::AddIndicator { .. }
+            ),
+        }
+    }
+
+    /// Builds the action that does a remedy to copies of messages.
+    pub fn of_remedy(remedy: MessageRemedy, copies: Vec<MessageCopyRef>, senders_copy: bool) -> ActionSpec {
+        match remedy {
+            MessageRemedy::SoftDelete => ActionSpec::SoftDeleteMessages { copies, senders_copy },
+            MessageRemedy::HardDelete => ActionSpec::HardDeleteMessages { copies, senders_copy },
+            MessageRemedy::MoveToQuarantine => ActionSpec::QuarantineMessages { copies, senders_copy },
+            MessageRemedy::MoveToJunk => ActionSpec::MoveMessagesToJunk { copies },
+            MessageRemedy::MoveToInbox => ActionSpec::MoveMessagesToInbox { copies },
+            MessageRemedy::MoveToDeletedItems => ActionSpec::MoveMessagesToDeletedItems { copies },
+        }
+    }
+
+    /// What is done to which copies of messages, when that is what the action does.
+    pub fn message_remedy(&self) -> Option<(MessageRemedy, &[MessageCopyRef])> {
+        Some(match self {
+            ActionSpec::SoftDeleteMessages { copies, .. } => (MessageRemedy::SoftDelete, copies),
+            ActionSpec::HardDeleteMessages { copies, .. } => (MessageRemedy::HardDelete, copies),
+            ActionSpec::QuarantineMessages { copies, .. } => (MessageRemedy::MoveToQuarantine, copies),
+            ActionSpec::MoveMessagesToJunk { copies } => (MessageRemedy::MoveToJunk, copies),
+            ActionSpec::MoveMessagesToInbox { copies } => (MessageRemedy::MoveToInbox, copies),
+            ActionSpec::MoveMessagesToDeletedItems { copies } => (MessageRemedy::MoveToDeletedItems, copies),
+            _ => return None,
+        })
+    }
+
+    /// True when the sender's own copies are meant too.
+    pub fn senders_copy(&self) -> bool {
         matches!(
             self,
-            ActionSpec::SoftDeleteMessages { .. }
-                | ActionSpec::QuarantineFile { .. }
-                | ActionSpec::IsolateDevice { .. }
-                | ActionSpec::AddIndicator { .. }
+            ActionSpec::SoftDeleteMessages { senders_copy: true, .. }
+                | ActionSpec::HardDeleteMessages { senders_copy: true, .. }
+                | ActionSpec::QuarantineMessages { senders_copy: true, .. }
         )
+    }
+}
+
+words! {
+    /// What is done with the copies of a message; words of the reference (`analyzedEmail: remediate`).
+    MessageRemedy {
+        /// Into the junk folder.
+        MoveToJunk,
+        /// Out of junk or deleted items into the inbox.
+        MoveToInbox,
+        /// Into the deleted items.
+        MoveToDeletedItems,
+        /// Out of the user's sight; can be put back.
+        SoftDelete,
+        /// Removed for good; cannot be put back.
+        HardDelete,
+        /// Out of the user's sight, with a copy in Hinomi's quarantine; can be put back.
+        MoveToQuarantine,
+    }
+}
+
+impl MessageRemedy {
+    /// True when the copies can be put back.
+    pub fn can_undo(self) -> bool {
+        self != MessageRemedy::HardDelete
+    }
+
+    /// True when the copies leave the user's sight.
+    pub fn removes(self) -> bool {
+        matches!(self, MessageRemedy::SoftDelete | MessageRemedy::HardDelete | MessageRemedy::MoveToQuarantine)
     }
 }
 

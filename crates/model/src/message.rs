@@ -26,7 +26,7 @@ words! {
         DeletedItems,
         /// In Hinomi's quarantine, out of the user's sight.
         Quarantine,
-        /// Refused at the gateway.
+        /// Refused at the gateway, or removed from the mailbox for good.
         Dropped,
         /// Delivery failed.
         Failed,

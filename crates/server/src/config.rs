@@ -23,8 +23,9 @@ pub struct Config {
     pub store: StoreConfig,
     /// Mail gateway.
     pub gateway: GatewayConfig,
-    /// Mailboxes of the organisation; none = no mailbox work.
-    pub mailboxes: Option<MailboxesConfig>,
+    /// Mailboxes of the organisation; none = no mailbox work. A recipient's mailbox is in the first
+    /// whose user list names it.
+    pub mailboxes: Vec<MailboxesConfig>,
     /// LDAP server that knows the people; none = CSV only.
     pub directory: Option<LdapConfig>,
     /// Alert mails; none = no mails.
@@ -126,10 +127,33 @@ pub enum MailTls {
     Starttls,
 }
 
-/// `[mailboxes]`
+/// `[[mailboxes]]`: the mailboxes of one mail system, which is named by one of the tables below it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MailboxesConfig {
+    /// Name, unique: what `hinomi mail connector test` and messages call it.
+    #[serde(default = "main_name")]
+    pub name: String,
+    /// File with one mailbox address per line (or a passwd-style file whose first field is it).
+    pub users_file: PathBuf,
+    /// Mailboxes worked on at the same time, 1 to 64. 8 saturate two cores (design/mail.md §1).
+    #[serde(default = "eight")]
+    pub connections: usize,
+    /// `[mailboxes.imap]`: an IMAP server.
+    #[serde(default)]
+    pub imap: Option<ImapConfig>,
+    /// `[mailboxes.maildir]`: Maildir folders on this machine.
+    #[serde(default)]
+    pub maildir: Option<MaildirConfig>,
+    /// `[mailboxes.graph]`: a Microsoft 365 tenant.
+    #[serde(default)]
+    pub graph: Option<GraphConfig>,
+}
+
+/// `[mailboxes.imap]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImapConfig {
     /// Host of the IMAP server.
     pub host: String,
     /// Port.
@@ -141,18 +165,65 @@ pub struct MailboxesConfig {
     /// Authorities to trust, PEM; none = the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// Login of the master user.
-    pub master_user: String,
-    /// Separator between mailbox and master user in the login name.
+    /// Login of a master user that may act for every mailbox.
+    #[serde(default)]
+    pub master_user: Option<String>,
+    /// Separator between mailbox and master user in the login name; empty = SASL authorisation identity.
     #[serde(default = "asterisk")]
     pub master_separator: String,
-    /// File that holds the master password, readable by root only.
-    pub password_file: PathBuf,
-    /// File with one mailbox address per line (or a passwd-style file whose first field is it).
-    pub users_file: PathBuf,
-    /// Parallel connections, 1 to 64. 8 saturate two cores (design/mail.md §1).
-    #[serde(default = "eight")]
-    pub connections: usize,
+    /// File that holds the master password, readable by the server only.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Instead of a master user: TOML file with the credentials of each mailbox (password or
+    /// token_file), readable by the server only.
+    #[serde(default)]
+    pub credentials_file: Option<PathBuf>,
+}
+
+/// `[mailboxes.maildir]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaildirConfig {
+    /// Where a mailbox lies: `%u` is its name, `%n` the part before the `@`, `%d` that behind it
+    /// (`/var/mail/%d/%n/Maildir`).
+    pub path: String,
+}
+
+/// `[mailboxes.graph]`
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GraphConfig {
+    /// Tenant: its id or one of its domains.
+    pub tenant: String,
+    /// Client id of the app registration.
+    pub client_id: String,
+    /// File that holds the client secret, readable by the server only.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
+    /// Instead of a secret: PEM file with the RSA key and certificate of the app registration.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+    /// Login service; another one in national clouds.
+    #[serde(default = "graph_login")]
+    pub login_url: String,
+    /// Graph with its version; another one in national clouds.
+    #[serde(default = "graph_base")]
+    pub graph_url: String,
+    /// Authorities to trust, PEM; none = the system's.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+}
+
+fn graph_login() -> String {
+    "https://login.microsoftonline.com".to_owned()
+}
+
+fn graph_base() -> String {
+    "https://graph.microsoft.com/v1.0".to_owned()
+}
+
+fn main_name() -> String {
+    "main".to_owned()
 }
 
 fn imaps() -> u16 {
@@ -273,10 +344,18 @@ impl Config {
         let mut config: Config = toml::from_str(&text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         let base = path.parent().unwrap_or(Path::new("."));
-        if let Some(mailboxes) = &mut config.mailboxes {
-            mailboxes.password_file = base.join(&mailboxes.password_file);
+        for mailboxes in &mut config.mailboxes {
             mailboxes.users_file = base.join(&mailboxes.users_file);
-            mailboxes.ca_file = mailboxes.ca_file.as_ref().map(|file| base.join(file));
+            if let Some(imap) = &mut mailboxes.imap {
+                for file in [&mut imap.ca_file, &mut imap.password_file, &mut imap.credentials_file] {
+                    *file = file.as_ref().map(|file| base.join(file));
+                }
+            }
+            if let Some(graph) = &mut mailboxes.graph {
+                for file in [&mut graph.ca_file, &mut graph.secret_file, &mut graph.certificate_file] {
+                    *file = file.as_ref().map(|file| base.join(file));
+                }
+            }
         }
         if let Some(directory) = &mut config.directory {
             directory.rebase(base);
@@ -300,18 +379,7 @@ impl Config {
         if !(1..=3_650).contains(&self.retention.event_days) {
             return bad("retention.event_days", format!("{} is not in 1..3650", self.retention.event_days));
         }
-        if let Some(mailboxes) = &self.mailboxes {
-            if !(1..=64).contains(&mailboxes.connections) {
-                return bad("mailboxes.connections", format!("{} is not in 1..64", mailboxes.connections));
-            }
-            let local = matches!(mailboxes.host.as_str(), "localhost" | "127.0.0.1" | "::1");
-            if mailboxes.tls == MailTls::None && !local {
-                return bad(
-                    "mailboxes.tls",
-                    format!("\"none\" would send the master password to {} in clear", mailboxes.host),
-                );
-            }
-        }
+        self.check_mailboxes()?;
         if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
             return bad(key, message);
         }
@@ -325,6 +393,44 @@ impl Config {
                 && (!url.starts_with("https://") || url::Url::parse(url).is_err())
             {
                 return bad(key, format!("{url:?} is not an https:// address"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_mailboxes(&self) -> Result<(), ConfigError> {
+        let bad = |key, message: String| Err(ConfigError::Value { key, message });
+        let mut names = std::collections::BTreeSet::new();
+        for mailboxes in &self.mailboxes {
+            let name = mailboxes.name.as_str();
+            if name.is_empty() || name.len() > 60 || !names.insert(name) {
+                return bad("mailboxes.name", format!("{name:?} is empty, too long or there twice"));
+            }
+            if !(1..=64).contains(&mailboxes.connections) {
+                return bad("mailboxes.connections", format!("{} is not in 1..64", mailboxes.connections));
+            }
+            let kinds = [mailboxes.imap.is_some(), mailboxes.maildir.is_some(), mailboxes.graph.is_some()];
+            if kinds.into_iter().filter(|is_there| *is_there).count() != 1 {
+                return bad(
+                    "mailboxes",
+                    format!("{name:?} needs exactly one of [mailboxes.imap], [mailboxes.maildir], [mailboxes.graph]"),
+                );
+            }
+            if let Some(graph) = &mailboxes.graph
+                && graph.secret_file.is_some() == graph.certificate_file.is_some()
+            {
+                return bad("mailboxes.graph", format!("{name:?} needs either secret_file or certificate_file"));
+            }
+            let Some(imap) = &mailboxes.imap else { continue };
+            let master = imap.master_user.is_some() && imap.password_file.is_some();
+            let partly = imap.master_user.is_some() != imap.password_file.is_some();
+            if partly || master == imap.credentials_file.is_some() {
+                let wanted = "either master_user and password_file or credentials_file";
+                return bad("mailboxes.imap", format!("{name:?} needs {wanted}"));
+            }
+            let local = matches!(imap.host.as_str(), "localhost" | "127.0.0.1" | "::1");
+            if imap.tls == MailTls::None && !local {
+                return bad("mailboxes.imap.tls", format!("\"none\" would send passwords to {} in clear", imap.host));
             }
         }
         Ok(())
@@ -380,8 +486,17 @@ mod tests {
             ("[directory]\nurl=\"ldap://dc.example.jp\"\nbase_dn=\"dc=x\"", "in clear"),
             ("[directory]\nurl=\"ldaps://dc\"\nbase_dn=\"dc=x\"\nbind_dn=\"cn=x\"", "belong together"),
             (
-                "[mailboxes]\nhost=\"imap.example.jp\"\ntls=\"none\"\nmaster_user=\"m\"\npassword_file=\"p\"\nusers_file=\"u\"",
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"imap.example.jp\"\ntls=\"none\"\nmaster_user=\"m\"\npassword_file=\"p\"",
                 "in clear",
+            ),
+            ("[[mailboxes]]\nusers_file=\"u\"", "exactly one of"),
+            (
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nmaster_user=\"m\"",
+                "either master_user",
+            ),
+            (
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"\n[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"",
+                "there twice",
             ),
         ] {
             let error = load(text).expect_err(text);

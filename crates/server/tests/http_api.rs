@@ -153,6 +153,22 @@ async fn every_route_asks_for_its_permission() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_undone_needs_presence() {
+    let world = world().await;
+    let person = world.person("responder", Role::Responder).await;
+    let copies = json!([{ "message_id": "00000000-0000-7000-8000-000000000000", "recipient": "a@example.test" }]);
+    let order = |kind: &str| json!({ "spec": { "kind": kind, "copies": copies }, "reason": "test" });
+    let hard = || Some(order("hard_delete_messages"));
+    assert_eq!(world.ask(&person, "POST", "/actions", hard()).await.is(403).code(), "step_up_required");
+    world.step_up(&person).await;
+    assert_eq!(world.ask(&person, "POST", "/actions", hard()).await.code(), "unavailable", "no mailboxes here");
+    for kind in ["soft_delete_messages", "quarantine_messages", "move_messages_to_junk"] {
+        let other = world.person("other", Role::Responder).await;
+        assert_eq!(world.ask(&other, "POST", "/actions", Some(order(kind))).await.code(), "unavailable", "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn foreign_pages_and_hostile_requests_are_refused() {
     let world = world().await;
     let person = world.set_up().await;

@@ -4,12 +4,12 @@ use hinomi_detect::IndicatorSet;
 use hinomi_mail::milter::{Limits, MilterServer, OnFailure};
 use hinomi_model::{
     ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorSpec, MessageCopy,
-    MessageCopyRef, ReceiptState, Severity, Table, Timestamp,
+    MessageCopyRef, MessageRemedy, ReceiptState, Severity, Table, Timestamp,
 };
-use hinomi_server::config::{MailTls, MailboxesConfig, OnBlock};
+use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig, OnBlock};
 use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};
 use hinomi_server::ingest::{Ingest, Log};
-use hinomi_server::mailboxes::{FileVault, Found, Mailboxes};
+use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order};
 use hinomi_store::{MessageFilter, Page, Store};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
 use std::path::Path;
@@ -119,21 +119,32 @@ impl House {
     fn mailboxes(&self) -> Mailboxes {
         let password = self.dir.path().join("password");
         std::fs::write(&password, format!("{}\n", self.rig.master_password)).expect("password");
-        let config = MailboxesConfig {
+        let imap = ImapConfig {
             host: "127.0.0.1".to_owned(),
             port: self.rig.imap_addr.port(),
             tls: MailTls::None,
             ca_file: None,
-            master_user: self.rig.master_user.clone(),
+            master_user: Some(self.rig.master_user.clone()),
             master_separator: "*".to_owned(),
-            password_file: password,
+            password_file: Some(password),
+            credentials_file: None,
+        };
+        let config = MailboxesConfig {
+            name: "main".to_owned(),
             users_file: self.rig.users_file.clone(),
             connections: 8,
+            imap: Some(imap),
+            maildir: None,
+            graph: None,
         };
-        let domains = vec!["example.test".to_owned()];
-        Mailboxes::from_config(&config, domains, self.vault.clone(), self.store.clone(), self.ingest.clone())
+        let domains = ["example.test".to_owned()];
+        Mailboxes::from_config(&[config], &domains, self.vault.clone(), self.store.clone(), self.ingest.clone())
             .expect("mailboxes")
     }
+}
+
+fn soft_delete(action: ActionId) -> Order {
+    Order { action, remedy: MessageRemedy::SoftDelete, senders_copy: false }
 }
 
 fn invoice_mail(id: &str) -> (Vec<u8>, String) {
@@ -211,8 +222,10 @@ async fn a_message_is_recorded_found_removed_and_restored() {
     let stranger = MessageCopyRef { message_id: copies[0].message_id, recipient: "nobody@example.test".to_owned() };
     targets.push(stranger.clone());
     let streamed = std::sync::Mutex::new(0);
-    let receipts =
-        mailboxes.soft_delete(removal, &targets, &|_| *streamed.lock().expect("lock") += 1).await.expect("removal");
+    let receipts = mailboxes
+        .treat(soft_delete(removal), &targets, &|_| *streamed.lock().expect("lock") += 1)
+        .await
+        .expect("removal");
     assert_eq!((receipts.len(), *streamed.lock().expect("lock")), (13, 13));
     assert_eq!(receipts.iter().filter(|receipt| receipt.state == ReceiptState::Done).count(), 12, "{receipts:?}");
     assert!(
@@ -224,7 +237,7 @@ async fn a_message_is_recorded_found_removed_and_restored() {
     assert!(mailboxes.find(&copies).await.iter().all(|found| *found == Found::NotFound));
     let removed = house.index(12).await;
     assert!(removed.iter().all(|copy| copy.latest_location == DeliveryLocation::Quarantine));
-    let again = mailboxes.soft_delete(hinomi_server::ids::new(), &targets[..1], &|_| {}).await.expect("removal");
+    let again = mailboxes.treat(soft_delete(hinomi_server::ids::new()), &targets[..1], &|_| {}).await.expect("removal");
     assert_eq!(again[0].state, ReceiptState::AlreadyDone, "{again:?}");
 
     let receipts = mailboxes.restore(undo, removal, &|_| true, &|_| {}).await.expect("restore");
@@ -240,6 +253,55 @@ async fn a_message_is_recorded_found_removed_and_restored() {
     actions.sort();
     actions.dedup();
     assert_eq!(actions, ["Restore", "Soft delete"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_remedy_is_noted_where_the_copy_is_then_the_senders_too() {
+    let house = House::start(2, OnBlock::Quarantine).await;
+    let [sender, reader] = [house.rig.users[0].clone(), house.rig.users[1].clone()];
+    let raw = format!(
+        "From: {sender}\r\nTo: {reader}\r\nSubject: plan\r\nMessage-ID: <plan@example.test>\r\n\r\nsee you at noon\r\n"
+    );
+    house.rig.send(&sender, &[&reader], raw.as_bytes()).await.expect("sent");
+    house.rig.wait_for(&reader, 1, DEADLINE).await.expect("delivered");
+    let mut outbox = house.rig.imap(&sender).await.expect("login");
+    outbox.create("Sent").await.expect("create");
+    outbox.append("Sent", "\\Seen", "22-Nov-2026 01:02:03 +0900", raw.as_bytes()).await.expect("append");
+    let copy = house.index(1).await.remove(0);
+    let target = [MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() }];
+    let mailboxes = house.mailboxes();
+    let now = async || house.index(1).await.remove(0).latest_location;
+
+    for (remedy, location) in [
+        (MessageRemedy::MoveToJunk, DeliveryLocation::JunkFolder),
+        (MessageRemedy::MoveToDeletedItems, DeliveryLocation::DeletedItems),
+        (MessageRemedy::MoveToQuarantine, DeliveryLocation::Quarantine),
+    ] {
+        let action = hinomi_server::ids::new();
+        let receipts = mailboxes.treat(Order { action, remedy, senders_copy: false }, &target, &|_| {}).await;
+        assert_eq!(receipts.expect("treated")[0].state, ReceiptState::Done, "{remedy:?}");
+        assert_eq!(now().await, location);
+        let back = mailboxes.restore(hinomi_server::ids::new(), action, &|_| true, &|_| {}).await.expect("restored");
+        assert_eq!(back[0].state, ReceiptState::Done, "{back:?}");
+        assert_eq!(now().await, DeliveryLocation::Inbox);
+    }
+    let order = Order { action: hinomi_server::ids::new(), remedy: MessageRemedy::HardDelete, senders_copy: true };
+    let receipts = mailboxes.treat(order, &target, &|_| {}).await.expect("treated");
+    let mut told: Vec<(&str, ReceiptState)> = receipts
+        .iter()
+        .map(|receipt| (receipt.target.value.rsplit('/').next().unwrap_or_default(), receipt.state))
+        .collect();
+    told.sort_by_key(|one| one.0);
+    assert_eq!(told, [(sender.as_str(), ReceiptState::Done), (reader.as_str(), ReceiptState::Done)], "{receipts:?}");
+    assert_eq!(now().await, DeliveryLocation::Dropped);
+    for (user, folder) in [(&sender, "Sent"), (&reader, "INBOX")] {
+        assert_eq!(house.rig.imap(user).await.expect("login").count(folder).await.expect("count"), 0, "{user}");
+    }
+
+    let probe = mailboxes.probe("main", &reader, hinomi_server::ids::new(), Timestamp::default()).await;
+    let probe = probe.expect("the connector is there").expect("the mailbox is in the list");
+    assert!(probe.ok() && probe.missing.is_empty(), "{probe:?}");
+    assert!(mailboxes.probe("other", &reader, hinomi_server::ids::new(), Timestamp::default()).await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

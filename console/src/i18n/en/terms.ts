@@ -156,6 +156,11 @@ export const terms = {
   },
   actionKind: {
     soft_delete_messages: 'Remove mail from mailboxes',
+    hard_delete_messages: 'Delete mail for good',
+    quarantine_messages: 'Quarantine mail',
+    move_messages_to_junk: 'Move mail to junk',
+    move_messages_to_inbox: 'Move mail to the inbox',
+    move_messages_to_deleted_items: 'Move mail to deleted items',
     restore_messages: 'Put mail back',
     stop_process_tree: 'Stop process and its children',
     quarantine_file: 'Quarantine file',
@@ -168,6 +173,11 @@ export const terms = {
   },
   actionEffect: {
     soft_delete_messages: 'Every copy is taken out of the users\' sight and kept in Hinomi\'s quarantine with its flags and date.',
+    hard_delete_messages: 'Every copy is removed for good. No copy is kept and nothing can be put back. Needs a fresh proof of presence.',
+    quarantine_messages: 'Every copy is taken out of the users\' sight and kept in Hinomi\'s quarantine with its flags and date.',
+    move_messages_to_junk: 'Every copy is moved into the junk folder of its mailbox.',
+    move_messages_to_inbox: 'Copies in junk and deleted items are moved into the inbox.',
+    move_messages_to_deleted_items: 'Every copy is moved into the deleted items of its mailbox.',
     restore_messages: 'The copies go back to their folders with flags and date.',
     stop_process_tree: 'The process and all its descendants are ended. Unsaved work in them is lost.',
     quarantine_file: 'Every file with this hash on the device is moved out of reach.',

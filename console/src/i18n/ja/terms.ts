@@ -158,6 +158,11 @@ export const terms: typeof english = {
   },
   actionKind: {
     soft_delete_messages: 'メールボックスからメールを削除',
+    hard_delete_messages: 'メールを完全に削除',
+    quarantine_messages: 'メールを隔離',
+    move_messages_to_junk: 'メールを迷惑メールへ移動',
+    move_messages_to_inbox: 'メールを受信トレイへ移動',
+    move_messages_to_deleted_items: 'メールを削除済みへ移動',
     restore_messages: 'メールを元に戻す',
     stop_process_tree: 'プロセス ツリーを停止',
     quarantine_file: 'ファイルを隔離',
@@ -170,6 +175,11 @@ export const terms: typeof english = {
   },
   actionEffect: {
     soft_delete_messages: 'すべての写しを利用者から見えない場所に移し、フラグと日付とともに Hinomi の隔離領域に保管します。',
+    hard_delete_messages: 'すべての写しを完全に削除します。写しは残らず、元に戻せません。本人確認が必要です。',
+    quarantine_messages: 'すべての写しを利用者から見えない場所に移し、フラグと日付とともに Hinomi の隔離領域に保管します。',
+    move_messages_to_junk: 'すべての写しを各メールボックスの迷惑メール フォルダーへ移動します。',
+    move_messages_to_inbox: '迷惑メールと削除済みにある写しを受信トレイへ移動します。',
+    move_messages_to_deleted_items: 'すべての写しを各メールボックスの削除済みフォルダーへ移動します。',
     restore_messages: '写しをフラグと日付とともに元のフォルダーへ戻します。',
     stop_process_tree: 'プロセスと子孫のプロセスをすべて終了します。保存していない作業は失われます。',
     quarantine_file: '端末上で同じハッシュを持つファイルをすべて隔離します。',

@@ -52,7 +52,7 @@ fn add(proposed: &mut Vec<Proposed>, spec: ActionSpec, reason: Text, unattended:
 
 fn key_of(spec: &ActionSpec) -> String {
     match spec {
-        ActionSpec::SoftDeleteMessages { copies } => {
+        ActionSpec::SoftDeleteMessages { copies, .. } => {
             let mut names: Vec<String> =
                 copies.iter().map(|copy| format!("{}/{}", copy.message_id, copy.recipient)).collect();
             names.sort();
@@ -152,7 +152,7 @@ fn remove_mail(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
         format!("{count} 個のメールボックスに、悪意のあるファイルを含むメールがあります。"),
     );
     let unattended = corroborated && count <= COPIES_UNATTENDED_MAX;
-    add(proposed, ActionSpec::SoftDeleteMessages { copies }, reason, unattended);
+    add(proposed, ActionSpec::SoftDeleteMessages { copies, senders_copy: false }, reason, unattended);
 }
 
 fn removable(status: RemediationStatus) -> bool {
@@ -167,8 +167,8 @@ fn removable(status: RemediationStatus) -> bool {
 }
 
 fn copies_of(action: &Action) -> &[MessageCopyRef] {
-    match &action.spec {
-        ActionSpec::SoftDeleteMessages { copies } => copies,
+    match action.spec.message_remedy() {
+        Some((remedy, copies)) if remedy.removes() => copies,
         _ => &[],
     }
 }

@@ -124,11 +124,20 @@ fn explain(config: &Config) {
         "store              {}",
         if config.store.url.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }
     ));
-    match &config.mailboxes {
-        Some(mailboxes) => {
-            line(&format!("mailboxes          {}:{} as {}", mailboxes.host, mailboxes.port, mailboxes.master_user))
-        }
-        None => line("mailboxes          not connected"),
+    for mailboxes in &config.mailboxes {
+        let what = match (&mailboxes.imap, &mailboxes.maildir, &mailboxes.graph) {
+            (Some(imap), ..) => {
+                let who = imap.master_user.as_deref().unwrap_or("each mailbox with its own credentials");
+                format!("{}:{} as {who}", imap.host, imap.port)
+            }
+            (_, Some(maildir), _) => maildir.path.clone(),
+            (.., Some(graph)) => format!("Microsoft 365 tenant {}", graph.tenant),
+            _ => "no mail system".to_owned(),
+        };
+        line(&format!("mailboxes          {}: {what}", mailboxes.name));
+    }
+    if config.mailboxes.is_empty() {
+        line("mailboxes          not connected");
     }
     match &config.notify {
         Some(notify) => line(&format!("alert mails        to {} recipients", notify.recipients.len())),

@@ -6,4 +6,5 @@ pub mod devices;
 pub mod directory;
 pub mod house;
 pub mod incidents;
+pub mod mail;
 pub mod people;

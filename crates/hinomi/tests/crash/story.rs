@@ -175,12 +175,13 @@ async fn begin<'a>(place: Place<'a>, points: &[String]) -> Result<Story<'a>> {
     std::fs::write(&password, &rig.master_password)?;
     let store = place.database.as_ref().map(|url| format!("[store]\nurl = \"{url}\"\n\n")).unwrap_or_default();
     let more = format!(
-        "{store}[mailboxes]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nmaster_user = \"{}\"\n\
-         password_file = \"{}\"\nusers_file = \"{}\"\n\n[investigation]\nautomation_level = \"semiAll\"\n",
+        "{store}[[mailboxes]]\nusers_file = \"{}\"\n\n[mailboxes.imap]\nhost = \"127.0.0.1\"\nport = {}\n\
+         tls = \"none\"\nmaster_user = \"{}\"\npassword_file = \"{}\"\n\n[investigation]\n\
+         automation_level = \"semiAll\"\n",
+        rig.users_file.display(),
         rig.imap_addr.port(),
         rig.master_user,
         password.display(),
-        rig.users_file.display(),
     );
     let program = Path::new(env!("CARGO_BIN_EXE_hinomi"));
     let mut server = ServerProcess::new(program, &place.dir, Some(place.milter), &more)?;

@@ -14,6 +14,9 @@
 //! - **Everything has an end.** Calls come back within the connector's own deadlines, whatever the
 //!   system sends.
 
+pub mod imap;
+pub mod maildir;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_model::{DeliveryLocation, Text};
@@ -38,8 +41,8 @@ pub trait Mailbox: Send {
     /// What this system can do and what it lacks. Known after the first answer of the system.
     fn abilities(&self) -> Abilities;
 
-    /// Reads the mails that may be the wanted one, from every folder of the mailbox, without marking
-    /// them read. The system's comparison may be wider (a part of the header, upper and lower case):
+    /// Reads the mails that may be the wanted one, from every folder of the mailbox, the hidden one
+    /// included, without marking them read. The system's comparison may be wider (a part of the header, upper and lower case):
     /// who asks compares again.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Texts of commands, and folder names as people read them.
 
 use super::ImapError;
+use super::model::Query;
 use base64::Engine;
 
 /// Quotes a text for a command.
@@ -19,9 +20,35 @@ pub(super) fn is_quotable(text: &str) -> bool {
     quote(text).is_ok()
 }
 
-/// Initial response of SASL PLAIN (RFC 4616).
-pub(super) fn sasl_plain(user: &str, password: &str) -> String {
-    base64::engine::general_purpose::STANDARD.encode(format!("\0{user}\0{password}"))
+/// Initial response of SASL PLAIN (RFC 4616); `act_for` may be empty.
+pub(super) fn sasl_plain(act_for: &str, user: &str, password: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("{act_for}\0{user}\0{password}"))
+}
+
+/// Initial response of XOAUTH2 (Google: "XOAUTH2 protocol", also used by Microsoft and Dovecot).
+pub(super) fn sasl_xoauth2(user: &str, token: &str) -> String {
+    base64::engine::general_purpose::STANDARD.encode(format!("user={user}\x01auth=Bearer {token}\x01\x01"))
+}
+
+/// The SEARCH command for a query. Text beyond ASCII goes as a literal the server need not ask for,
+/// so it wants LITERAL+ or LITERAL-.
+///
+/// # Errors
+/// For text that cannot be sent.
+pub(super) fn search_command(query: Query<'_>, literals: bool) -> Result<String, ImapError> {
+    let (key, text) = match query {
+        Query::Header(name, value) => (format!("HEADER {}", quote(name)?), value),
+        Query::Body(text) => ("BODY".to_owned(), text),
+    };
+    if is_quotable(text) {
+        return Ok(format!("UID SEARCH {key} {}", quote(text)?));
+    }
+    let sendable = text.len() <= 4_096 && !text.bytes().any(|byte| byte == 0);
+    match (sendable, literals) {
+        (true, true) => Ok(format!("UID SEARCH CHARSET UTF-8 {key} {{{}+}}\r\n{text}", text.len())),
+        (true, false) => Err(ImapError::Unsupported("LITERAL+: searching for text beyond ASCII")),
+        (false, _) => Err(ImapError::BadText(text.chars().take(200).collect())),
+    }
 }
 
 /// Checks the flags of a list before they go into a command: system flags and keywords.

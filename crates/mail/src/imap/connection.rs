@@ -1,86 +1,63 @@
-//! A logged-in connection and its commands.
+//! The wire: connecting, logging in, sending commands together and reading their answers in order.
 
-use super::command::{flag_list, is_quotable, quote, sasl_plain};
+use super::answer::{capability_name, done, parse, tagged};
+use super::command::{quote, sasl_plain, sasl_xoauth2};
 use super::frame::Framer;
+use super::model::{Login, Secret, Selected};
 use super::tls::{Security, Stream, protect};
 use super::{ImapError, Server};
 use bytes::{Bytes, BytesMut};
-use imap_proto::rfc4315::UidSetMember;
-use imap_proto::{AttributeValue, Capability, MailboxDatum, NameAttribute, Response, ResponseCode, Status};
+use imap_proto::{Capability, Response, ResponseCode, Status};
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-/// A folder of a mailbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folder {
-    /// Name as the server writes it (modified UTF-7).
-    pub name: String,
-    /// Special use (RFC 6154) such as `\Junk`, if it has one.
-    pub special_use: Option<String>,
-}
+/// What a server can do after the login, upper case.
+pub type Capabilities = Arc<HashSet<String>>;
 
-/// State of an opened folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Selected {
-    /// Validity of the UIDs; changes when the server renumbers.
-    pub uid_validity: u32,
-    /// Mails in it.
-    pub exists: u32,
-    /// UID the next mail will get at least; 0 when the server does not tell.
-    pub uid_next: u32,
-}
-
-/// UIDs found in one folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hits {
-    /// Name of the folder.
-    pub folder: String,
-    /// Validity of the UIDs.
-    pub uid_validity: u32,
-    /// Their UIDs, ascending.
-    pub uids: Vec<u32>,
-}
-
-/// A mail as the server holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetched {
-    /// UID.
-    pub uid: u32,
-    /// Flags without `\Recent`, sorted.
-    pub flags: Vec<String>,
-    /// INTERNALDATE as the server writes it.
-    pub internal_date: String,
-    /// The whole mail.
-    pub raw: Bytes,
-}
-
-/// Proof of a move (RFC 4315): where the mail is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CopyUid {
-    /// UID validity of the target folder.
-    pub uid_validity: u32,
-    /// UID it had.
-    pub source_uid: u32,
-    /// UID it has now.
-    pub target_uid: u32,
-}
-
-/// An IMAP connection.
+/// An IMAP connection. A login may still be on its way: the first command that is waited for
+/// settles it.
 pub struct Connection {
     stream: Box<dyn Stream>,
     buffer: BytesMut,
     framer: Framer,
-    server: Server,
-    capabilities: HashSet<String>,
+    pub(super) server: Arc<Server>,
+    capabilities: Capabilities,
     tag: u32,
+    /// Commands not yet sent: they go out together when an answer is wanted.
+    outgoing: Vec<u8>,
+    login: Option<PendingLogin>,
+    pub(super) selected: Option<Opened>,
+}
+
+struct PendingLogin {
+    tag: Tag,
+    user: String,
+    /// The capabilities after it are known already.
+    known: bool,
+}
+
+/// The folder that is open.
+#[derive(Debug, Clone)]
+pub(super) struct Opened {
+    pub folder: String,
+    pub read_only: bool,
+    pub state: Selected,
+}
+
+/// A command whose answer is awaited.
+#[derive(Debug)]
+pub(super) struct Tag {
+    name: &'static str,
+    text: String,
 }
 
 /// The end of a command.
-struct Done {
-    code: Option<ResponseCode<'static>>,
+pub(super) struct Done {
+    pub code: Option<ResponseCode<'static>>,
 }
 
 impl Connection {
@@ -88,15 +65,44 @@ impl Connection {
     ///
     /// # Errors
     /// When the server cannot be reached, protection fails or the login is refused.
-    pub async fn open(server: &Server, user: &str, password: &str) -> Result<Connection, ImapError> {
-        let end = Instant::now() + server.limits.connect_timeout;
-        let connecting = timeout_at(end, Connection::connect(server)).await;
-        let mut connection = connecting.map_err(|_| ImapError::Timeout("connect"))??;
-        connection.login(user, password).await?;
+    pub async fn open(server: &Arc<Server>, login: &Login) -> Result<Connection, ImapError> {
+        let mut connection = Connection::begin(server, login, None).await?;
+        connection.settle_login().await?;
         Ok(connection)
     }
 
-    async fn connect(server: &Server) -> Result<Connection, ImapError> {
+    /// Connects and prepares the login. `known` are the capabilities this server showed after an
+    /// earlier login: with them the login is sent together with the first commands.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, protection fails or, without `known`, the login is refused.
+    pub async fn begin(
+        server: &Arc<Server>,
+        login: &Login,
+        known: Option<Capabilities>,
+    ) -> Result<Connection, ImapError> {
+        let end = Instant::now() + server.limits.connect_timeout;
+        let connecting = timeout_at(end, Connection::connect(server)).await;
+        let mut connection = connecting.map_err(|_| ImapError::Timeout("connect"))??;
+        connection.log_in(login, known).await?;
+        Ok(connection)
+    }
+
+    async fn log_in(&mut self, login: &Login, known: Option<Capabilities>) -> Result<(), ImapError> {
+        if self.capabilities.is_empty() {
+            self.ask_capabilities().await?;
+        }
+        let command = self.login_command(login)?;
+        let tag = self.queue("LOGIN", &command);
+        self.login = Some(PendingLogin { tag, user: login.user.clone(), known: known.is_some() });
+        match known {
+            Some(known) => self.capabilities = known,
+            None => self.settle_login().await?,
+        }
+        Ok(())
+    }
+
+    async fn connect(server: &Arc<Server>) -> Result<Connection, ImapError> {
         let name = || format!("{}:{}", server.host, server.port);
         let stream = TcpStream::connect((server.host.as_str(), server.port))
             .await
@@ -107,18 +113,44 @@ impl Connection {
         if server.security == Security::Tls {
             stream = protect(server, stream).await?;
         }
+        let mut connection = Connection::over(stream, server).await?;
+        if server.security == Security::StartTls {
+            connection.start_tls().await?;
+        }
+        Ok(connection)
+    }
+
+    /// Speaks over a stream and waits for the greeting.
+    async fn over(stream: Box<dyn Stream>, server: &Arc<Server>) -> Result<Connection, ImapError> {
         let mut connection = Connection {
             stream,
             buffer: BytesMut::with_capacity(16 << 10),
             framer: Framer::default(),
-            server: server.clone(),
-            capabilities: HashSet::new(),
+            server: Arc::clone(server),
+            capabilities: Capabilities::default(),
             tag: 0,
+            outgoing: Vec::new(),
+            login: None,
+            selected: None,
         };
         connection.greeting().await?;
-        if server.security == Security::StartTls {
-            connection.start_tls().await?;
-        }
+        Ok(connection)
+    }
+
+    /// Logs in over a stream that is there already, as it is: for tunnels and for tests that play
+    /// the server.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open_over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        server: &Arc<Server>,
+        login: &Login,
+    ) -> Result<Connection, ImapError> {
+        let end = Instant::now() + server.limits.connect_timeout;
+        let greeted = timeout_at(end, Connection::over(Box::new(stream), server)).await;
+        let mut connection = greeted.map_err(|_| ImapError::Timeout("connect"))??;
+        connection.log_in(login, None).await?;
         Ok(connection)
     }
 
@@ -127,7 +159,7 @@ impl Connection {
         match parse(&answer) {
             Some(Response::Data { status: Status::Ok | Status::PreAuth, outcome }) => {
                 if let Some(ResponseCode::Capabilities(list)) = &outcome.code {
-                    self.learn(list);
+                    self.capabilities = names(list);
                 }
                 Ok(())
             }
@@ -143,59 +175,70 @@ impl Connection {
         }
         let plain = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
         self.stream = protect(&self.server, plain).await?;
-        self.capabilities.clear();
+        self.capabilities = Capabilities::default();
         Ok(())
     }
 
-    async fn login(&mut self, user: &str, password: &str) -> Result<(), ImapError> {
-        if self.capabilities.is_empty() {
-            self.ask_capabilities().await?;
+    fn login_command(&self, login: &Login) -> Result<String, ImapError> {
+        let initial_response = self.has("SASL-IR");
+        match &login.secret {
+            Secret::Token(token) if self.has("AUTH=XOAUTH2") && initial_response => {
+                Ok(format!("AUTHENTICATE XOAUTH2 {}", sasl_xoauth2(&login.user, token)))
+            }
+            Secret::Token(_) => Err(ImapError::Unsupported("AUTH=XOAUTH2 with SASL-IR: logging in with a token")),
+            Secret::Password(password) if self.has("AUTH=PLAIN") && initial_response => {
+                let act_for = login.act_for.as_deref().unwrap_or_default();
+                Ok(format!("AUTHENTICATE PLAIN {}", sasl_plain(act_for, &login.user, password)))
+            }
+            Secret::Password(_) if login.act_for.is_some() => {
+                Err(ImapError::Unsupported("AUTH=PLAIN with SASL-IR: logging in for somebody else"))
+            }
+            Secret::Password(_) if self.has("LOGINDISABLED") => {
+                Err(ImapError::Unsupported("LOGIN (LOGINDISABLED): logging in with a password"))
+            }
+            Secret::Password(password) => {
+                let password = quote(password).map_err(|_| ImapError::BadText("password".to_owned()))?;
+                Ok(format!("LOGIN {} {password}", quote(&login.user)?))
+            }
         }
-        let before = std::mem::take(&mut self.capabilities);
-        let command = if before.contains("AUTH=PLAIN") && before.contains("SASL-IR") {
-            format!("AUTHENTICATE PLAIN {}", sasl_plain(user, password))
-        } else {
-            format!(
-                "LOGIN {} {}",
-                quote(user)?,
-                quote(password).map_err(|_| ImapError::BadText("password".to_owned()))?
-            )
-        };
-        let mut learned = HashSet::new();
-        let done = self.run("LOGIN", &command, |answer| {
+    }
+
+    /// Waits for the end of a login that is on its way.
+    pub(super) async fn settle_login(&mut self) -> Result<(), ImapError> {
+        let Some(PendingLogin { tag, user, known }) = self.login.take() else { return Ok(()) };
+        let mut learned = Capabilities::default();
+        let done = self.read_until(&tag, self.server.limits.command_timeout, |answer| {
             if let Response::Capabilities(list) = answer {
-                learned.extend(list.iter().map(capability_name));
+                learned = names(list);
             }
         });
         let done = match done.await {
             Ok(done) => done,
-            Err(ImapError::Refused { text, .. }) => return Err(ImapError::Login { user: user.to_owned(), text }),
+            Err(ImapError::Refused { text, .. }) => return Err(ImapError::Login { user, text }),
             Err(error) => return Err(error),
         };
-        self.capabilities = learned;
         if let Some(ResponseCode::Capabilities(list)) = &done.code {
-            self.learn(list);
+            learned = names(list);
         }
-        if self.capabilities.is_empty() {
-            self.ask_capabilities().await?;
+        // commands that are already on their way rest on what was known before
+        match learned.is_empty() {
+            false => self.capabilities = learned,
+            true if known => {}
+            true => self.ask_capabilities().await?,
         }
         Ok(())
     }
 
     async fn ask_capabilities(&mut self) -> Result<(), ImapError> {
-        let mut learned = HashSet::new();
+        let mut learned = Capabilities::default();
         self.run("CAPABILITY", "CAPABILITY", |answer| {
             if let Response::Capabilities(list) = answer {
-                learned.extend(list.iter().map(capability_name));
+                learned = names(list);
             }
         })
         .await?;
         self.capabilities = learned;
         Ok(())
-    }
-
-    fn learn(&mut self, list: &[Capability<'_>]) {
-        self.capabilities.extend(list.iter().map(capability_name));
     }
 
     /// True when the server announced a capability (upper case).
@@ -203,243 +246,20 @@ impl Connection {
         self.capabilities.contains(capability)
     }
 
-    /// Lists the folders that can be opened.
-    ///
-    /// # Errors
-    /// When the server refuses or breaks off.
-    pub async fn folders(&mut self) -> Result<Vec<Folder>, ImapError> {
-        let mut folders = Vec::new();
-        self.run("LIST", "LIST \"\" \"*\"", |answer| {
-            let Response::MailboxData(MailboxDatum::List(item)) = answer else { return };
-            if item.name_attributes.iter().any(|word| matches!(word, NameAttribute::NoSelect)) {
-                return;
-            }
-            let special_use = item.name_attributes.iter().find_map(special_use);
-            folders.push(Folder { name: item.name.to_string(), special_use });
-        })
-        .await?;
-        Ok(folders)
+    /// What the server announced.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
-    /// Opens a folder, for changes unless `read_only`.
-    ///
-    /// # Errors
-    /// When it does not exist or the server breaks off.
-    pub async fn select(&mut self, folder: &str, read_only: bool) -> Result<Selected, ImapError> {
-        let verb = if read_only { "EXAMINE" } else { "SELECT" };
-        let mut selected = SelectedParts::default();
-        let command = format!("{verb} {}", quote(folder)?);
-        self.run("SELECT", &command, |answer| selected.take(answer)).await?;
-        selected.finish()
-    }
-
-    /// Looks for mails by a header in several folders at once (one round trip). Folders that cannot
-    /// be opened are left out. The comparison is the server's: a substring, so hits are candidates.
-    ///
-    /// # Errors
-    /// When the value cannot be sent or the server breaks off.
-    pub async fn search(&mut self, folders: &[String], header: &str, value: &str) -> Result<Vec<Hits>, ImapError> {
-        let query = format!("UID SEARCH HEADER {} {}", quote(header)?, quote(value)?);
-        let usable: Vec<&String> = folders.iter().filter(|folder| is_quotable(folder)).collect();
-        let mut text = String::new();
-        let mut tags = Vec::new();
-        for folder in usable {
-            let (open, search) = (self.next_tag(), self.next_tag());
-            text.push_str(&format!("{open} EXAMINE {}\r\n{search} {query}\r\n", quote(folder)?));
-            tags.push((folder.clone(), open, search));
-        }
-        self.write(text.as_bytes()).await?;
-        let mut hits = Vec::new();
-        for (folder, open, search) in tags {
-            let mut selected = SelectedParts::default();
-            let opened =
-                self.finish("EXAMINE", &open, self.server.limits.command_timeout, |answer| selected.take(answer));
-            let opened = opened.await;
-            let mut uids = Vec::new();
-            let searched = self.finish("SEARCH", &search, self.server.limits.command_timeout, |answer| {
-                if let Response::MailboxData(MailboxDatum::Search(found)) = answer {
-                    uids.extend_from_slice(found);
-                }
-            });
-            match (opened, searched.await) {
-                (Ok(_), Ok(_)) => {
-                    uids.sort_unstable();
-                    uids.dedup();
-                    if !uids.is_empty() {
-                        hits.push(Hits { folder, uid_validity: selected.finish()?.uid_validity, uids });
-                    }
-                }
-                (Err(ImapError::Refused { .. }), Ok(_) | Err(ImapError::Refused { .. })) => {}
-                (Ok(_), Err(error)) | (Err(error), _) => return Err(error),
-            }
-        }
-        Ok(hits)
-    }
-
-    /// Reads a mail of the open folder without marking it read; `None` when the UID is not there.
-    ///
-    /// # Errors
-    /// When the server breaks off or the mail is beyond a limit.
-    pub async fn fetch(&mut self, uid: u32) -> Result<Option<Fetched>, ImapError> {
-        let command = format!("UID FETCH {uid} (UID FLAGS INTERNALDATE BODY.PEEK[])");
-        let mut found = None;
-        let limit = self.server.limits.transfer_timeout;
-        let tag = self.send(&command).await?;
-        self.finish("FETCH", &tag, limit, |answer| {
-            if let Some(fetched) = fetched(answer).filter(|fetched| fetched.uid == uid) {
-                found = Some(fetched);
-            }
-        })
-        .await?;
-        Ok(found)
-    }
-
-    /// True when the open folder holds this UID.
-    ///
-    /// # Errors
-    /// When the server breaks off.
-    pub async fn has_uid(&mut self, uid: u32) -> Result<bool, ImapError> {
-        let mut there = false;
-        self.run("FETCH", &format!("UID FETCH {uid} (UID)"), |answer| there |= is_fetch_of(answer, uid)).await?;
-        Ok(there)
-    }
-
-    /// Returns the UIDs of the open folder from `first` on.
-    ///
-    /// # Errors
-    /// When the server breaks off.
-    pub async fn uids_from(&mut self, first: u32) -> Result<Vec<u32>, ImapError> {
-        let first = first.max(1);
-        let mut uids = Vec::new();
-        self.run("SEARCH", &format!("UID SEARCH UID {first}:*"), |answer| {
-            if let Response::MailboxData(MailboxDatum::Search(found)) = answer {
-                // `n:*` names the last mail even when its UID is smaller
-                uids.extend(found.iter().filter(|uid| **uid >= first));
-            }
-        })
-        .await?;
-        Ok(uids)
-    }
-
-    /// Marks a mail of the open folder as deleted; false when the UID is not there.
-    ///
-    /// # Errors
-    /// When the server refuses or breaks off.
-    pub async fn mark_deleted(&mut self, uid: u32) -> Result<bool, ImapError> {
-        let mut there = false;
-        let command = format!("UID STORE {uid} +FLAGS (\\Deleted)");
-        self.run("STORE", &command, |answer| there |= is_fetch_of(answer, uid)).await?;
-        // a server need not answer with FETCH when the flag was already set
-        Ok(there || self.has_uid(uid).await?)
-    }
-
-    /// Sets exactly these flags on a mail of the open folder.
-    ///
-    /// # Errors
-    /// When the server refuses or breaks off.
-    pub async fn set_flags(&mut self, uid: u32, flags: &[String]) -> Result<(), ImapError> {
-        self.run("STORE", &format!("UID STORE {uid} FLAGS.SILENT {}", flag_list(flags)?), |_| {}).await?;
-        Ok(())
-    }
-
-    /// Removes one mail marked as deleted from the open folder, and only that one. Returns how many
-    /// mails the server says went away.
-    ///
-    /// # Errors
-    /// When the server lacks UIDPLUS, refuses or breaks off.
-    pub async fn expunge(&mut self, uid: u32) -> Result<usize, ImapError> {
-        if !self.has("UIDPLUS") {
-            return Err(ImapError::Unsupported("UIDPLUS: removing single mails"));
-        }
-        let mut gone = 0;
-        self.run("EXPUNGE", &format!("UID EXPUNGE {uid}"), |answer| match answer {
-            Response::Expunge(_) => gone += 1,
-            Response::Vanished { earlier: false, uids } => {
-                gone += uids.iter().filter(|range| range.contains(&uid)).count()
-            }
-            _ => {}
-        })
-        .await?;
-        Ok(gone)
-    }
-
-    /// Moves a mail of the open folder. `None` when the server says OK without saying what it moved:
-    /// then nothing was there.
-    ///
-    /// # Errors
-    /// When the server lacks MOVE, refuses or breaks off.
-    pub async fn move_to(&mut self, uid: u32, folder: &str) -> Result<Option<CopyUid>, ImapError> {
-        if !self.has("MOVE") {
-            return Err(ImapError::Unsupported("MOVE"));
-        }
-        let mut code = None;
-        let done = self
-            .run("MOVE", &format!("UID MOVE {uid} {}", quote(folder)?), |answer| {
-                if let Response::Data { status: Status::Ok, outcome } = answer
-                    && let Some(found) = copy_uid(outcome.code.as_ref())
-                {
-                    code = Some(found);
-                }
-            })
-            .await?;
-        Ok(code.or_else(|| copy_uid(done.code.as_ref())))
-    }
-
-    /// Makes a folder; one that exists is fine.
-    ///
-    /// # Errors
-    /// When the server refuses for another reason or breaks off.
-    pub async fn create(&mut self, folder: &str) -> Result<(), ImapError> {
-        match self.run("CREATE", &format!("CREATE {}", quote(folder)?), |_| {}).await {
-            Err(ImapError::Refused { text, .. }) if text.to_ascii_lowercase().contains("exist") => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    /// Stores a mail with flags and date. Returns validity and UID of the new mail when the server
-    /// tells them.
-    ///
-    /// # Errors
-    /// When the server refuses or breaks off.
-    pub async fn append(
-        &mut self,
-        folder: &str,
-        flags: &[String],
-        internal_date: &str,
-        raw: &[u8],
-    ) -> Result<Option<(u32, u32)>, ImapError> {
-        let plus = self.has("LITERAL+");
-        let tag = self.next_tag();
-        let mark = if plus { "+" } else { "" };
-        let head = format!(
-            "{tag} APPEND {} {} {} {{{}{mark}}}\r\n",
-            quote(folder)?,
-            flag_list(flags)?,
-            quote(internal_date)?,
-            raw.len()
-        );
-        self.write(head.as_bytes()).await?;
-        let limit = self.server.limits.transfer_timeout;
-        if !plus {
-            self.wait_continue("APPEND", &tag).await?;
-        }
-        let end = Instant::now() + limit;
-        let written = timeout_at(end, async {
-            self.stream.write_all(raw).await?;
-            self.stream.write_all(b"\r\n").await?;
-            self.stream.flush().await
-        });
-        written.await.map_err(|_| ImapError::Timeout("APPEND"))??;
-        let done = self.finish("APPEND", &tag, limit, |_| {}).await?;
-        Ok(match &done.code {
-            Some(ResponseCode::AppendUid(validity, uids)) => single(uids).map(|uid| (*validity, uid)),
-            _ => None,
-        })
+    /// True when the login is over.
+    pub fn is_logged_in(&self) -> bool {
+        self.login.is_none()
     }
 
     /// Says goodbye without waiting for the answer.
     pub async fn logout(mut self) {
-        let _ = self.send("LOGOUT").await;
+        self.queue("LOGOUT", "LOGOUT");
+        let _ = self.flush().await;
     }
 
     fn next_tag(&mut self) -> String {
@@ -447,44 +267,83 @@ impl Connection {
         format!("h{}", self.tag)
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), ImapError> {
-        let end = Instant::now() + self.server.limits.command_timeout;
+    /// Puts a command among those that are sent next.
+    pub(super) fn queue(&mut self, name: &'static str, command: &str) -> Tag {
+        let text = self.next_tag();
+        self.outgoing.extend_from_slice(text.as_bytes());
+        self.outgoing.push(b' ');
+        self.outgoing.extend_from_slice(command.as_bytes());
+        self.outgoing.extend_from_slice(b"\r\n");
+        Tag { name, text }
+    }
+
+    /// Puts bytes among those that are sent next: the literal of the command queued last.
+    pub(super) fn queue_bytes(&mut self, bytes: &[u8]) {
+        self.outgoing.extend_from_slice(bytes);
+    }
+
+    async fn flush(&mut self) -> Result<(), ImapError> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let end = Instant::now() + self.server.limits.transfer_timeout;
+        let outgoing = std::mem::take(&mut self.outgoing);
         let written = timeout_at(end, async {
-            self.stream.write_all(bytes).await?;
+            self.stream.write_all(&outgoing).await?;
             self.stream.flush().await
         });
         written.await.map_err(|_| ImapError::Timeout("a command"))?.map_err(ImapError::from)
     }
 
-    async fn send(&mut self, command: &str) -> Result<String, ImapError> {
-        let tag = self.next_tag();
-        self.write(format!("{tag} {command}\r\n").as_bytes()).await?;
-        Ok(tag)
-    }
-
-    async fn run(
+    /// Sends one command and reads its answers.
+    pub(super) async fn run(
         &mut self,
         name: &'static str,
         command: &str,
         on: impl FnMut(&Response<'_>),
     ) -> Result<Done, ImapError> {
-        let tag = self.send(command).await?;
-        self.finish(name, &tag, self.server.limits.command_timeout, on).await
+        let tag = self.queue(name, command);
+        self.finish(&tag, on).await
     }
 
-    /// Reads answers up to the tagged one.
-    async fn finish(
+    /// Sends what is queued and reads answers up to the end of one command. Commands sent together
+    /// must be finished in their order.
+    pub(super) async fn finish(&mut self, tag: &Tag, on: impl FnMut(&Response<'_>)) -> Result<Done, ImapError> {
+        self.finish_within(tag, self.server.limits.command_timeout, on).await
+    }
+
+    /// The same with another deadline.
+    pub(super) async fn finish_within(
         &mut self,
-        name: &'static str,
-        tag: &str,
+        tag: &Tag,
+        limit: Duration,
+        on: impl FnMut(&Response<'_>),
+    ) -> Result<Done, ImapError> {
+        self.flush().await?;
+        if self.login.is_some() {
+            Box::pin(self.settle_login()).await?;
+        }
+        self.read_until(tag, limit, on).await
+    }
+
+    async fn read_until(
+        &mut self,
+        tag: &Tag,
         limit: Duration,
         mut on: impl FnMut(&Response<'_>),
     ) -> Result<Done, ImapError> {
+        self.flush().await?;
         let end = Instant::now() + limit;
         for _ in 0..self.server.limits.answers_max {
-            let answer = timeout_at(end, self.answer()).await.map_err(|_| ImapError::Timeout(name))??;
-            if let Some(rest) = tagged(&answer, tag) {
-                return done(name, &answer, rest);
+            let answer = timeout_at(end, self.answer()).await.map_err(|_| ImapError::Timeout(tag.name))??;
+            if let Some(rest) = tagged(&answer, &tag.text) {
+                return done(tag.name, &answer, rest);
+            }
+            if tag.name == "LOGIN" && answer.starts_with(b"+") {
+                // XOAUTH2 tells an error this way and waits for an empty answer before its NO
+                self.queue_bytes(b"\r\n");
+                self.flush().await?;
+                continue;
             }
             match parse(&answer) {
                 Some(Response::Data { status: Status::Bye, .. }) => return Err(ImapError::Closed),
@@ -493,22 +352,27 @@ impl Connection {
                 None => tracing::debug!(bytes = answer.len(), "an untagged IMAP answer was not understood"),
             }
         }
-        Err(ImapError::Malformed(format!("too many answers to {name}")))
+        Err(ImapError::Malformed(format!("too many answers to {}", tag.name)))
     }
 
-    async fn wait_continue(&mut self, name: &'static str, tag: &str) -> Result<(), ImapError> {
+    /// Sends what is queued and waits until the server asks for the literal of a command.
+    pub(super) async fn wait_continue(&mut self, tag: &Tag) -> Result<(), ImapError> {
+        self.flush().await?;
+        if self.login.is_some() {
+            self.settle_login().await?;
+        }
         let end = Instant::now() + self.server.limits.command_timeout;
         for _ in 0..self.server.limits.answers_max {
-            let answer = timeout_at(end, self.answer()).await.map_err(|_| ImapError::Timeout(name))??;
+            let answer = timeout_at(end, self.answer()).await.map_err(|_| ImapError::Timeout(tag.name))??;
             if answer.starts_with(b"+") {
                 return Ok(());
             }
-            if let Some(rest) = tagged(&answer, tag) {
-                done(name, &answer, rest)?;
-                return Err(ImapError::Malformed(format!("{name} ended before its data")));
+            if let Some(rest) = tagged(&answer, &tag.text) {
+                done(tag.name, &answer, rest)?;
+                return Err(ImapError::Malformed(format!("{} ended before its data", tag.name)));
             }
         }
-        Err(ImapError::Malformed(format!("too many answers to {name}")))
+        Err(ImapError::Malformed(format!("too many answers to {}", tag.name)))
     }
 
     /// Reads one whole answer.
@@ -524,109 +388,6 @@ impl Connection {
     }
 }
 
-#[derive(Default)]
-struct SelectedParts {
-    uid_validity: Option<u32>,
-    uid_next: u32,
-    exists: u32,
-}
-
-impl SelectedParts {
-    fn take(&mut self, answer: &Response<'_>) {
-        match answer {
-            Response::Data { status: Status::Ok, outcome } => match &outcome.code {
-                Some(ResponseCode::UidValidity(validity)) => self.uid_validity = Some(*validity),
-                Some(ResponseCode::UidNext(next)) => self.uid_next = *next,
-                _ => {}
-            },
-            Response::MailboxData(MailboxDatum::Exists(count)) => self.exists = *count,
-            _ => {}
-        }
-    }
-
-    fn finish(self) -> Result<Selected, ImapError> {
-        let uid_validity = self.uid_validity.ok_or_else(|| ImapError::Malformed("no UIDVALIDITY".to_owned()))?;
-        Ok(Selected { uid_validity, exists: self.exists, uid_next: self.uid_next })
-    }
-}
-
-fn parse(answer: &[u8]) -> Option<Response<'_>> {
-    Response::parse(answer).ok().map(|(_, response)| response)
-}
-
-/// Returns what follows our tag.
-fn tagged<'a>(answer: &'a [u8], tag: &str) -> Option<&'a [u8]> {
-    answer.strip_prefix(tag.as_bytes())?.strip_prefix(b" ")
-}
-
-fn done(name: &'static str, answer: &[u8], rest: &[u8]) -> Result<Done, ImapError> {
-    if rest.get(..2).is_some_and(|word| word.eq_ignore_ascii_case(b"OK")) {
-        let code = match parse(answer) {
-            Some(Response::Done { outcome, .. }) => outcome.code.map(ResponseCode::into_owned),
-            _ => None,
-        };
-        return Ok(Done { code });
-    }
-    let text: String = String::from_utf8_lossy(rest).trim().chars().filter(|c| !c.is_control()).take(300).collect();
-    Err(ImapError::Refused { command: name, text })
-}
-
-fn capability_name(capability: &Capability<'_>) -> String {
-    match capability {
-        Capability::Imap4rev1 => "IMAP4REV1".to_owned(),
-        Capability::Auth(name) => format!("AUTH={}", name.to_ascii_uppercase()),
-        Capability::Atom(name) => name.to_ascii_uppercase(),
-    }
-}
-
-fn special_use(word: &NameAttribute<'_>) -> Option<String> {
-    let name = match word {
-        NameAttribute::All => "\\All",
-        NameAttribute::Archive => "\\Archive",
-        NameAttribute::Drafts => "\\Drafts",
-        NameAttribute::Flagged => "\\Flagged",
-        NameAttribute::Junk => "\\Junk",
-        NameAttribute::Sent => "\\Sent",
-        NameAttribute::Trash => "\\Trash",
-        _ => return None,
-    };
-    Some(name.to_owned())
-}
-
-fn is_fetch_of(answer: &Response<'_>, uid: u32) -> bool {
-    let Response::Fetch(_, values) = answer else { return false };
-    values.iter().any(|value| matches!(value, AttributeValue::Uid(found) if *found == uid))
-}
-
-fn fetched(answer: &Response<'_>) -> Option<Fetched> {
-    let Response::Fetch(_, values) = answer else { return None };
-    let (mut uid, mut flags, mut date, mut raw) = (None, None, None, None);
-    for value in values {
-        match value {
-            AttributeValue::Uid(value) => uid = Some(*value),
-            AttributeValue::Flags(value) => flags = Some(value),
-            AttributeValue::InternalDate(value) => date = Some(value.to_string()),
-            AttributeValue::BodySection { section: None, index: None, data: Some(data) } => {
-                raw = Some(Bytes::copy_from_slice(data));
-            }
-            _ => {}
-        }
-    }
-    let mut flags: Vec<String> = flags?.iter().map(|flag| flag.to_string()).collect();
-    flags.retain(|flag| !flag.eq_ignore_ascii_case("\\Recent"));
-    flags.sort();
-    Some(Fetched { uid: uid?, flags, internal_date: date?, raw: raw? })
-}
-
-fn single(set: &[UidSetMember]) -> Option<u32> {
-    match set {
-        [UidSetMember::Uid(uid)] => Some(*uid),
-        [UidSetMember::UidRange(range)] if range.start() == range.end() => Some(*range.start()),
-        _ => None,
-    }
-}
-
-fn copy_uid(code: Option<&ResponseCode<'_>>) -> Option<CopyUid> {
-    let Some(ResponseCode::CopyUid(validity, sources, targets)) = code else { return None };
-    Some(CopyUid { uid_validity: *validity, source_uid: single(sources)?, target_uid: single(targets)? })
+fn names(list: &[Capability<'_>]) -> Capabilities {
+    Arc::new(list.iter().map(capability_name).collect())
 }

@@ -3,16 +3,22 @@
 //!
 //! Answers are framed here (lines, literals, sizes, nesting) before `imap-proto` sees them, so a
 //! hostile server can neither grow memory nor recurse. Success of a change is never taken from `OK`
-//! alone: [`Connection::expunge`], [`Connection::append`] and [`Connection::move_to`] hand back what
-//! the server says it did.
+//! alone: [`Connection::remove`], [`Connection::append`] and [`Connection::move_to`] hand back what
+//! the server shows it did. Commands that do not depend on each other's answers go out together.
 
+mod answer;
 mod command;
+mod commands;
 mod connection;
+mod date;
 pub mod frame;
+mod model;
 mod tls;
 
 pub use command::folder_for_people;
-pub use connection::{Connection, CopyUid, Fetched, Folder, Hits, Selected};
+pub use connection::{Capabilities, Connection};
+pub use date::{internal_date_of, internal_date_seconds};
+pub use model::{CopyUid, Fetched, Hits, Listed, Login, Query, Secret, Selected};
 pub use tls::{Security, Trust};
 
 use std::time::Duration;
@@ -62,6 +68,9 @@ impl Default for Limits {
     }
 }
 
+/// Response codes of RFC 5530 that mean "not now".
+const PASSING_CODES: [&str; 3] = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]"];
+
 /// Why an IMAP operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ImapError {
@@ -107,6 +116,9 @@ pub enum ImapError {
     /// The server lacks a capability.
     #[error("IMAP server lacks {0}")]
     Unsupported(&'static str),
+    /// A mail is there after its removal.
+    #[error("UID {0} is still there after its removal")]
+    StillThere(u32),
     /// A name or text cannot be sent.
     #[error("text cannot be sent to an IMAP server: {0:?}")]
     BadText(String),
@@ -115,6 +127,14 @@ pub enum ImapError {
 impl ImapError {
     /// True when the same thing may work in a moment on a new connection.
     pub fn is_passing(&self) -> bool {
-        matches!(self, ImapError::Connect { .. } | ImapError::Io(_) | ImapError::Closed | ImapError::Timeout(_))
+        match self {
+            ImapError::Connect { .. } | ImapError::Io(_) | ImapError::Closed | ImapError::Timeout(_) => true,
+            // RFC 5530: the server is busy or its back end is away
+            ImapError::Login { text, .. } | ImapError::Refused { text, .. } => {
+                let text = text.to_ascii_uppercase();
+                PASSING_CODES.iter().any(|code| text.contains(code))
+            }
+            _ => false,
+        }
     }
 }

@@ -1,168 +1,157 @@
-//! Connections to mailboxes: a few at a time, tried again when they break.
+//! Work over many mailboxes: some at a time, tried again when it passes.
 
+use super::backoff::Backoff;
 use super::find::Seen;
+use super::words::failed;
 use super::{Finding, Journal, Outcome, RemediateError, Vault, Wanted};
-use crate::imap::{Connection, Folder, ImapError, Server};
+use crate::connector::{Connector, Mail, Mailbox, Search};
 use crate::parse::Limits;
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use hinomi_model::{MessageCopyRef, ReceiptState, Text};
+use hinomi_model::MessageRemedy;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Tries per mailbox, and the pause before each new one.
-const PAUSES: [Duration; 3] = [Duration::from_millis(200), Duration::from_secs(1), Duration::from_secs(3)];
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(3)];
 
-/// Access to every mailbox through a master user.
-#[derive(Clone)]
-pub struct Access {
-    /// The mail server.
-    pub server: Server,
-    /// Name of the master user.
-    pub master_user: String,
-    /// What stands between mailbox and master user in the login name.
-    pub separator: String,
-    /// Password of the master user.
-    pub password: String,
-}
-
-impl std::fmt::Debug for Access {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Access").field("server", &self.server.host).field("master_user", &self.master_user).finish()
-    }
-}
-
-impl Access {
-    /// Logs in to a mailbox.
-    ///
-    /// # Errors
-    /// When the server cannot be reached or refuses.
-    pub async fn open(&self, mailbox: &str) -> Result<Connection, ImapError> {
-        let user = format!("{mailbox}{}{}", self.separator, self.master_user);
-        Connection::open(&self.server, &user, &self.password).await
-    }
-}
-
-/// Finds, removes and restores over many mailboxes.
+/// Finds, treats and restores over the mailboxes of one system.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    access: Access,
-    connections: usize,
+    connector: Arc<dyn Connector>,
     limits: Limits,
+    backoff: Arc<Backoff>,
 }
 
 /// One mailbox while it is worked on.
-pub(super) struct Mailbox {
+pub(super) struct Open {
     pub name: String,
-    pub connection: Connection,
-    pub folders: Vec<Folder>,
-}
-
-impl Mailbox {
-    pub(super) fn special_use(&self, folder: &str) -> Option<String> {
-        self.folders.iter().find(|known| known.name == folder).and_then(|known| known.special_use.clone())
-    }
+    pub mailbox: Box<dyn Mailbox>,
 }
 
 impl Engine {
-    /// Builds an engine with `connections` connections at a time.
-    pub fn new(access: Access, connections: usize, limits: Limits) -> Self {
-        Engine { access, connections: connections.max(1), limits }
+    /// Builds an engine over a mail system; `limits` bound the analysis of what is found.
+    pub fn new(connector: Arc<dyn Connector>, limits: Limits) -> Self {
+        Engine { connector, limits, backoff: Arc::default() }
+    }
+
+    /// The mail system.
+    pub fn connector(&self) -> &Arc<dyn Connector> {
+        &self.connector
     }
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    pub(super) async fn open(&self, mailbox: &str) -> Result<Mailbox, ImapError> {
-        let mut connection = self.access.open(mailbox).await?;
-        let folders = connection.folders().await?;
-        Ok(Mailbox { name: mailbox.to_owned(), connection, folders })
-    }
-
     /// Looks for copies in all folders of their mailboxes. `on` gets each finding as it comes.
     pub async fn find(&self, wanted: Vec<Wanted>, on: &(dyn Fn(&Wanted, Finding) + Send + Sync)) {
-        let groups = by_mailbox(wanted);
-        futures::stream::iter(groups)
-            .for_each_concurrent(self.connections, |(mailbox, group)| async move {
-                let mut open = None;
-                for one in &group {
-                    match self.attempts(&mailbox, &mut open, &Look(one)).await {
-                        Ok(seen) => on(one, seen.into_finding()),
-                        Err(error) => on(one, Finding::Failed(chain(&error))),
-                    }
+        self.each(by_mailbox(wanted, |one| &one.mailbox), |mailbox, group| async move {
+            let mut open = None;
+            for one in &group {
+                match self.attempts(&mailbox, &mut open, &Look(one)).await {
+                    Ok(seen) => on(one, seen.into_finding()),
+                    Err(error) => on(one, Finding::Failed(chain(&error))),
                 }
-                close(open).await;
-            })
-            .await;
+            }
+            close(open).await;
+        })
+        .await;
     }
 
-    /// Takes copies out of their mailboxes. `on` gets each outcome as it comes, journalled.
-    pub async fn soft_delete(
+    /// Searches the bodies of all mails of mailboxes for words, as the system compares them. `on`
+    /// gets what each mailbox holds, with every byte, or why it could not be read.
+    pub async fn search_bodies(
         &self,
+        mailboxes: Vec<String>,
+        words: &str,
+        on: &(dyn Fn(&str, Result<Vec<Mail>, String>) + Send + Sync),
+    ) {
+        let search = &Search::Body(words.to_owned());
+        self.each(by_mailbox(mailboxes, |name| name), |mailbox, _| async move {
+            let mut open = None;
+            let found = self.attempts(&mailbox, &mut open, &Read(search)).await;
+            on(&mailbox, found.map_err(|error| chain(&error)));
+            close(open).await;
+        })
+        .await;
+    }
+
+    /// Treats copies in their mailboxes. `on` gets each outcome as it comes, journalled.
+    pub async fn treat(
+        &self,
+        remedy: MessageRemedy,
         wanted: Vec<Wanted>,
         journal: &dyn Journal,
         vault: &dyn Vault,
         on: &(dyn Fn(Outcome) + Send + Sync),
     ) {
-        futures::stream::iter(by_mailbox(wanted))
-            .for_each_concurrent(self.connections, |(mailbox, group)| async move {
-                let mut open = None;
-                for one in &group {
-                    let removed = self.attempts(&mailbox, &mut open, &Remove { one, journal, vault }).await;
-                    on(removed.unwrap_or_else(|error| failed(&one.copy, &error)));
-                }
-                close(open).await;
-            })
-            .await;
+        self.each(by_mailbox(wanted, |one| &one.mailbox), |mailbox, group| async move {
+            let mut open = None;
+            for one in &group {
+                let treated = self.attempts(&mailbox, &mut open, &Treat { remedy, one, journal, vault }).await;
+                on(treated.unwrap_or_else(|error| failed(&one.copy, &error)));
+            }
+            close(open).await;
+        })
+        .await;
     }
 
-    /// Puts removed copies back. `removed` are outcomes of [`Engine::soft_delete`]; `journal` is that
-    /// of the restore. `on` gets each outcome as it comes, journalled.
+    /// Puts treated copies back where they were. `treated` are outcomes of [`Engine::treat`];
+    /// `journal` is that of the restore. `on` gets each outcome as it comes, journalled.
     pub async fn restore(
         &self,
-        removed: Vec<Outcome>,
+        treated: Vec<Outcome>,
         journal: &dyn Journal,
         vault: &dyn Vault,
         on: &(dyn Fn(Outcome) + Send + Sync),
     ) {
-        let mut groups: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
-        for outcome in removed {
-            let Some(step) = outcome.steps.first() else { continue };
-            groups.entry(step.located.mailbox.clone()).or_default().push(outcome);
-        }
-        futures::stream::iter(groups)
-            .for_each_concurrent(self.connections, |(mailbox, group)| async move {
-                let mut open = None;
-                for one in &group {
-                    let restored = self.attempts(&mailbox, &mut open, &PutBack { one, journal, vault }).await;
-                    on(restored.unwrap_or_else(|error| failed(&one.copy, &error)));
-                }
-                close(open).await;
-            })
-            .await;
+        let touched = treated.into_iter().filter(|outcome| !outcome.steps.is_empty()).collect();
+        self.each(by_mailbox(touched, |one: &Outcome| &one.steps[0].located.mailbox), |mailbox, group| async move {
+            let mut open = None;
+            for one in &group {
+                let restored = self.attempts(&mailbox, &mut open, &PutBack { one, journal, vault }).await;
+                on(restored.unwrap_or_else(|error| failed(&one.copy, &error)));
+            }
+            close(open).await;
+        })
+        .await;
     }
 
-    /// Runs work on a mailbox, on a new connection again when the old one broke.
-    #[allow(private_bounds)]
+    async fn each<T, F: Future<Output = ()>>(
+        &self,
+        groups: BTreeMap<String, Vec<T>>,
+        work: impl Fn(String, Vec<T>) -> F,
+    ) {
+        let concurrency = self.connector.concurrency().max(1);
+        futures::stream::iter(groups).for_each_concurrent(concurrency, |(mailbox, group)| work(mailbox, group)).await;
+    }
+
+    /// Runs work on a mailbox, on a newly opened one again when the old one broke.
     async fn attempts<W: Work>(
         &self,
         name: &str,
-        open: &mut Option<Mailbox>,
+        open: &mut Option<Open>,
         work: &W,
     ) -> Result<W::Done, RemediateError> {
         let mut pauses = PAUSES.iter();
         loop {
+            self.backoff.wait().await;
             let done = match open {
-                Some(mailbox) => work.run(self, mailbox).await,
-                None => match self.open(name).await {
-                    Ok(mailbox) => work.run(self, open.insert(mailbox)).await,
+                Some(open) => work.run(self, open).await,
+                None => match self.connector.open(name).await {
+                    Ok(mailbox) => work.run(self, open.insert(Open { name: name.to_owned(), mailbox })).await,
                     Err(error) => Err(error.into()),
                 },
             };
+            self.backoff.note(match &done {
+                Err(RemediateError::Connector(error)) => Some(error),
+                _ => None,
+            });
             let Err(error) = done else { return done };
             // whatever state it is in, it is not one we know
-            *open = None;
+            close(open.take()).await;
             match pauses.next() {
                 Some(pause) if error.is_passing() => {
                     tracing::debug!(mailbox = name, "mailbox work failed, tried again: {}", chain(&error));
@@ -180,7 +169,7 @@ trait Work: Sync {
     fn run<'w>(
         &'w self,
         engine: &'w Engine,
-        mailbox: &'w mut Mailbox,
+        mailbox: &'w mut Open,
     ) -> BoxFuture<'w, Result<Self::Done, RemediateError>>;
 }
 
@@ -188,25 +177,31 @@ struct Look<'a>(&'a Wanted);
 
 impl Work for Look<'_> {
     type Done = Seen;
-    fn run<'w>(&'w self, engine: &'w Engine, mailbox: &'w mut Mailbox) -> BoxFuture<'w, Result<Seen, RemediateError>> {
-        Box::pin(engine.look(mailbox, &self.0.identity))
+    fn run<'w>(&'w self, engine: &'w Engine, open: &'w mut Open) -> BoxFuture<'w, Result<Seen, RemediateError>> {
+        Box::pin(engine.look(open, self.0))
     }
 }
 
-struct Remove<'a> {
+struct Read<'a>(&'a Search);
+
+impl Work for Read<'_> {
+    type Done = Vec<Mail>;
+    fn run<'w>(&'w self, _: &'w Engine, open: &'w mut Open) -> BoxFuture<'w, Result<Vec<Mail>, RemediateError>> {
+        Box::pin(async move { Ok(open.mailbox.candidates(self.0, super::find::CANDIDATES_MAX).await?) })
+    }
+}
+
+struct Treat<'a> {
+    remedy: MessageRemedy,
     one: &'a Wanted,
     journal: &'a dyn Journal,
     vault: &'a dyn Vault,
 }
 
-impl Work for Remove<'_> {
+impl Work for Treat<'_> {
     type Done = Outcome;
-    fn run<'w>(
-        &'w self,
-        engine: &'w Engine,
-        mailbox: &'w mut Mailbox,
-    ) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
-        Box::pin(engine.remove(mailbox, self.one, self.journal, self.vault))
+    fn run<'w>(&'w self, engine: &'w Engine, open: &'w mut Open) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
+        Box::pin(engine.treat_one(open, self.remedy, self.one, self.journal, self.vault))
     }
 }
 
@@ -218,43 +213,27 @@ struct PutBack<'a> {
 
 impl Work for PutBack<'_> {
     type Done = Outcome;
-    fn run<'w>(
-        &'w self,
-        engine: &'w Engine,
-        mailbox: &'w mut Mailbox,
-    ) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
-        Box::pin(engine.put_back(mailbox, self.one, self.journal, self.vault))
+    fn run<'w>(&'w self, engine: &'w Engine, open: &'w mut Open) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
+        Box::pin(engine.put_back(open, self.one, self.journal, self.vault))
     }
 }
 
-async fn close(open: Option<Mailbox>) {
-    if let Some(mailbox) = open {
-        mailbox.connection.logout().await;
+async fn close(open: Option<Open>) {
+    if let Some(open) = open {
+        open.mailbox.close().await;
     }
 }
 
-fn by_mailbox(wanted: Vec<Wanted>) -> BTreeMap<String, Vec<Wanted>> {
-    let mut groups: BTreeMap<String, Vec<Wanted>> = BTreeMap::new();
-    for one in wanted {
-        groups.entry(one.mailbox.clone()).or_default().push(one);
+fn by_mailbox<T>(all: Vec<T>, mailbox: impl Fn(&T) -> &String) -> BTreeMap<String, Vec<T>> {
+    let mut groups: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for one in all {
+        groups.entry(mailbox(&one).clone()).or_default().push(one);
     }
     groups
 }
 
-/// An outcome that is not journalled: the intent stays open, so running the action again resumes.
-fn failed(copy: &MessageCopyRef, error: &RemediateError) -> Outcome {
-    let why = chain(error);
-    Outcome {
-        copy: copy.clone(),
-        state: ReceiptState::Failed,
-        detail: Text::new(format!("Failed: {why}"), format!("失敗しました: {why}")),
-        steps: Vec::new(),
-        differing: Vec::new(),
-    }
-}
-
 /// The error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -1,5 +1,6 @@
 //! What makes a mail the wanted one.
 
+use crate::connector::Search;
 use crate::parse::Analysis;
 use hinomi_model::MessageCopy;
 
@@ -40,14 +41,14 @@ impl Identity {
         }
     }
 
-    /// Header and value to search a mailbox by; none when the message has nothing to search for.
-    pub(super) fn search(&self) -> Option<(&'static str, &str)> {
+    /// What to search a mailbox by; none when the message has nothing to search for.
+    pub(super) fn search(&self) -> Option<Search> {
         let usable =
-            |text: &str| !text.is_empty() && text.len() < 900 && text.bytes().all(|b| (0x21..0x7f).contains(&b));
+            |text: &str| !text.is_empty() && text.len() <= 900 && text.bytes().all(|b| (0x21..0x7f).contains(&b));
         if usable(&self.internet_message_id) {
-            Some(("Message-ID", &self.internet_message_id))
+            Some(Search::MessageId(self.internet_message_id.clone()))
         } else if usable(&self.hinomi_id) {
-            Some((super::OWN_ID_HEADER, &self.hinomi_id))
+            Some(Search::OwnId(self.hinomi_id.clone()))
         } else {
             None
         }

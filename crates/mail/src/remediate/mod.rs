@@ -1,23 +1,28 @@
-//! Finding, taking out and putting back copies of messages in mailboxes.
+//! Finding, treating and putting back copies of messages in mailboxes, whatever system holds them.
 //!
 //! Taking out: intent into the [`Journal`], the mail with flags, date and folder into the
-//! [`Vault`] (durable), then `\Deleted` and `UID EXPUNGE`, then a look whether the UID is gone, then
-//! the result into the journal. Putting back: intent, `APPEND` with flags and date, a look at what
-//! is there byte by byte, result. A process killed anywhere resumes by running the same call again:
-//! it looks at journal, vault and mailbox and neither loses nor doubles a mail.
+//! [`Vault`] (durable), then the removal with its proof, then the result into the journal. Moving:
+//! intent, move, the place the system proves. Putting back: intent, storing (or moving back), a look
+//! at what is there byte by byte, result. A process killed anywhere resumes by running the same call
+//! again: it looks at journal, vault and mailbox and neither loses nor doubles a mail.
 //!
-//! A mail is never taken out because of its Message-ID alone: sender chooses that. Body and
+//! A mail is never touched because of its Message-ID alone: sender chooses that. Body and
 //! attachments must be those of the wanted message; others are reported, see [`Candidate`].
 
+mod backoff;
 mod engine;
 mod find;
 mod identity;
-mod remove;
+mod probe;
 mod restore;
+mod treat;
+mod words;
 
-pub use engine::{Access, Engine};
+pub use engine::Engine;
 pub use identity::Identity;
+pub use probe::{Probe, ProbeStep};
 
+use crate::connector::{ConnectorError, Mark, Place};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_model::{DeliveryLocation, MessageCopyRef, ReceiptState, Text};
@@ -29,12 +34,14 @@ pub const OWN_ID_HEADER: &str = "X-Hinomi-Message-Id";
 /// A copy that is wanted.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// Message and recipient.
+    /// Message and recipient; the sender's own copy goes under the sender's address.
     pub copy: MessageCopyRef,
-    /// Mailbox of the recipient, as the mail server's login names it.
+    /// Mailbox, as the mail system names it.
     pub mailbox: String,
     /// What makes a mail the wanted one.
     pub identity: Identity,
+    /// Only in the sent items: the sender's own copy.
+    pub sent_only: bool,
 }
 
 /// A mail in a mailbox.
@@ -42,17 +49,11 @@ pub struct Wanted {
 pub struct Located {
     /// Mailbox.
     pub mailbox: String,
-    /// Folder as the server names it.
-    pub folder: String,
-    /// Special use of the folder (`\Junk`, `\Trash` …), if any.
-    pub special_use: Option<String>,
-    /// Validity of the UID.
-    pub uid_validity: u32,
-    /// UID.
-    pub uid: u32,
+    /// Folder and id.
+    pub place: Place,
     /// Flags without `\Recent`, sorted.
     pub flags: Vec<String>,
-    /// INTERNALDATE as the server writes it.
+    /// When the system received it, as IMAP writes INTERNALDATE.
     pub internal_date: String,
     /// Size in bytes.
     pub size: u64,
@@ -63,16 +64,7 @@ pub struct Located {
 impl Located {
     /// Where this is, in the words of the hunting tables.
     pub fn location(&self) -> DeliveryLocation {
-        location_of(self.special_use.as_deref())
-    }
-}
-
-/// Where a folder of this special use is, in the words of the hunting tables.
-pub fn location_of(special_use: Option<&str>) -> DeliveryLocation {
-    match special_use {
-        Some("\\Junk") => DeliveryLocation::JunkFolder,
-        Some("\\Trash") => DeliveryLocation::DeletedItems,
-        _ => DeliveryLocation::Inbox,
+        self.place.folder.location()
     }
 }
 
@@ -110,39 +102,37 @@ pub struct StoredMail {
 
 /// Durable store of removed mails.
 pub trait Vault: Send + Sync {
-    /// Keeps a mail; durable when this returns. A key that is there already keeps its first mail:
-    /// what a resumed removal sees has our own `\Deleted` on it.
-    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<(), String>>;
+    /// Keeps a mail and returns what is kept under the key, durable. A key that is there already
+    /// keeps its first mail: what a resumed removal sees may have our own `\Deleted` on it.
+    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<StoredMail, String>>;
 
     /// Returns a kept mail.
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<StoredMail>, String>>;
 }
 
-/// One mail of a removal or a restore.
+/// One mail that is treated or put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
-    /// The mail before it was taken out.
+    /// The mail before it was touched.
     pub located: Located,
-    /// Its key in the vault.
-    pub vault_key: String,
-    /// Restore: validity and next UID of the target folder just before the mail was put back. A
-    /// restore that was interrupted looks for its mail from there on.
-    #[serde(default)]
-    pub target: Option<Target>,
-    /// Restore: UID of the mail that was put back.
-    #[serde(default)]
-    pub restored_uid: Option<u32>,
+    /// Its key in the vault; none = no copy is kept.
+    pub vault_key: Option<String>,
+    /// Where it was moved to.
+    pub moved_to: Option<Place>,
+    /// Putting back: how far its folder was filled just before. What was interrupted looks for its
+    /// mail from there on.
+    pub mark: Option<Mark>,
+    /// Putting back: what is there now.
+    pub restored: Option<Restored>,
 }
 
-/// Where a restored mail goes.
+/// A mail that was put back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// Folder.
-    pub folder: String,
-    /// Validity of its UIDs.
-    pub uid_validity: u32,
-    /// Next UID before the mail was put there.
-    pub uid_next: u32,
+pub struct Restored {
+    /// Where it is.
+    pub place: Place,
+    /// What the system did not keep: flags and date; empty = everything is as before.
+    pub lost: Vec<Text>,
 }
 
 /// What is about to be done to one copy.
@@ -161,7 +151,7 @@ pub struct Outcome {
     pub state: ReceiptState,
     /// What happened, for people.
     pub detail: Text,
-    /// Mails that were taken out or put back, with the numbers that prove it.
+    /// Mails that were treated or put back, with the ids that prove it.
     pub steps: Vec<Step>,
     /// Mails that were left alone because their content differs.
     pub differing: Vec<Candidate>,
@@ -174,14 +164,15 @@ impl Outcome {
             .steps
             .iter()
             .map(|step| {
+                let restored = step.restored.as_ref();
                 serde_json::json!({
                     "mailbox": step.located.mailbox,
-                    "folder": step.located.folder,
-                    "uid_validity": step.located.uid_validity,
-                    "uid": step.located.uid,
+                    "folder": step.located.place.folder.id,
+                    "id": step.located.place.id,
                     "sha256": step.located.raw_sha256,
-                    "restored_uid_validity": step.target.as_ref().map(|target| target.uid_validity),
-                    "restored_uid": step.restored_uid,
+                    "moved_to": step.moved_to.as_ref().map(place_json),
+                    "restored": restored.map(|restored| place_json(&restored.place)),
+                    "not_kept": restored.map(|restored| restored.lost.iter().map(|text| &text.en).collect::<Vec<_>>()),
                 })
             })
             .collect();
@@ -189,15 +180,17 @@ impl Outcome {
             .differing
             .iter()
             .map(|candidate| {
-                serde_json::json!({
-                    "folder": candidate.located.folder,
-                    "uid": candidate.located.uid,
-                    "difference": candidate.difference,
-                })
+                let mut json = place_json(&candidate.located.place);
+                json["difference"] = candidate.difference.as_str().into();
+                json
             })
             .collect();
         serde_json::json!({ "mails": steps, "left_alone": differing }).to_string()
     }
+}
+
+fn place_json(place: &Place) -> serde_json::Value {
+    serde_json::json!({ "folder": place.folder.id, "id": place.id })
 }
 
 /// What the journal knows about one copy.
@@ -225,7 +218,7 @@ pub trait Journal: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RemediateError {
     #[error(transparent)]
-    Imap(#[from] crate::imap::ImapError),
+    Connector(#[from] ConnectorError),
     #[error("journal: {0}")]
     Journal(String),
     #[error("vault: {0}")]
@@ -235,10 +228,10 @@ pub(crate) enum RemediateError {
 }
 
 impl RemediateError {
-    /// True when trying again on a new connection may help.
+    /// True when trying again on a newly opened mailbox may help.
     fn is_passing(&self) -> bool {
         match self {
-            RemediateError::Imap(error) => error.is_passing(),
+            RemediateError::Connector(error) => error.is_passing(),
             RemediateError::Proof(_) => true,
             RemediateError::Journal(_) | RemediateError::Vault(_) => false,
         }

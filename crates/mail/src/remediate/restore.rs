@@ -1,146 +1,132 @@
 //! Puts one message back into one mailbox.
 
-use super::engine::{Engine, Mailbox};
+use super::engine::{Engine, Open};
 use super::find::raw_hash;
-use super::{Intent, Journal, Outcome, RemediateError, Step, StoredMail, Target, Vault};
-use crate::imap::{ImapError, folder_for_people};
-use hinomi_model::{ReceiptState, Text};
+use super::words::restored;
+use super::{Journal, Outcome, RemediateError, Restored, Step, StoredMail, Vault};
+use crate::connector::{Mail, Mark, NewMail, Place};
+use hinomi_model::Text;
 
 /// Mails that arrived since an interrupted restore and are compared with the wanted one.
 const ARRIVED_MAX: usize = 1_000;
 
 impl Engine {
-    /// Puts back every mail a removal took out; resumes what an earlier run left open.
+    /// Puts back every mail a remedy took away; resumes what an earlier run left open.
     pub(super) async fn put_back(
         &self,
-        mailbox: &mut Mailbox,
-        removed: &Outcome,
+        open: &mut Open,
+        treated: &Outcome,
         journal: &dyn Journal,
         vault: &dyn Vault,
     ) -> Result<Outcome, RemediateError> {
-        let known = journal.entry(&removed.copy).await.map_err(RemediateError::Journal)?;
+        let known = journal.entry(&treated.copy).await.map_err(RemediateError::Journal)?;
         if let Some(outcome) = known.as_ref().and_then(|entry| entry.outcome.clone()) {
             return Ok(outcome);
         }
         let mut intent = known.unwrap_or_default().intent;
         if intent.steps.is_empty() {
-            intent.steps = removed.steps.clone();
+            intent.steps = treated.steps.clone();
         }
         for at in 0..intent.steps.len() {
-            let key = intent.steps[at].vault_key.clone();
-            let kept = vault.get(&key).await.map_err(RemediateError::Vault)?;
-            let kept = kept.ok_or_else(|| RemediateError::Vault(format!("no mail under key {key}")))?;
-            let done = match &intent.steps[at].target {
-                Some(target) => arrived(mailbox, target, &kept, &claimed(&intent.steps, at)).await?,
+            let claimed = claimed(&intent.steps, at);
+            let mut step = intent.steps[at].clone();
+            let earlier = match &step.mark {
+                Some(mark) => arrived(open, mark, &step, &claimed).await?,
                 None => None,
             };
-            let uid = match done {
-                Some(uid) => uid,
+            step.restored = match earlier {
+                Some(mail) => Some(compared(&step, &mail)?),
                 None => {
-                    let target = open_target(mailbox, &kept.located.folder).await?;
-                    intent.steps[at].target = Some(target.clone());
-                    journal.intent(&removed.copy, &intent).await.map_err(RemediateError::Journal)?;
-                    append(mailbox, &target, &kept).await?
+                    let mark = open.mailbox.mark(&step.located.place.folder).await?;
+                    step.mark = Some(mark);
+                    intent.steps[at] = step.clone();
+                    journal.intent(&treated.copy, &intent).await.map_err(RemediateError::Journal)?;
+                    back(open, &step, vault).await?
                 }
             };
-            intent.steps[at].restored_uid = Some(uid);
+            intent.steps[at] = step;
         }
-        let outcome = conclude(removed, intent);
+        let outcome = restored(&treated.copy, intent.steps);
         journal.outcome(&outcome).await.map_err(RemediateError::Journal)?;
         Ok(outcome)
     }
 }
 
-/// UIDs other steps have already taken as theirs.
-fn claimed(steps: &[Step], at: usize) -> Vec<u32> {
-    let folder = steps[at].target.as_ref().map(|target| &target.folder);
-    let others = steps
-        .iter()
-        .enumerate()
-        .filter(|(index, step)| *index != at && step.target.as_ref().map(|t| &t.folder) == folder);
-    others.filter_map(|(_, step)| step.restored_uid).collect()
+/// Ids other steps have already taken as theirs.
+fn claimed(steps: &[Step], at: usize) -> Vec<Place> {
+    let others = steps.iter().enumerate().filter(|(index, _)| *index != at);
+    others.filter_map(|(_, step)| step.restored.as_ref().map(|restored| restored.place.clone())).collect()
 }
 
-/// Opens the folder the mail was in, making it again when it is gone.
-async fn open_target(mailbox: &mut Mailbox, folder: &str) -> Result<Target, RemediateError> {
-    let selected = match mailbox.connection.select(folder, false).await {
-        Err(ImapError::Refused { .. }) => {
-            mailbox.connection.create(folder).await?;
-            mailbox.connection.select(folder, false).await?
-        }
-        other => other?,
-    };
-    Ok(Target { folder: folder.to_owned(), uid_validity: selected.uid_validity, uid_next: selected.uid_next })
+/// Brings one mail back: from where it was moved to, else from the vault. `None` when it is in
+/// neither: its owner has dealt with it since.
+async fn back(open: &mut Open, step: &Step, vault: &dyn Vault) -> Result<Option<Restored>, RemediateError> {
+    if let Some(moved_to) = &step.moved_to
+        && let Some(place) = open.mailbox.relocate(moved_to, &step.located.place.folder).await?
+    {
+        return Ok(Some(Restored { place, lost: Vec::new() }));
+    }
+    let Some(key) = &step.vault_key else { return Ok(None) };
+    let kept = vault.get(key).await.map_err(RemediateError::Vault)?;
+    let kept = kept.ok_or_else(|| RemediateError::Vault(format!("no mail under key {key}")))?;
+    let mark = step.mark.as_ref().ok_or_else(|| RemediateError::Proof("the folder was not marked".to_owned()))?;
+    let StoredMail { located, raw } = kept;
+    let new = NewMail { flags: located.flags, internal_date: located.internal_date, raw };
+    let there = open.mailbox.put(mark, &new).await?;
+    compared(step, &there).map(Some)
 }
 
 /// Looks whether an interrupted run already put the mail back: then it is among those that came
 /// since, byte for byte.
-async fn arrived(
-    mailbox: &mut Mailbox,
-    target: &Target,
-    kept: &StoredMail,
-    claimed: &[u32],
-) -> Result<Option<u32>, RemediateError> {
-    let selected = match mailbox.connection.select(&target.folder, true).await {
-        Err(ImapError::Refused { .. }) => return Ok(None),
-        other => other?,
+async fn arrived(open: &mut Open, mark: &Mark, step: &Step, claimed: &[Place]) -> Result<Option<Mail>, RemediateError> {
+    let since = open.mailbox.since(mark, ARRIVED_MAX).await?;
+    let is_it = |mail: &Mail| {
+        !claimed.contains(&mail.place)
+            && mail.raw.len() as u64 == step.located.size
+            && raw_hash(&mail.raw) == step.located.raw_sha256
     };
-    if selected.uid_validity != target.uid_validity {
-        return Err(RemediateError::Proof(format!("folder {} was renumbered since the restore began", target.folder)));
-    }
-    let uids = mailbox.connection.uids_from(target.uid_next).await?;
-    if uids.len() > ARRIVED_MAX {
+    // the same mail may have been delivered again meanwhile: ours carries the old date
+    let (ours, others): (Vec<Mail>, Vec<Mail>) =
+        since.into_iter().filter(is_it).partition(|mail| mail.internal_date == step.located.internal_date);
+    let keeps_no_dates = others.len() == 1;
+    Ok(ours.into_iter().next().or_else(|| others.into_iter().next().filter(|_| keeps_no_dates)))
+}
+
+/// Compares what is there with what was taken away.
+fn compared(step: &Step, there: &Mail) -> Result<Restored, RemediateError> {
+    let before = &step.located;
+    if raw_hash(&there.raw) != before.raw_sha256 {
         return Err(RemediateError::Proof(format!(
-            "too many new mails in {} to tell whether it is back",
-            target.folder
+            "the mail in {} is not the one that was taken out, byte for byte",
+            before.place.folder.name
         )));
     }
-    for uid in uids.into_iter().filter(|uid| !claimed.contains(uid)) {
-        let Some(fetched) = mailbox.connection.fetch(uid).await? else { continue };
-        if fetched.raw == kept.raw && fetched.internal_date == kept.located.internal_date {
-            return Ok(Some(uid));
-        }
+    let mut lost = Vec::new();
+    let lower = |flags: &[String]| flags.iter().map(|flag| flag.to_ascii_lowercase()).collect::<Vec<_>>();
+    let (had, has) = (lower(&before.flags), lower(&there.flags));
+    let gone: Vec<&str> =
+        before.flags.iter().filter(|flag| !has.contains(&flag.to_ascii_lowercase())).map(String::as_str).collect();
+    if !gone.is_empty() {
+        let gone = gone.join(" ");
+        lost.push(Text::new(format!("flags not kept: {gone}"), format!("失われたフラグ: {gone}")));
     }
-    Ok(None)
+    let new: Vec<&str> =
+        there.flags.iter().filter(|flag| !had.contains(&flag.to_ascii_lowercase())).map(String::as_str).collect();
+    if !new.is_empty() {
+        let new = new.join(" ");
+        lost.push(Text::new(format!("flags added by the server: {new}"), format!("サーバーが付けたフラグ: {new}")));
+    }
+    if instant(&there.internal_date) != instant(&before.internal_date) {
+        let (now, was) = (&there.internal_date, &before.internal_date);
+        lost.push(Text::new(
+            format!("received date not kept: {now} instead of {was}"),
+            format!("受信日時が保持されません: {was} ではなく {now}"),
+        ));
+    }
+    Ok(Restored { place: there.place.clone(), lost })
 }
 
-/// Puts the mail back and compares what is there with what was kept.
-async fn append(mailbox: &mut Mailbox, target: &Target, kept: &StoredMail) -> Result<u32, RemediateError> {
-    let located = &kept.located;
-    let connection = &mut mailbox.connection;
-    let appended = connection.append(&target.folder, &located.flags, &located.internal_date, &kept.raw).await?;
-    let uid = match appended {
-        Some((validity, uid)) if validity == target.uid_validity => uid,
-        Some(_) => return Err(RemediateError::Proof(format!("folder {} was renumbered meanwhile", target.folder))),
-        // no UIDPLUS: the proof is to find it
-        None => arrived(mailbox, target, kept, &[])
-            .await?
-            .ok_or_else(|| RemediateError::Proof("the restored mail is not in its folder".to_owned()))?,
-    };
-    let connection = &mut mailbox.connection;
-    connection.select(&target.folder, true).await?;
-    let there = connection.fetch(uid).await?;
-    let there = there.ok_or_else(|| RemediateError::Proof(format!("UID {uid} is not there after the restore")))?;
-    if raw_hash(&there.raw) != located.raw_sha256 {
-        return Err(RemediateError::Proof(format!("UID {uid} is not the mail that was taken out, byte for byte")));
-    }
-    if there.flags != located.flags || there.internal_date != located.internal_date {
-        tracing::warn!(mailbox = mailbox.name, uid, "the server did not keep flags or date of a restored mail");
-    }
-    Ok(uid)
-}
-
-fn conclude(removed: &Outcome, intent: Intent) -> Outcome {
-    let folders: Vec<String> = intent.steps.iter().map(|step| folder_for_people(&step.located.folder)).collect();
-    let folders = folders.join(", ");
-    Outcome {
-        copy: removed.copy.clone(),
-        state: ReceiptState::Done,
-        detail: Text::new(
-            format!("Back in {folders}, the same byte for byte"),
-            format!("{folders} に戻しました。内容は 1 バイトも違いません"),
-        ),
-        steps: intent.steps,
-        differing: Vec::new(),
-    }
+/// The moment an INTERNALDATE names; a server may write another zone. What is not a date stays text.
+fn instant(internal_date: &str) -> Result<i64, &str> {
+    crate::imap::internal_date_seconds(internal_date).ok_or(internal_date)
 }

@@ -16,7 +16,7 @@ pub(super) fn of(proposal: &Proposal<'_>) -> Result<Option<DemoId>, ActionError>
     origins.extend(proposal.investigation.map(|id| id.demo()));
     origins.extend(device_of(&proposal.spec).map(|id| id.demo()));
     match &proposal.spec {
-        ActionSpec::SoftDeleteMessages { copies } => {
+        spec if let Some((_, copies)) = spec.message_remedy() => {
             origins.extend(copies.iter().map(|copy| copy.message_id.demo()));
         }
         ActionSpec::RestoreMessages { action_id } => drop(origins.insert(action_id.demo())),

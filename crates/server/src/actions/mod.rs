@@ -294,7 +294,7 @@ pub(crate) async fn expire(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError>
 async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) -> Result<(), ActionError> {
     let invalid = |field, en: &str, ja: &str| Err(ActionError::Invalid { field, reason: Text::new(en, ja) });
     match spec {
-        ActionSpec::SoftDeleteMessages { copies } => {
+        spec if let Some((_, copies)) = spec.message_remedy() => {
             if copies.is_empty() || copies.len() > TARGETS_MAX {
                 return invalid("copies", "1 to 5,000 copies", "対象は 1〜5,000 通です");
             }
@@ -370,7 +370,7 @@ fn opposite(done: &Action) -> Result<(ActionSpec, Vec<EntityKey>), ActionError> 
     let cannot = || ActionError::WrongState { what: "action", state: done.spec.kind().to_owned(), wanted: "undo" };
     let targets = restorable(done);
     let spec = match &done.spec {
-        ActionSpec::SoftDeleteMessages { .. } if !targets.is_empty() => {
+        spec if spec.message_remedy().is_some() && spec.can_undo() && !targets.is_empty() => {
             ActionSpec::RestoreMessages { action_id: done.id }
         }
         ActionSpec::QuarantineFile { device_id, sha256, .. } => {

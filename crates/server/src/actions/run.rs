@@ -4,11 +4,12 @@ use super::receipts::{finish, store};
 use super::{ActionError, announce, device_of, load, save};
 use crate::abort::abort_point;
 use crate::app::Ctx;
+use crate::mailboxes::Order;
 use crate::{ids, indicators};
 use anyhow::Context;
 use hinomi_model::{
     Action, ActionId, ActionSpec, ActionState, DeviceId, EntityKey, EntityKind, Indicator, IndicatorId, IndicatorKind,
-    IndicatorSpec, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
+    IndicatorSpec, MessageCopyRef, MessageRemedy, Receipt, ReceiptState, Text, Timestamp,
 };
 use hinomi_store::Job;
 use hinomi_wire::Command;
@@ -41,7 +42,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> anyhow::Result<()> {
         return settle(ctx, id).await;
     }
     match &action.spec {
-        ActionSpec::SoftDeleteMessages { copies } => remove_mail(ctx, &action, copies).await,
+        spec if let Some((remedy, copies)) = spec.message_remedy() => treat_mail(ctx, &action, remedy, copies).await,
         ActionSpec::RestoreMessages { action_id } => restore_mail(ctx, &action, *action_id).await,
         ActionSpec::AddIndicator { indicator } => add_indicator(ctx, &action, indicator).await,
         ActionSpec::RemoveIndicator { indicator_id } => remove_indicator(ctx, &action, *indicator_id).await,
@@ -127,19 +128,21 @@ async fn order(ctx: &Ctx, action: &Action) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn remove_mail(ctx: &Ctx, action: &Action, copies: &[MessageCopyRef]) -> anyhow::Result<()> {
-    let open = |copy: &&MessageCopyRef| {
-        let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
-        action.receipts.iter().any(|receipt| receipt.target == target && is_open(receipt))
-    };
-    let wanted: Vec<MessageCopyRef> = copies.iter().filter(open).cloned().collect();
+async fn treat_mail(
+    ctx: &Ctx,
+    action: &Action,
+    remedy: MessageRemedy,
+    copies: &[MessageCopyRef],
+) -> anyhow::Result<()> {
+    let wanted: Vec<MessageCopyRef> = copies.iter().filter(|copy| is_wanted(action, copy)).cloned().collect();
     begin(ctx, action.id).await?;
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
     let (sender, receiver) = mpsc::unbounded_channel();
     let work = async {
         // the sender goes into the callback and ends with the work: that ends the other half
         let tell = move |receipt: Receipt| drop(sender.send(receipt));
-        mail.soft_delete(action.id, &wanted, &tell).await.map(drop)
+        let order = Order { action: action.id, remedy, senders_copy: action.spec.senders_copy() };
+        mail.treat(order, &wanted, &tell).await.map(drop)
     };
     let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
     worked?;
@@ -149,12 +152,14 @@ async fn remove_mail(ctx: &Ctx, action: &Action, copies: &[MessageCopyRef]) -> a
     Ok(())
 }
 
+/// True when a copy has no settled receipt: a resumed action goes on with these.
+fn is_wanted(action: &Action, copy: &MessageCopyRef) -> bool {
+    let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
+    action.receipts.iter().find(|receipt| receipt.target == target).is_none_or(is_open)
+}
+
 async fn restore_mail(ctx: &Ctx, action: &Action, removed: ActionId) -> anyhow::Result<()> {
-    let open = |copy: &MessageCopyRef| {
-        let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
-        let known = action.receipts.iter().find(|receipt| receipt.target == target);
-        known.is_none_or(is_open)
-    };
+    let open = |copy: &MessageCopyRef| is_wanted(action, copy);
     begin(ctx, action.id).await?;
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
     let (sender, receiver) = mpsc::unbounded_channel();

@@ -160,7 +160,11 @@ impl Gateway {
         let mut content = serde_json::to_vec(&mail).map_err(|error| error.to_string())?;
         content.push(b'\n');
         content.extend_from_slice(raw);
-        self.vault.keep(&quarantine_key(id), content).await.map_err(|error| format!("not quarantined: {error}"))
+        self.vault
+            .keep(&quarantine_key(id), content)
+            .await
+            .map(drop)
+            .map_err(|error| format!("not quarantined: {error}"))
     }
 }
 

@@ -53,6 +53,9 @@ pub async fn create(
     {
         check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
     }
+    if !body.propose_only {
+        check_presence(&http, &caller, &body.spec)?;
+    }
     if let Some(incident) = body.incident_id {
         http.ctx
             .store
@@ -80,6 +83,14 @@ fn idempotency_key(headers: &HeaderMap) -> Answer<Option<String>> {
     let text = value.to_str().unwrap_or_default().trim();
     length("Idempotency-Key", text, 1, 200)?;
     Ok(Some(text.to_owned()))
+}
+
+/// What cannot be undone needs the presence of the one who orders or approves it.
+fn check_presence(http: &Http, caller: &Caller, spec: &ActionSpec) -> Answer<()> {
+    match spec {
+        ActionSpec::HardDeleteMessages { .. } => caller.require_step_up(http.ctx.now()),
+        _ => Ok(()),
+    }
 }
 
 /// Isolating several devices is dangerous and needs presence: several in one request, or another
@@ -111,6 +122,7 @@ pub async fn approve(
     if let ActionSpec::IsolateDevice { device_id, .. } = &action.spec {
         check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
     }
+    check_presence(&http, &caller, &action.spec)?;
     let action = crate::actions::approve(&http.ctx, id, &caller.name(), comment).await?;
     Ok(Versioned(action.version, action))
 }
@@ -170,9 +182,9 @@ pub async fn approve_many(
     }
     let mut isolated = BTreeSet::new();
     for id in &body.ids {
-        if let Some(Action { spec: ActionSpec::IsolateDevice { device_id, .. }, .. }) =
-            http.ctx.store.action(*id).await?
-        {
+        let Some(action) = http.ctx.store.action(*id).await? else { continue };
+        check_presence(&http, &caller, &action.spec)?;
+        if let ActionSpec::IsolateDevice { device_id, .. } = action.spec {
             isolated.insert(device_id);
         }
     }

@@ -14,6 +14,7 @@ mod tls;
 mod actions;
 mod alerts;
 mod audit;
+mod connectors;
 mod demos;
 mod devices;
 mod directory;
@@ -148,6 +149,7 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "importDirectory" => directory::import,
         "syncDirectory" => directory::sync,
         "updateSettings" => settings::update,
+        "testConnector" => connectors::test,
         "listIncidents" => incidents::list,
         "getIncident" => incidents::get,
         "updateIncident" => incidents::update,

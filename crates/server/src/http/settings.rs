@@ -42,7 +42,7 @@ async fn read(http: &Http) -> Answer<Settings> {
             }
             .to_owned(),
             own_domains: ctx.config.gateway.own_domains.clone(),
-            mailboxes: ctx.config.mailboxes.is_some(),
+            mailboxes: !ctx.config.mailboxes.is_empty(),
             notify: ctx.config.notify.is_some(),
         },
     })

@@ -64,6 +64,11 @@ impl Directory {
         tries.into_iter().find(|name| self.names.contains(name))
     }
 
+    /// Names of all mailboxes.
+    pub fn names(&self) -> Vec<String> {
+        self.names.iter().cloned().collect()
+    }
+
     /// Number of mailboxes.
     pub fn len(&self) -> usize {
         self.names.len()

@@ -6,12 +6,26 @@ use hinomi_mail::remediate::{Entry, Intent, Journal, Outcome};
 use hinomi_model::{ActionId, MessageCopyRef};
 use hinomi_store::{JournalRow, Store, StoreError};
 use std::collections::HashMap;
+use tokio::sync::{mpsc, oneshot};
 
-/// Journal of one action. What earlier runs left is read once when it is opened.
+/// Entries written in one transaction at most.
+const TOGETHER_MAX: usize = 256;
+
+/// Journal of one action. What earlier runs left is read once when it is opened. Entries of many
+/// mailboxes that come at the same time share one transaction.
 pub struct StoreJournal {
-    store: Store,
-    action: ActionId,
     before: HashMap<MessageCopyRef, Entry>,
+    writes: mpsc::UnboundedSender<Write>,
+}
+
+/// One entry on its way to the disk.
+struct Write {
+    copy: MessageCopyRef,
+    /// JSON.
+    intent: Option<String>,
+    /// JSON.
+    result: Option<String>,
+    written: oneshot::Sender<Result<(), String>>,
 }
 
 impl StoreJournal {
@@ -22,7 +36,10 @@ impl StoreJournal {
     pub async fn open(store: &Store, action: ActionId) -> Result<Self, StoreError> {
         let rows = store.journal(action).await?;
         let before = rows.iter().filter_map(|row| Some((row.copy.clone(), entry(row)?))).collect();
-        Ok(StoreJournal { store: store.clone(), action, before })
+        let (writes, receive) = mpsc::unbounded_channel();
+        // ends when the journal is dropped
+        tokio::spawn(write_together(store.clone(), action, receive));
+        Ok(StoreJournal { before, writes })
     }
 
     /// Outcomes of copies that are finished.
@@ -31,6 +48,41 @@ impl StoreJournal {
         outcomes.sort_by(|a, b| a.copy.cmp(&b.copy));
         outcomes
     }
+
+    async fn write(&self, copy: &MessageCopyRef, intent: Option<String>, result: Option<String>) -> Result<(), String> {
+        let (written, answer) = oneshot::channel();
+        let gone = |_| "the journal is closed".to_owned();
+        self.writes.send(Write { copy: copy.clone(), intent, result, written }).map_err(|_| gone(()))?;
+        answer.await.map_err(|_| gone(()))?
+    }
+}
+
+async fn write_together(store: Store, action: ActionId, mut receive: mpsc::UnboundedReceiver<Write>) {
+    let mut together = Vec::new();
+    while receive.recv_many(&mut together, TOGETHER_MAX).await > 0 {
+        let written = write_all(&store, action, &together).await.map_err(|error| error.to_string());
+        for one in together.drain(..) {
+            // nobody waits any more: the work was given up
+            let _ = one.written.send(written.clone());
+        }
+    }
+}
+
+async fn write_all(store: &Store, action: ActionId, together: &[Write]) -> Result<(), StoreError> {
+    let mut tx = store.begin().await?;
+    for one in together {
+        if let Some(intent) = &one.intent {
+            tx.journal_intent(action, &one.copy, intent).await?;
+        }
+        if let Some(result) = &one.result
+            && !tx.journal_result(action, &one.copy, result).await?
+        {
+            // nothing was there to be done, so no intent was written: the outcome is kept all the same
+            tx.journal_intent(action, &one.copy, "{\"steps\":[]}").await?;
+            tx.journal_result(action, &one.copy, result).await?;
+        }
+    }
+    tx.commit().await
 }
 
 fn entry(row: &JournalRow) -> Option<Entry> {
@@ -53,7 +105,7 @@ impl Journal for StoreJournal {
     fn intent<'a>(&'a self, copy: &'a MessageCopyRef, intent: &'a Intent) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let json = serde_json::to_string(intent).map_err(|error| error.to_string())?;
-            self.store.journal_intent(self.action, copy, &json).await.map_err(|error| error.to_string())?;
+            self.write(copy, Some(json), None).await?;
             abort_point("journal.intended");
             Ok(())
         })
@@ -63,19 +115,7 @@ impl Journal for StoreJournal {
         Box::pin(async move {
             let json = serde_json::to_string(outcome).map_err(|error| error.to_string())?;
             abort_point("journal.settling");
-            let known = self.store.journal_result(self.action, &outcome.copy, &json).await;
-            if !known.map_err(|error| error.to_string())? {
-                // nothing was there to be done, so no intent was written: the outcome is kept all the same
-                let empty = serde_json::to_string(&Intent::default()).map_err(|error| error.to_string())?;
-                self.store
-                    .journal_intent(self.action, &outcome.copy, &empty)
-                    .await
-                    .map_err(|error| error.to_string())?;
-                self.store
-                    .journal_result(self.action, &outcome.copy, &json)
-                    .await
-                    .map_err(|error| error.to_string())?;
-            }
+            self.write(&outcome.copy, None, Some(json)).await?;
             abort_point("journal.settled");
             Ok(())
         })

@@ -1,32 +1,35 @@
-//! Mailboxes of the organisation: find copies, take them out, put them back.
+//! Mailboxes of the organisation: find copies, treat them, put them back.
 //!
 //! Joins the mail room's engine with the house: the journal is the store, the vault is encrypted
 //! files, every settled copy updates the message index and writes an EmailPostDeliveryEvents row.
 
+mod credentials;
 mod directory;
 mod journal;
 mod open;
 pub(crate) mod settle;
+mod system;
 mod vault;
 
 pub use directory::{Directory, DirectoryFile};
 pub use open::open;
 pub use vault::{FileVault, VaultError};
 
-use crate::config::{MailTls, MailboxesConfig};
+use crate::config::MailboxesConfig;
 use crate::ingest::Ingest;
 use anyhow::{Context, Result};
-use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust, folder_for_people};
-use hinomi_mail::parse::Limits;
-use hinomi_mail::remediate::{Access, Engine, Finding, Identity, Located as MailLocated, Outcome, Wanted};
+use hinomi_mail::connector::Mail;
+use hinomi_mail::remediate::{Finding, Identity, Located as MailLocated, Outcome, Probe, Wanted};
 use hinomi_model::{
-    ActionId, DeliveryLocation, EntityKey, MessageCopy, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
+    ActionId, DeliveryLocation, EntityKey, MessageCopy, MessageCopyRef, MessageId, MessageRemedy, Receipt,
+    ReceiptState, Text, Timestamp,
 };
 use hinomi_store::Store;
 use journal::StoreJournal;
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use settle::Kind;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Mutex;
+use system::System;
 use tokio::sync::mpsc;
 
 /// Folder of the vault below the data folder.
@@ -34,8 +37,7 @@ pub const VAULT_DIR: &str = "vault";
 
 /// Access to all mailboxes.
 pub struct Mailboxes {
-    engine: Engine,
-    directory: DirectoryFile,
+    systems: Vec<System>,
     vault: FileVault,
     store: Store,
     ingest: Ingest,
@@ -61,13 +63,9 @@ pub struct Located {
     pub folder: String,
     /// Where that is in the words of the hunting tables.
     pub location: DeliveryLocation,
-    /// UID and its validity.
-    pub uid: u32,
-    /// Validity of the UID.
-    pub uid_validity: u32,
     /// Flags.
     pub flags: Vec<String>,
-    /// INTERNALDATE as the server writes it.
+    /// When the mail system received it, as IMAP writes INTERNALDATE.
     pub internal_date: String,
     /// Size in bytes.
     pub size: u64,
@@ -79,10 +77,8 @@ impl Located {
     fn of(first: &MailLocated, mails: usize) -> Self {
         Located {
             mailbox: first.mailbox.clone(),
-            folder: folder_for_people(&first.folder),
+            folder: first.place.folder.name.clone(),
             location: first.location(),
-            uid: first.uid,
-            uid_validity: first.uid_validity,
             flags: first.flags.clone(),
             internal_date: first.internal_date.clone(),
             size: first.size,
@@ -91,56 +87,40 @@ impl Located {
     }
 }
 
+/// What is to be done to copies of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Order {
+    /// The action: its journal, its receipts.
+    pub action: ActionId,
+    /// What is done.
+    pub remedy: MessageRemedy,
+    /// Also to the sender's own copies.
+    pub senders_copy: bool,
+}
+
 impl Mailboxes {
     /// Builds the access from its configuration.
     ///
     /// # Errors
-    /// When the password or the authorities cannot be read.
+    /// When a password or the authorities cannot be read.
     pub fn from_config(
-        config: &MailboxesConfig,
-        own_domains: Vec<String>,
+        configs: &[MailboxesConfig],
+        own_domains: &[String],
         vault: FileVault,
         store: Store,
         ingest: Ingest,
     ) -> Result<Mailboxes> {
-        let trust = match (config.tls, &config.ca_file) {
-            (MailTls::None, _) => Trust::nobody(),
-            (_, Some(file)) => Trust::file(file)?,
-            (_, None) => Trust::system()?,
-        };
-        let security = match config.tls {
-            MailTls::None => Security::None,
-            MailTls::Tls => Security::Tls,
-            MailTls::Starttls => Security::StartTls,
-        };
-        let access = Access {
-            server: Server {
-                host: config.host.clone(),
-                port: config.port,
-                security,
-                trust,
-                limits: ImapLimits::default(),
-            },
-            master_user: config.master_user.clone(),
-            separator: config.master_separator.clone(),
-            password: secret(&config.password_file)?,
-        };
-        Ok(Mailboxes {
-            engine: Engine::new(access, config.connections, Limits::default()),
-            directory: DirectoryFile { path: config.users_file.clone(), own_domains },
-            vault,
-            store,
-            ingest,
-        })
+        let systems = configs.iter().map(|config| System::from_config(config, own_domains.to_vec()));
+        Ok(Mailboxes { systems: systems.collect::<Result<_>>()?, vault, store, ingest })
     }
 
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
     pub async fn find(&self, copies: &[MessageCopy]) -> Vec<Found> {
-        let directory = match self.directory.read().await {
-            Ok(directory) => directory,
-            Err(error) => return vec![Found::Failed(format!("read the user list: {error}")); copies.len()],
+        let homes = match self.homes().await {
+            Ok(homes) => homes,
+            Err(error) => return vec![Found::Failed(format!("{error:#}")); copies.len()],
         };
-        let known: Vec<Option<Wanted>> = copies.iter().map(|copy| wanted(&directory, copy)).collect();
+        let known: Vec<Option<(usize, Wanted)>> = copies.iter().map(|copy| homes.wanted(copy)).collect();
         let found: Mutex<HashMap<MessageCopyRef, Found>> = Mutex::default();
         let on = |wanted: &Wanted, finding: Finding| {
             let answer = match finding {
@@ -153,88 +133,189 @@ impl Mailboxes {
             let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             found.insert(wanted.copy.clone(), answer);
         };
-        self.engine.find(known.iter().flatten().cloned().collect(), &on).await;
+        let groups = by_system(known.iter().flatten().cloned());
+        let work = groups.into_iter().map(|(system, wanted)| self.systems[system].engine.find(wanted, &on));
+        futures::future::join_all(work).await;
         let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let answer = |wanted: Option<Wanted>| match wanted {
-            Some(wanted) => found.get(&wanted.copy).cloned().unwrap_or(Found::NotFound),
+        let answer = |known: Option<(usize, Wanted)>| match known {
+            Some((_, wanted)) => found.get(&wanted.copy).cloned().unwrap_or(Found::NotFound),
             None => Found::Failed("the recipient is not in the user list".to_owned()),
         };
         known.into_iter().map(answer).collect()
     }
 
-    /// Takes copies out of their mailboxes. `on` gets each receipt as it comes; all of them are
+    /// Treats copies in their mailboxes. `on` gets each receipt as it comes; all of them are
     /// returned. Called again with the same action it resumes and tells the same receipts.
     ///
     /// # Errors
-    /// When the user list or the store cannot be read; nothing was done then.
-    pub async fn soft_delete(
+    /// When a user list or the store cannot be read; nothing was done then.
+    pub async fn treat(
         &self,
-        action: ActionId,
+        order: Order,
         copies: &[MessageCopyRef],
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Result<Vec<Receipt>> {
-        let directory = self.directory.read().await.context("read the user list")?;
-        let journal = StoreJournal::open(&self.store, action).await.context("read mail journal")?;
+        let homes = self.homes().await?;
+        let journal = StoreJournal::open(&self.store, order.action).await.context("read mail journal")?;
         let mut receipts = Vec::new();
-        let mut wanted_copies = Vec::new();
+        let mut known = Vec::new();
+        let mut senders: BTreeMap<MessageCopyRef, (usize, Wanted)> = BTreeMap::new();
         for target in copies {
             let copy = self.store.message(target.message_id, &target.recipient).await?;
             let answer = match copy {
                 None => Err(unknown_message(target)),
                 Some(copy) if never_delivered(&copy) => Err(not_delivered(target)),
-                Some(copy) => wanted(&directory, &copy).ok_or_else(|| no_mailbox(target)),
+                Some(copy) => {
+                    if let Some(sent) = homes.senders_copy(&copy).filter(|_| order.senders_copy) {
+                        senders.insert(sent.1.copy.clone(), sent);
+                    }
+                    homes.wanted(&copy).ok_or_else(|| no_mailbox(target))
+                }
             };
             match answer {
-                Ok(wanted) => wanted_copies.push(wanted),
+                Ok(wanted) => known.push(wanted),
                 Err(receipt) => {
                     on(receipt.clone());
                     receipts.push(receipt);
                 }
             }
         }
+        // a sender who is a recipient too has one receipt for both
+        senders.retain(|sent, _| !copies.contains(sent));
+        known.extend(senders.into_values());
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {
             // the sender goes into the callback and ends with the work: that ends the other half
             let on_outcome = move |outcome: Outcome| drop(send.send(outcome));
-            self.engine.soft_delete(wanted_copies, &journal, &self.vault, &on_outcome).await;
+            let (journal, vault) = (&journal, &self.vault);
+            let work = by_system(known.into_iter()).into_iter().map(|(system, wanted)| {
+                self.systems[system].engine.treat(order.remedy, wanted, journal, vault, &on_outcome)
+            });
+            futures::future::join_all(work).await;
         };
-        let (_, settled) = tokio::join!(work, self.settle_all(action, settle::Kind::Removal, receive, on));
+        let (_, settled) = tokio::join!(work, self.settle_all(order.action, Kind::Remedy(order.remedy), receive, on));
         receipts.extend(settled);
         Ok(receipts)
     }
 
-    /// Puts back what action `removal` took out, as far as `open` wants the copy; `action` is the one
-    /// that does so. `on` gets each receipt as it comes. Called again with the same action it resumes.
+    /// Puts back what action `treated` moved or took out, as far as `open` wants the copy; `action` is
+    /// the one that does so. `on` gets each receipt as it comes. Called again with the same action it
+    /// resumes.
     ///
     /// # Errors
-    /// When the store cannot be read; nothing was done then.
+    /// When the store or a user list cannot be read; nothing was done then.
     pub async fn restore(
         &self,
         action: ActionId,
-        removal: ActionId,
+        treated: ActionId,
         open: &(dyn Fn(&MessageCopyRef) -> bool + Send + Sync),
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Result<Vec<Receipt>> {
-        let mut removed = StoreJournal::open(&self.store, removal).await.context("read mail journal")?.outcomes();
-        removed.retain(|outcome| open(&outcome.copy));
+        let homes = self.homes().await?;
+        let mut treated = StoreJournal::open(&self.store, treated).await.context("read mail journal")?.outcomes();
+        treated.retain(|outcome| open(&outcome.copy));
         let journal = StoreJournal::open(&self.store, action).await.context("read mail journal")?;
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {
             let on_outcome = move |outcome: Outcome| drop(send.send(outcome));
-            self.engine.restore(removed, &journal, &self.vault, &on_outcome).await;
+            let (journal, vault) = (&journal, &self.vault);
+            let groups = by_system(treated.into_iter().filter_map(|outcome| {
+                let mailbox = outcome.steps.first()?.located.mailbox.clone();
+                // the first system when the list has lost the mailbox since: it says why it fails
+                Some((homes.of(&mailbox).map_or(0, |(system, _)| system), outcome))
+            }));
+            let work = groups
+                .into_iter()
+                .map(|(system, treated)| self.systems[system].engine.restore(treated, journal, vault, &on_outcome));
+            futures::future::join_all(work).await;
         };
-        let (_, receipts) = tokio::join!(work, self.settle_all(action, settle::Kind::Restore, receive, on));
+        let (_, receipts) = tokio::join!(work, self.settle_all(action, Kind::Restore, receive, on));
         Ok(receipts)
+    }
+
+    /// Searches the bodies of all mails of all mailboxes for words, now. Who asks must have a reason
+    /// and write it into the audit log: this reads mail.
+    ///
+    /// # Errors
+    /// When a user list cannot be read.
+    pub async fn search_bodies(&self, words: &str) -> Result<BTreeMap<String, Result<Vec<Mail>, String>>> {
+        let homes = self.homes().await?;
+        let found: Mutex<BTreeMap<String, Result<Vec<Mail>, String>>> = Mutex::default();
+        let on = |mailbox: &str, mails: Result<Vec<Mail>, String>| {
+            let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            found.insert(mailbox.to_owned(), mails);
+        };
+        let work = self.systems.iter().zip(&homes.0);
+        let work = work.map(|(system, list)| system.engine.search_bodies(list.names(), words, &on));
+        futures::future::join_all(work).await;
+        Ok(found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Checks a mail system end to end with a probe mail in one of its mailboxes; `None` when there is
+    /// no system of this name.
+    ///
+    /// # Errors
+    /// When the mailbox is not in its user list, or that cannot be read.
+    pub async fn probe(&self, name: &str, mailbox: &str, id: MessageId, now: Timestamp) -> Option<Result<Probe, Text>> {
+        let system = self.systems.iter().find(|system| system.name == name)?;
+        let list = match system.directory.read().await {
+            Ok(list) => list,
+            Err(error) => return Some(Err(Text::same(format!("read the user list: {error}")))),
+        };
+        let Some(mailbox) = list.mailbox(mailbox) else {
+            return Some(Err(Text::new("it is not in the user list", "ユーザー一覧にありません")));
+        };
+        Some(Ok(system.engine.probe(&mailbox, id, now.as_micros() / 1_000_000).await))
+    }
+
+    /// Reads which mailbox is where.
+    async fn homes(&self) -> Result<Homes> {
+        let mut lists = Vec::with_capacity(self.systems.len());
+        for system in &self.systems {
+            let list = system.directory.read().await;
+            lists.push(list.with_context(|| format!("read the user list of {}", system.name))?);
+        }
+        Ok(Homes(lists))
     }
 }
 
-/// What to look for; `None` when the recipient has no mailbox here.
-fn wanted(directory: &Directory, copy: &MessageCopy) -> Option<Wanted> {
-    Some(Wanted {
-        copy: MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() },
-        mailbox: directory.mailbox(&copy.recipient)?,
+/// User lists of the systems, in their order.
+struct Homes(Vec<Directory>);
+
+impl Homes {
+    /// The system and mailbox of an address.
+    fn of(&self, address: &str) -> Option<(usize, String)> {
+        self.0.iter().enumerate().find_map(|(system, list)| Some((system, list.mailbox(address)?)))
+    }
+
+    /// What to look for; `None` when the recipient has no mailbox here.
+    fn wanted(&self, copy: &MessageCopy) -> Option<(usize, Wanted)> {
+        let (system, mailbox) = self.of(&copy.recipient)?;
+        Some((system, wanted(copy, &copy.recipient, mailbox, false)))
+    }
+
+    /// The sender's own copy, when the sender has a mailbox here.
+    fn senders_copy(&self, copy: &MessageCopy) -> Option<(usize, Wanted)> {
+        let (system, mailbox) = self.of(&copy.sender_from)?;
+        Some((system, wanted(copy, &copy.sender_from, mailbox, true)))
+    }
+}
+
+fn wanted(copy: &MessageCopy, address: &str, mailbox: String, sent_only: bool) -> Wanted {
+    Wanted {
+        copy: MessageCopyRef { message_id: copy.message_id, recipient: address.to_lowercase() },
+        mailbox,
         identity: Identity::of_copy(copy),
-    })
+        sent_only,
+    }
+}
+
+fn by_system<T>(all: impl Iterator<Item = (usize, T)>) -> BTreeMap<usize, Vec<T>> {
+    let mut groups: BTreeMap<usize, Vec<T>> = BTreeMap::new();
+    for (system, one) in all {
+        groups.entry(system).or_default().push(one);
+    }
+    groups
 }
 
 fn never_delivered(copy: &MessageCopy) -> bool {
@@ -270,13 +351,4 @@ fn receipt(target: &MessageCopyRef, state: ReceiptState, detail: Text, proof: Op
 
 fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
-}
-
-/// Reads a secret file: its first line.
-fn secret(path: &Path) -> Result<String> {
-    let shown: PathBuf = path.to_owned();
-    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", shown.display()))?;
-    let line = text.lines().next().unwrap_or_default().to_owned();
-    anyhow::ensure!(!line.is_empty(), "{} is empty", shown.display());
-    Ok(line)
 }

@@ -9,8 +9,10 @@ use anyhow::{Context, Result};
 /// # Errors
 /// When the password, the authorities or the vault cannot be read.
 pub fn open(ctx: &Ctx) -> Result<Option<Mailboxes>> {
-    let Some(config) = &ctx.config.mailboxes else { return Ok(None) };
+    if ctx.config.mailboxes.is_empty() {
+        return Ok(None);
+    }
     let vault = FileVault::open(&ctx.data.join(VAULT_DIR), ctx.keys.vault()).context("open vault")?;
-    let own_domains = ctx.config.gateway.own_domains.clone();
-    Mailboxes::from_config(config, own_domains, vault, ctx.store.clone(), ctx.ingest.clone()).map(Some)
+    let own_domains = &ctx.config.gateway.own_domains;
+    Mailboxes::from_config(&ctx.config.mailboxes, own_domains, vault, ctx.store.clone(), ctx.ingest.clone()).map(Some)
 }

@@ -2,17 +2,16 @@
 
 use super::{Mailboxes, now, receipt};
 use crate::abort::abort_point;
-use hinomi_mail::imap::folder_for_people;
 use hinomi_mail::remediate::Outcome;
-use hinomi_model::{ActionId, DeliveryLocation, Event, MessageCopy, Receipt, ReceiptState, Table, Text};
-use hinomi_store::StoreError;
+use hinomi_model::{ActionId, DeliveryLocation, Event, MessageCopy, MessageRemedy, Receipt, ReceiptState, Table, Text};
+use hinomi_store::{StoreError, Tx};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Copies were taken out.
-    Removal,
+    /// Copies were treated.
+    Remedy(MessageRemedy),
     /// Copies were put back.
     Restore,
 }
@@ -23,7 +22,7 @@ const UPDATE_TRIES: usize = 5;
 const TOGETHER_MAX: usize = 256;
 
 impl Mailboxes {
-    /// Takes outcomes until the work ends and makes receipts of them.
+    /// Takes outcomes until the work ends and makes receipts of them, many in one transaction.
     pub(super) async fn settle_all(
         &self,
         action: ActionId,
@@ -34,9 +33,21 @@ impl Mailboxes {
         let mut receipts = Vec::new();
         let mut together = Vec::new();
         while outcomes.recv_many(&mut together, TOGETHER_MAX).await > 0 {
-            let (mut events, mut settled) = (Vec::new(), Vec::new());
-            for outcome in together.drain(..) {
-                settled.push(self.settle(action, kind, outcome, &mut events).await);
+            let outcomes = std::mem::take(&mut together);
+            let copies = match self.locations(kind, &outcomes).await {
+                Ok(copies) => copies,
+                Err(error) => {
+                    // the receipts and the journal stand; only the index does not know yet
+                    tracing::error!(action = %action, "the location of messages could not be noted: {error}");
+                    vec![None; outcomes.len()]
+                }
+            };
+            let (mut events, mut all) = (Vec::new(), Vec::new());
+            for (outcome, copy) in outcomes.into_iter().zip(copies) {
+                if outcome.state != ReceiptState::NotFound {
+                    events.push(row(action, kind, &outcome, copy.as_ref()));
+                }
+                all.push(settled(kind, outcome, copy.as_ref()));
             }
             abort_point("mail.settled");
             // before the receipts: a copy without receipt is settled again after a crash, and its row
@@ -46,7 +57,7 @@ impl Mailboxes {
                 tracing::error!(action = %action, "rows about mailbox work could not be stored: {error}");
             }
             abort_point("mail.told");
-            for receipt in settled {
+            for receipt in all {
                 on(receipt.clone());
                 receipts.push(receipt);
             }
@@ -54,59 +65,69 @@ impl Mailboxes {
         receipts
     }
 
-    async fn settle(&self, action: ActionId, kind: Kind, outcome: Outcome, events: &mut Vec<Event>) -> Receipt {
-        let done = outcome.state == ReceiptState::Done;
-        let to = match (kind, outcome.steps.first()) {
-            (Kind::Removal, _) => DeliveryLocation::Quarantine,
-            (Kind::Restore, Some(step)) => step.located.location(),
-            (Kind::Restore, None) => DeliveryLocation::Unknown,
-        };
-        let copy = match done {
-            true => self.set_location(&outcome, to).await,
-            false => self.store.message(outcome.copy.message_id, &outcome.copy.recipient).await.map_err(Into::into),
-        };
-        let copy = copy.unwrap_or_else(|error: StoreError| {
-            tracing::error!(action = %action, "the location of a message could not be noted: {error}");
-            None
-        });
-        if outcome.state != ReceiptState::NotFound {
-            events.push(row(action, kind, &outcome, to, copy.as_ref()));
+    /// Notes where copies are now and returns their rows.
+    async fn locations(&self, kind: Kind, outcomes: &[Outcome]) -> Result<Vec<Option<MessageCopy>>, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let mut copies = Vec::with_capacity(outcomes.len());
+        for outcome in outcomes {
+            let to = (outcome.state == ReceiptState::Done).then(|| location(kind, outcome));
+            copies.push(set_location(&mut tx, outcome, to).await?);
         }
-        let proof = Some(outcome.proof());
-        let already = copy.as_ref().is_some_and(|copy| copy.latest_location == DeliveryLocation::Quarantine);
-        if kind == Kind::Removal && outcome.state == ReceiptState::NotFound && already {
-            let text = Text::new("It was taken out before", "すでに取り除かれています");
-            return receipt(&outcome.copy, ReceiptState::AlreadyDone, text, proof);
-        }
-        receipt(&outcome.copy, outcome.state, outcome.detail, proof)
+        tx.commit().await?;
+        Ok(copies)
     }
+}
 
-    /// Notes where a copy is now.
-    async fn set_location(&self, outcome: &Outcome, to: DeliveryLocation) -> Result<Option<MessageCopy>, StoreError> {
-        for _ in 0..UPDATE_TRIES {
-            let found = self.store.message(outcome.copy.message_id, &outcome.copy.recipient).await?;
-            let Some(mut copy) = found else { return Ok(None) };
-            if copy.latest_location == to {
-                return Ok(Some(copy));
-            }
-            copy.latest_location = to;
-            let version = copy.version;
-            match self.store.update_message(&copy, version).await {
-                Err(StoreError::Conflict { .. }) => {}
-                other => return other.map(Some),
-            }
+async fn set_location(
+    tx: &mut Tx,
+    outcome: &Outcome,
+    to: Option<DeliveryLocation>,
+) -> Result<Option<MessageCopy>, StoreError> {
+    for _ in 0..UPDATE_TRIES {
+        let found = tx.message(outcome.copy.message_id, &outcome.copy.recipient).await?;
+        let Some(mut copy) = found else { return Ok(None) };
+        let Some(to) = to.filter(|to| copy.latest_location != *to) else { return Ok(Some(copy)) };
+        copy.latest_location = to;
+        let version = copy.version;
+        match tx.update_message(&copy, version).await {
+            Err(StoreError::Conflict { .. }) => {}
+            other => return other.map(Some),
         }
-        Ok(None)
+    }
+    Ok(None)
+}
+
+fn settled(kind: Kind, outcome: Outcome, copy: Option<&MessageCopy>) -> Receipt {
+    let proof = Some(outcome.proof());
+    let already = copy.is_some_and(|copy| copy.latest_location == DeliveryLocation::Quarantine);
+    let removes = matches!(kind, Kind::Remedy(remedy) if remedy.removes());
+    if removes && outcome.state == ReceiptState::NotFound && already {
+        let text = Text::new("It was taken out before", "すでに取り除かれています");
+        return receipt(&outcome.copy, ReceiptState::AlreadyDone, text, proof);
+    }
+    receipt(&outcome.copy, outcome.state, outcome.detail, proof)
+}
+
+/// Where a copy is after it was dealt with.
+fn location(kind: Kind, outcome: &Outcome) -> DeliveryLocation {
+    match kind {
+        Kind::Remedy(MessageRemedy::SoftDelete | MessageRemedy::MoveToQuarantine) => DeliveryLocation::Quarantine,
+        Kind::Remedy(MessageRemedy::HardDelete) => DeliveryLocation::Dropped,
+        Kind::Remedy(MessageRemedy::MoveToJunk) => DeliveryLocation::JunkFolder,
+        Kind::Remedy(MessageRemedy::MoveToInbox) => DeliveryLocation::Inbox,
+        Kind::Remedy(MessageRemedy::MoveToDeletedItems) => DeliveryLocation::DeletedItems,
+        Kind::Restore => outcome.steps.first().map_or(DeliveryLocation::Unknown, |step| step.located.location()),
     }
 }
 
 /// The EmailPostDeliveryEvents row.
-fn row(action: ActionId, kind: Kind, outcome: &Outcome, to: DeliveryLocation, copy: Option<&MessageCopy>) -> Event {
+fn row(action: ActionId, kind: Kind, outcome: &Outcome, copy: Option<&MessageCopy>) -> Event {
     let mut event = Event::new(Table::EmailPostDeliveryEvents, now());
-    let from: Vec<String> = outcome.steps.iter().map(|step| folder_for_people(&step.located.folder)).collect();
+    let from: Vec<&str> = outcome.steps.iter().map(|step| step.located.place.folder.name.as_str()).collect();
     let from = from.join(", ");
+    let to = location_text(location(kind, outcome));
     let (word, source, target) = match kind {
-        Kind::Removal => ("Soft delete", from, location_text(to).to_owned()),
+        Kind::Remedy(remedy) => (action_text(remedy), from, to.to_owned()),
         Kind::Restore => ("Restore", "Quarantine".to_owned(), from),
     };
     event
@@ -115,7 +136,7 @@ fn row(action: ActionId, kind: Kind, outcome: &Outcome, to: DeliveryLocation, co
         .set("Action", word)
         .set("ActionType", "Manual remediation")
         .set("ActionTrigger", "AdminAction")
-        .set("ActionResult", if outcome.state == ReceiptState::Done { "Success" } else { "Error" })
+        .set("ActionResult", if outcome.state == ReceiptState::Failed { "Error" } else { "Success" })
         .set("SourceLocation", source)
         .set("DeliveryLocation", target)
         // one action settles a copy once; a resumed one tells the same row again
@@ -124,6 +145,17 @@ fn row(action: ActionId, kind: Kind, outcome: &Outcome, to: DeliveryLocation, co
     event.set_additional("ActionId", action.to_string());
     event.set_additional("Detail", outcome.detail.en.as_str());
     event
+}
+
+fn action_text(remedy: MessageRemedy) -> &'static str {
+    match remedy {
+        MessageRemedy::MoveToJunk => "Move to junk folder",
+        MessageRemedy::MoveToInbox => "Move to inbox",
+        MessageRemedy::MoveToDeletedItems => "Move to deleted items",
+        MessageRemedy::SoftDelete => "Soft delete",
+        MessageRemedy::HardDelete => "Hard delete",
+        MessageRemedy::MoveToQuarantine => "Move to quarantine",
+    }
 }
 
 /// The text the hunting tables use.

@@ -49,21 +49,26 @@ pub struct FileVault {
 }
 
 impl FileVault {
-    /// Opens the vault in `dir`, making the folder.
+    /// Opens the vault in `dir`, making its folders.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When a folder cannot be made.
     pub fn open(dir: &Path, key: &[u8; 32]) -> Result<Self, VaultError> {
-        make_dir(dir)?;
+        // all at once and synced, so that keeping a mail need not sync what is above it
+        for first in 0..=u8::MAX {
+            make_dir(&dir.join(hex::encode([first])))?;
+        }
+        let fail = |source| VaultError::Io { attempt: "sync", path: dir.to_owned(), source };
+        fs::File::open(dir).and_then(|folder| folder.sync_all()).map_err(fail)?;
         let key = UnboundKey::new(&AES_256_GCM, key).expect("the key has the length the cipher wants");
         Ok(FileVault { dir: dir.to_owned(), key: Arc::new(LessSafeKey::new(key)) })
     }
 
-    /// Keeps content under a key; what is there already stays.
+    /// Keeps content under a key; what is there already stays, and the answer is false.
     ///
     /// # Errors
     /// When it cannot be written durably.
-    pub async fn keep(&self, key: &str, content: Vec<u8>) -> Result<(), VaultError> {
+    pub async fn keep(&self, key: &str, content: Vec<u8>) -> Result<bool, VaultError> {
         let (vault, key) = (self.clone(), key.to_owned());
         run(move || vault.keep_now(&key, &content)).await
     }
@@ -86,10 +91,10 @@ impl FileVault {
         Ok(self.dir.join(&key[..2]).join(key))
     }
 
-    fn keep_now(&self, key: &str, content: &[u8]) -> Result<(), VaultError> {
+    fn keep_now(&self, key: &str, content: &[u8]) -> Result<bool, VaultError> {
         let path = self.path(key)?;
         if path.exists() {
-            return Ok(());
+            return Ok(false);
         }
         let fail = |attempt| {
             let path = path.clone();
@@ -101,7 +106,6 @@ impl FileVault {
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(key.as_bytes()), &mut sealed)
             .map_err(|_| VaultError::Damaged(path.clone()))?;
         let folder = path.parent().unwrap_or(&self.dir);
-        make_dir(folder)?;
         let beside = path.with_extension(format!("new{}", hex::encode(&nonce[..4])));
         let write = || -> std::io::Result<()> {
             let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
@@ -110,10 +114,10 @@ impl FileVault {
             file.write_all(&sealed)?;
             file.sync_all()?;
             fs::rename(&beside, &path)?;
-            fs::File::open(folder)?.sync_all()?;
-            fs::File::open(&self.dir)?.sync_all()
+            fs::File::open(folder)?.sync_all()
         };
-        write().map_err(fail("write"))
+        write().map_err(fail("write"))?;
+        Ok(true)
     }
 
     fn content_now(&self, key: &str) -> Result<Option<Vec<u8>>, VaultError> {
@@ -140,14 +144,17 @@ impl FileVault {
 }
 
 impl Vault for FileVault {
-    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<(), String>> {
+    fn put<'a>(&'a self, key: &'a str, mail: &'a StoredMail) -> BoxFuture<'a, Result<StoredMail, String>> {
         Box::pin(async move {
             let mut content = serde_json::to_vec(&mail.located).map_err(|error| error.to_string())?;
             content.push(b'\n');
             content.extend_from_slice(&mail.raw);
-            self.keep(key, content).await.map_err(|error| chain(&error))?;
+            let is_new = self.keep(key, content).await.map_err(|error| chain(&error))?;
             abort_point("mail.kept");
-            Ok(())
+            match is_new {
+                true => Ok(mail.clone()),
+                false => self.get(key).await?.ok_or_else(|| "the kept mail is gone".to_owned()),
+            }
         })
     }
 

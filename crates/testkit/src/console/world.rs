@@ -160,12 +160,12 @@ fn mailboxes(dir: &Path, rig: &MailRig, imap: SocketAddr) -> Result<String> {
     let password = dir.join("master.password");
     std::fs::write(&password, &rig.master_password)?;
     Ok(format!(
-        "[mailboxes]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\nmaster_user = \"{}\"\n\
-         password_file = \"{}\"\nusers_file = \"{}\"\n",
+        "[[mailboxes]]\nusers_file = \"{}\"\n\n[mailboxes.imap]\nhost = \"127.0.0.1\"\nport = {}\n\
+         tls = \"none\"\nmaster_user = \"{}\"\npassword_file = \"{}\"\n",
+        rig.users_file.display(),
         imap.port(),
         rig.master_user,
-        password.display(),
-        rig.users_file.display()
+        password.display()
     ))
 }
 

@@ -35,6 +35,8 @@ pub struct MailRigConfig {
     pub tls: bool,
     /// Start Postfix; without it only IMAP is there.
     pub smtp: bool,
+    /// Lines at the end of Dovecot's configuration; they win over what stands before.
+    pub dovecot: String,
 }
 
 impl Default for MailRigConfig {
@@ -46,6 +48,7 @@ impl Default for MailRigConfig {
             milter_default_action: "tempfail".to_owned(),
             tls: false,
             smtp: true,
+            dovecot: String::new(),
         }
     }
 }
@@ -225,7 +228,7 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
     };
     let users: Vec<String> = (1..=config.users).map(|n| format!("user{n:02}@{}", config.domain)).collect();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))?;
-    write_dovecot(&plan, &users, &master_password)?;
+    write_dovecot(&plan, &users, &master_password, &config.dovecot)?;
     start_dovecot(&plan).with_context(|| log_tail(&dir))?;
     if config.smtp {
         write_postfix(&plan)?;
@@ -247,7 +250,7 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
     })
 }
 
-fn write_dovecot(plan: &Plan<'_>, users: &[String], master_password: &str) -> Result<()> {
+fn write_dovecot(plan: &Plan<'_>, users: &[String], master_password: &str, more: &str) -> Result<()> {
     let dir = plan.dir;
     let local = |address: &String| address.split('@').next().unwrap_or_default().to_owned();
     let entries: String = users.iter().map(|user| format!("{}:{{PLAIN}}secret::::::\n", local(user))).collect();
@@ -257,7 +260,7 @@ fn write_dovecot(plan: &Plan<'_>, users: &[String], master_password: &str) -> Re
         chown(dir.join(folder), Some(uid), Some(gid))?;
     }
     for (name, text) in [
-        ("dovecot.conf", plan.dovecot()),
+        ("dovecot.conf", plan.dovecot() + more),
         ("users", entries),
         ("masters", plan.masters(master_password)),
         ("dovecot.log", String::new()),

@@ -143,13 +143,15 @@ milter = "{milter}"
 own_domains = ["example.test"]
 on_failure = "tempfail"
 
-[mailboxes]
+[[mailboxes]]
+users_file = "{users}"
+
+[mailboxes.imap]
 host = "127.0.0.1"
 port = {imap}
 tls = "none"
 master_user = "{master}"
 password_file = "{password}"
-users_file = "{users}"
 
 [notify]
 smtp = "smtp://{smtp}"
