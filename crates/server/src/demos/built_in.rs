@@ -13,7 +13,7 @@ macro_rules! files {
 
 /// Returns the files of the built-in scenario.
 pub fn built_in() -> Vec<ScenarioFile> {
-    let files = files!["scenario.toml", "events/01-mail.jsonl", "events/02-pc-tanaka.jsonl"];
+    let files = files!["events/01-mail.jsonl", "events/02-pc-tanaka.jsonl", "scenario.toml"];
     let file = |(path, text): (&str, &str)| ScenarioFile { path: path.to_owned(), content: text.into() };
     files.into_iter().map(file).collect()
 }
