@@ -13,6 +13,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const ASKED_MAX: Duration = Duration::from_secs(600);
 /// Failures in a row that are taken as one mailbox's own trouble.
 const ALONE_MAX: u32 = 3;
+/// After so many in a row the system is away: work fails at once instead of waiting, and is tried
+/// again when the pause is over.
+const AWAY_AFTER: u32 = 6;
 
 /// State all work on one system shares.
 #[derive(Debug, Default)]
@@ -21,20 +24,36 @@ pub(super) struct Backoff(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    /// When the last failure was counted.
+    counted: Option<Instant>,
     until: Option<Instant>,
+    /// The system asked for the pause.
+    asked: bool,
 }
 
 impl Backoff {
     /// Waits while the system is to be left alone.
-    pub(super) async fn wait(&self) {
-        let until = self.state().until;
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
+    ///
+    /// # Errors
+    /// At once when the system is away.
+    pub(super) async fn wait(&self) -> Result<(), ConnectorError> {
+        let (until, away) = {
+            let state = self.state();
+            (state.until, !state.asked && state.failures >= AWAY_AFTER)
+        };
+        match until.filter(|until| *until > Instant::now()) {
+            None => Ok(()),
+            Some(_) if away => Err(ConnectorError::refused("the mail server did not answer several times in a row")),
+            Some(until) => {
+                tokio::time::sleep_until(until).await;
+                Ok(())
+            }
         }
     }
 
-    /// Notes how work ended.
-    pub(super) fn note(&self, error: Option<&ConnectorError>) {
+    /// Notes how work ended that began at `began`. Work side by side that fails together is one
+    /// failure.
+    pub(super) fn note(&self, began: Instant, error: Option<&ConnectorError>) {
         let mut state = self.state();
         let passing = match error {
             Some(error) if error.is_passing() => error,
@@ -43,14 +62,19 @@ impl Backoff {
                 return;
             }
         };
-        state.failures = state.failures.saturating_add(1);
+        let together = state.counted.is_some_and(|counted| began < counted);
+        if !together {
+            state.failures = state.failures.saturating_add(1);
+            state.counted = Some(Instant::now());
+        }
         let own = match state.failures.checked_sub(ALONE_MAX) {
             Some(over) => PAUSE_FIRST.saturating_mul(1 << over.min(10)).min(PAUSE_MAX),
             None => Duration::ZERO,
         };
         let asked = passing.retry_after().unwrap_or_default().min(ASKED_MAX);
         let pause = own.max(asked);
-        if !pause.is_zero() {
+        state.asked |= !asked.is_zero();
+        if !pause.is_zero() && !(together && asked.is_zero()) {
             let until = Instant::now() + pause;
             state.until = Some(state.until.map_or(until, |known| known.max(until)));
         }
@@ -72,18 +96,40 @@ mod tests {
     #[tokio::test]
     async fn one_mailbox_does_not_slow_the_others_a_system_in_trouble_does() {
         let backoff = Backoff::default();
-        backoff.note(Some(&passing(None)));
+        let fails = |wait: Option<Duration>| backoff.note(Instant::now(), Some(&passing(wait)));
+        fails(None);
         assert!(backoff.state().until.is_none());
         for _ in 0..4 {
-            backoff.note(Some(&passing(None)));
+            fails(None);
         }
         assert!(backoff.state().until.is_some());
-        backoff.note(None);
+        backoff.note(Instant::now(), None);
         assert!(backoff.state().until.is_none());
-        backoff.note(Some(&passing(Some(Duration::from_secs(7)))));
+        fails(Some(Duration::from_secs(7)));
         let asked = backoff.state().until.expect("the system asked");
         assert!(asked > Instant::now() + Duration::from_secs(5));
-        backoff.note(Some(&ConnectorError::refused("no such user")));
+        backoff.note(Instant::now(), Some(&ConnectorError::refused("no such user")));
         assert!(backoff.state().until.is_none(), "an answer is a sign of life");
+    }
+
+    #[tokio::test]
+    async fn what_fails_together_counts_once_and_a_system_that_is_away_fails_at_once() {
+        let backoff = Backoff::default();
+        for round in 1..=AWAY_AFTER {
+            let began = Instant::now();
+            for _ in 0..8 {
+                backoff.note(began, Some(&passing(None)));
+            }
+            assert_eq!(backoff.state().failures, round);
+        }
+        assert!(backoff.state().until.is_some());
+        assert!(backoff.wait().await.is_err(), "no waiting for who is away");
+        backoff.state().until = Some(Instant::now());
+        assert!(backoff.wait().await.is_ok(), "then somebody tries again");
+        // who asks for a pause is there
+        backoff.note(Instant::now(), Some(&passing(Some(Duration::from_millis(1)))));
+        assert!(backoff.state().asked);
+        backoff.state().until = Some(Instant::now() + Duration::from_millis(5));
+        assert!(backoff.wait().await.is_ok());
     }
 }

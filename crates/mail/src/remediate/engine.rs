@@ -12,6 +12,7 @@ use hinomi_model::MessageRemedy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Tries per mailbox, and the pause before each new one.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(3)];
@@ -137,7 +138,8 @@ impl Engine {
     ) -> Result<W::Done, RemediateError> {
         let mut pauses = PAUSES.iter();
         loop {
-            self.backoff.wait().await;
+            self.backoff.wait().await?;
+            let began = Instant::now();
             let done = match open {
                 Some(open) => work.run(self, open).await,
                 None => match self.connector.open(name).await {
@@ -145,10 +147,13 @@ impl Engine {
                     Err(error) => Err(error.into()),
                 },
             };
-            self.backoff.note(match &done {
-                Err(RemediateError::Connector(error)) => Some(error),
-                _ => None,
-            });
+            self.backoff.note(
+                began,
+                match &done {
+                    Err(RemediateError::Connector(error)) => Some(error),
+                    _ => None,
+                },
+            );
             let Err(error) = done else { return done };
             // whatever state it is in, it is not one we know
             close(open.take()).await;
