@@ -1,5 +1,5 @@
 // Runs the browser tests: the TypeScript of this folder is loaded by vite, which is here anyway.
-// Options: --full (every page in all four settings instead of two), --only TEXT (names containing it),
+// Options: --full or HINOMI_FULL=1 (every page in all four settings instead of one, chosen by HINOMI_SEED), --only TEXT (names containing it),
 // --pages or --flows (only these), --shots (a screenshot of every page).
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';

@@ -61,7 +61,11 @@ pub fn test(full: bool) -> Result<ExitCode> {
         }
         stage("rust documentation", &mut cargo(&["test", "--workspace", "--locked", "--doc"]));
     }
-    stage("console in Chromium", &mut npm("e2e"));
+    let mut browser = npm("e2e");
+    if full {
+        browser.env("HINOMI_FULL", "1");
+    }
+    stage("console in Chromium", &mut browser);
     if full {
         stage("clippy", &mut cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]));
     }
