@@ -1,6 +1,7 @@
 //! A server that stops, orderly or killed, and starts again over its data folder is the same server.
 
 use anyhow::{Result, ensure};
+use hinomi_store::{JobFilter, JobState, Page, Store};
 use hinomi_testkit::fleet::{FakeSensor, exactly_once, replay};
 use hinomi_testkit::postgres::Postgres;
 use hinomi_testkit::process::wait_for;
@@ -49,8 +50,8 @@ fn forget(value: &mut Value, names: &[&str]) {
 
 async fn the_same_after_every_stop(database: Option<String>) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let store = database.map(|url| format!("[store]\nurl = \"{url}\"\n")).unwrap_or_default();
-    let mut server = ServerProcess::new(Path::new(env!("CARGO_BIN_EXE_hinomi")), folder.path(), None, &store)?;
+    let settings = database.as_ref().map(|url| format!("[store]\nurl = \"{url}\"\n")).unwrap_or_default();
+    let mut server = ServerProcess::new(Path::new(env!("CARGO_BIN_EXE_hinomi")), folder.path(), None, &settings)?;
     std::fs::create_dir_all(server.data())?;
     std::fs::write(server.data().join("ready.json"), "{\"pid\": 1}")?;
     server.start(None).await?;
@@ -73,16 +74,26 @@ async fn the_same_after_every_stop(database: Option<String>) -> Result<()> {
     };
     waits(&mut api).await?;
     api.post("/incidents/1/comments", json!({"text": "seen before the restart"})).await?;
-    // what is waited for is not only the first run of an investigation: a later alert starts it again
-    let mut before = picture(&mut api).await?;
-    wait_for("quiet", SOON, async || {
-        let now = picture(&mut api).await?;
-        let quiet = now == before;
-        before = now;
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        Ok(quiet.then_some(()))
+    // an investigation runs again when a later alert joins it: all is quiet when the last event was
+    // analysed (its sighting is written with it) and no job is left
+    let hash = "5e".repeat(32);
+    let mut last = today.clone();
+    last.set("SHA256", hash.as_str());
+    sensor.spool([last]);
+    wait_for("the last event to be analysed", SOON, async || {
+        let seen: Vec<Value> = api.list(&format!("/sightings?observable=file:{hash}")).await?;
+        Ok((!seen.is_empty()).then_some(()))
     })
     .await?;
+    let url = database.unwrap_or_else(|| format!("sqlite:{}", server.data().join("hinomi.db").display()));
+    let store = Store::open(&url).await?;
+    wait_for("every job to end", SOON, async || {
+        let open = JobFilter { state: vec![JobState::Waiting, JobState::Leased], kind: None };
+        Ok((store.jobs(&open, &Page::first(1)).await?.total == 0).then_some(()))
+    })
+    .await?;
+    store.close().await;
+    let before = picture(&mut api).await?;
     let enrolled = sensor.device;
     for orderly in [true, false, false] {
         let connections = sensor.memory().connections;

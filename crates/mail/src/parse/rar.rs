@@ -130,11 +130,19 @@ impl<'r> Iterator for Headers4<'r> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.step();
-        if step.is_err() {
-            self.rest = b"";
-        }
-        step.transpose()
+        ended_by_damage(step, &mut self.rest)
     }
+}
+
+/// What a step gave; nothing is read behind damage.
+fn ended_by_damage<'r>(
+    step: Result<Option<Entry<'r>>, Reason>,
+    rest: &mut &'r [u8],
+) -> Option<Result<Entry<'r>, Reason>> {
+    if step.is_err() {
+        *rest = b"";
+    }
+    step.transpose()
 }
 
 /// RAR 4 packs a Unicode name behind the plain one: two-bit commands choose between a low byte, a low
@@ -213,10 +221,7 @@ impl<'r> Iterator for Headers5<'r> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let step = self.step();
-        if step.is_err() {
-            self.rest = b"";
-        }
-        step.transpose()
+        ended_by_damage(step, &mut self.rest)
     }
 }
 
