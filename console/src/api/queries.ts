@@ -1,6 +1,6 @@
 // Query hooks. The key of every query is [route, query], so that live events find it by route.
 import {
-  QueryClient, keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient,
+  QueryClient, keepPreviousData, useInfiniteQuery, useMutation, useQuery,
 } from '@tanstack/react-query';
 import { ApiError, get, orderKey, patch, post, type Query, type Base } from './client';
 import type { Action, ApprovedActions, Listed, Me, NewAction, Permission, Route } from './types';
@@ -70,10 +70,8 @@ export function invalidate(...prefixes: string[]) {
   });
 }
 
-export const useMe = () => {
-  const client = useQueryClient();
-  return client.getQueryData<Me>(['/auth/me', {}]);
-};
+/** Who is logged in; follows every change. `Session` asks, this only listens. */
+export const useMe = () => useQuery<Me, ApiError>({ queryKey: ['/auth/me' satisfies Route, {}], enabled: false }).data;
 
 export function useCan(permission: Permission): boolean {
   const me = useMe();

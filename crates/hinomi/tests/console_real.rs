@@ -1,6 +1,7 @@
 //! The console in Chromium against the real server, with real mail and recorded devices.
 //!
-//! `HINOMI_CONSOLE="--only TEXT"` runs some flows, `--shots FOLDER` keeps a screenshot of every page.
+//! `HINOMI_CONSOLE`: `--until TEXT` ends after the flow whose name holds it, `--all` looks at every page in
+//! every setting, `--shots FOLDER` keeps a screenshot of every page.
 
 use hinomi_testkit::console::{ConsoleConfig, run};
 use std::path::{Path, PathBuf};
