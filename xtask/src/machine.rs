@@ -1,6 +1,7 @@
 //! The machine: Debian packages, spoken steps, root.
 
 use anyhow::{Context, Result, bail};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::time::Instant;
@@ -36,6 +37,7 @@ pub fn install(groups: &[&[&str]]) -> Result<()> {
     if !is_root() {
         bail!("run as root, or install them yourself: apt-get install --no-install-recommends {}", missing.join(" "));
     }
+    let _no_services = NoServices::declare()?;
     let lists = std::fs::read_dir("/var/lib/apt/lists").map(|entries| entries.count()).unwrap_or_default();
     if lists < 4 || !apt(&["install", "--no-install-recommends", "-y"], &missing)? {
         apt(&["update"], &[])?;
@@ -44,6 +46,35 @@ pub fn install(groups: &[&[&str]]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// While it lives, packages are installed without starting their services: tests and story start
+/// copies of their own on their own ports. Debian asks this program before it starts a service
+/// (invoke-rc.d(8)); 101 is "no".
+struct NoServices;
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NO: &str = "#!/bin/sh\n# made by cargo xtask while it installs packages\nexit 101\n";
+
+impl NoServices {
+    /// Leaves a policy of somebody else alone; takes over one that a killed run left behind.
+    fn declare() -> Result<Option<NoServices>> {
+        match std::fs::read_to_string(POLICY) {
+            Ok(text) if text != NO => return Ok(None),
+            _ => std::fs::write(POLICY, NO).with_context(|| format!("write {POLICY}"))?,
+        }
+        let guard = NoServices;
+        std::fs::set_permissions(POLICY, std::fs::Permissions::from_mode(0o755))?;
+        Ok(Some(guard))
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(POLICY) {
+            eprintln!("{POLICY} could not be removed: {error}");
+        }
+    }
 }
 
 fn installed(name: &str) -> bool {
