@@ -1240,7 +1240,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/mail/connectors/{name}/test": {
+    "/api/v1/mail/bulk": {
         parameters: {
             query?: never;
             header?: never;
@@ -1250,10 +1250,130 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Check a mail connector with a probe mail
-         * @description Permission: administer.
+         * Remove whatever a filter picks, in batches
+         * @description Permission: act.
          */
-        post: operations["testConnector"];
+        post: operations["createMailBulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/bulk/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a bulk action with the actions made of it
+         * @description Permission: read.
+         */
+        get: operations["getMailBulk"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/crawl": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how far the mailboxes were read in the background
+         * @description Permission: read.
+         */
+        get: operations["getMailCrawl"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/dry-run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a removal would touch, asked live in every mailbox
+         * @description Permission: act.
+         */
+        post: operations["dryRunMail"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/explorer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List messages with their recipients, newest first
+         * @description Permission: read.
+         */
+        get: operations["exploreMail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/explorer/counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count messages over time
+         * @description Permission: read.
+         */
+        get: operations["countMail"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/explorer/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Group messages that are alike, largest groups first
+         * @description Permission: read.
+         */
+        get: operations["groupMail"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1512,6 +1632,26 @@ export interface paths {
         patch: operations["updateUser"];
         trace?: never;
     };
+    "/api/v1/verdicts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hand in the verdict of a sandbox or scanner
+         * @description Permission: triage.
+         */
+        post: operations["createVerdict"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1566,37 +1706,6 @@ export interface components {
             copies: components["schemas"]["MessageCopyRef"][];
             /** @enum {string} */
             kind: "soft_delete_messages";
-            /** @description Also the sender's own copy in the sent items, when the sender has a mailbox here. */
-            senders_copy?: boolean;
-        } | {
-            /** @description As in a soft delete. */
-            copies: components["schemas"]["MessageCopyRef"][];
-            /** @enum {string} */
-            kind: "hard_delete_messages";
-            /** @description As in a soft delete. */
-            senders_copy?: boolean;
-        } | {
-            /** @description As in a soft delete. */
-            copies: components["schemas"]["MessageCopyRef"][];
-            /** @enum {string} */
-            kind: "quarantine_messages";
-            /** @description As in a soft delete. */
-            senders_copy?: boolean;
-        } | {
-            /** @description Copies to move: message and recipient. */
-            copies: components["schemas"]["MessageCopyRef"][];
-            /** @enum {string} */
-            kind: "move_messages_to_junk";
-        } | {
-            /** @description Copies to move: message and recipient. */
-            copies: components["schemas"]["MessageCopyRef"][];
-            /** @enum {string} */
-            kind: "move_messages_to_inbox";
-        } | {
-            /** @description Copies to move: message and recipient. */
-            copies: components["schemas"]["MessageCopyRef"][];
-            /** @enum {string} */
-            kind: "move_messages_to_deleted_items";
         } | {
             /** @description The action whose receipts are undone. */
             action_id: components["schemas"]["ActionId"];
@@ -1965,6 +2074,11 @@ export interface components {
          */
         AutomationLevel: "full" | "semiAll" | "none";
         /**
+         * @description State of a bulk action.
+         * @enum {string}
+         */
+        BulkState: "expanding" | "ordered";
+        /**
          * @description What it turned out to be.
          * @enum {string}
          */
@@ -1978,31 +2092,72 @@ export interface components {
             /** @description Text (untrusted), at most 30,000 characters. */
             text: string;
         };
-        /** @description What a check of a connector showed. */
-        ConnectorTest: {
-            /** @description What the mail system lacks, and what that means. */
-            missing: components["schemas"]["Text"][];
-            /** @description Name of the connector. */
-            name: string;
-            /** @description True when every step worked. */
-            ok: boolean;
-            /** @description Steps, in order; the first that fails is the last. */
-            steps: components["schemas"]["ConnectorTestStep"][];
-        };
-        /** @description One step of a check. */
-        ConnectorTestStep: {
-            /** @description What came of it. */
-            detail: components["schemas"]["Text"];
-            /** @description Whether it worked. */
-            ok: boolean;
-            /** @description What was tried. */
-            what: components["schemas"]["Text"];
-        };
         /**
          * @description Why an alert belongs to an incident.
          * @enum {string}
          */
         CorrelationReason: "firstAlert" | "repeatedAlertOccurrence" | "eventCasualSequence" | "eventSequence" | "similarArtifacts" | "sharedIndicators" | "sameAsset" | "sameThreatSource" | "sameCampaign" | "temporalProximity";
+        /** @description The crawl of one mailbox. */
+        CrawlMailboxStatus: {
+            /** @description Why the last one failed. */
+            error: string | null;
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Mailbox. */
+            mailbox: string;
+            /**
+             * Format: int64
+             * @description Mails read since the beginning.
+             */
+            mails: number;
+            /** @description When the next one is due. */
+            next_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Mails left out: too big or not readable.
+             */
+            skipped: number;
+            /** @description When the last look began. */
+            started_at: components["schemas"]["Timestamp"];
+            /** @description `waiting`, `running`, `done` or `failed`. */
+            state: string;
+        };
+        /** @description The crawl of all mailboxes. */
+        CrawlStatus: {
+            /** @description True when mailboxes are read in the background. */
+            enabled: boolean;
+            /**
+             * Format: int64
+             * @description Of these, failed at the last look.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Of these, read to the end at least once.
+             */
+            finished: number;
+            /** @description The mailboxes in order of their names, at most 10,000. */
+            items: components["schemas"]["CrawlMailboxStatus"][];
+            /**
+             * Format: int64
+             * @description Mailboxes begun.
+             */
+            mailboxes: number;
+            /**
+             * Format: int64
+             * @description Mails read.
+             */
+            mails: number;
+            /**
+             * Format: int64
+             * @description Of these, read now.
+             */
+            running: number;
+            /**
+             * Format: int64
+             * @description Mails left out.
+             */
+            skipped: number;
+        };
         /** @description A new API token, told once. */
         CreatedApiToken: {
             /** @description The secret (`hnm_…`) for `Authorization: Bearer`; never shown again. */
@@ -2136,7 +2291,7 @@ export interface components {
          * @description What fired.
          * @enum {string}
          */
-        DetectionSource: "rule" | "customTi" | "automatedInvestigation" | "manual";
+        DetectionSource: "rule" | "customTi" | "automatedInvestigation" | "manual" | "thirdPartySensors";
         /**
          * @description What became of the detected file or process, told as it was.
          * @enum {string}
@@ -2199,6 +2354,15 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
+        /** @description A mail with the same Message-ID and other content: it would be left alone. */
+        DifferingMail: {
+            /** @description What differs. */
+            difference: string;
+            /** @description Folder. */
+            folder: string;
+            /** @description Recipient. */
+            recipient: string;
+        };
         /** @description What reading a directory changed, or would change. */
         DirectoryChange: {
             /** @description People that are new. */
@@ -2237,6 +2401,86 @@ export interface components {
             /** @description Why that failed; none when it did not. */
             error: string | null;
             read_at: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description Which copies a removal would touch: by filter or by hand. */
+        DryRun: {
+            /**
+             * @description Copies by hand, at most 5,000. Leave out when there is a filter.
+             * @default []
+             */
+            copies: components["schemas"]["MessageCopyRef"][];
+            filter?: components["schemas"]["MailFilter"] | null;
+            since?: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description What a removal would do in one mailbox. */
+        DryRunMailbox: {
+            /**
+             * Format: int64
+             * @description Copies known that are not in the mailbox now.
+             */
+            absent: number;
+            /** @description Why the mailbox could not be asked. */
+            error: string | null;
+            /** @description Where mails are now, asked live. */
+            places: components["schemas"]["DryRunPlace"][];
+            /** @description Protected: removals here need a person. */
+            protected: boolean;
+            /** @description Recipient. */
+            recipient: string;
+            /** @description Used by several people. */
+            shared: boolean;
+        };
+        /** @description A mail in a mailbox. */
+        DryRunPlace: {
+            /** @description Folder. */
+            folder: string;
+            /** @description Where that is. */
+            location: components["schemas"]["DeliveryLocation"];
+            /**
+             * Format: int64
+             * @description Mails there that are proved to be wanted, by Message-ID and content.
+             */
+            mails: number;
+        };
+        /** @description What a removal would do, asked live before anything is done. */
+        DryRunResult: {
+            /**
+             * Format: int64
+             * @description Copies that came after `since`.
+             */
+            appeared_since: number;
+            /**
+             * Format: int64
+             * @description Copies asked live; the rest is as the index says.
+             */
+            asked: number;
+            /** @description When the mailboxes were asked. */
+            checked_at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Copies the target names, as far as they are known.
+             */
+            copies: number;
+            /** @description Mails that only claim to be wanted, at most 100. */
+            differing: components["schemas"]["DifferingMail"][];
+            /** @description Mails found per location. */
+            locations: components["schemas"]["ValueCount"][];
+            /** @description Mailboxes asked, at most 500, those with mails first. */
+            mailboxes: components["schemas"]["DryRunMailbox"][];
+            /**
+             * Format: int64
+             * @description Messages of these.
+             */
+            messages: number;
+            /** @description Why it needs a person; empty = it does not. */
+            needs_person: components["schemas"]["NeedsPerson"][];
+            /**
+             * Format: int64
+             * @description Copies found in a mailbox now.
+             */
+            present: number;
+            /** @description Some of the messages, at most 20. */
+            sample: components["schemas"]["ExplorerMessage"][];
         };
         /** @description An enrolment token without its secret. */
         EnrolmentTokenInfo: {
@@ -2328,6 +2572,99 @@ export interface components {
          * @enum {string}
          */
         EvidenceRole: "unknown" | "contextual" | "source" | "destination" | "created" | "attacked" | "attacker" | "commandAndControl" | "suspicious";
+        /** @description Messages of one span of time. */
+        ExplorerBucket: {
+            /** @description Its beginning. */
+            start: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Messages in it.
+             */
+            total: number;
+            /** @description Messages per value of the pivot, for enumerations. */
+            values: components["schemas"]["ValueCount"][];
+        };
+        /** @description Messages over time. */
+        ExplorerCounts: {
+            /**
+             * Format: int64
+             * @description Length of a bucket in hours.
+             */
+            bucket_hours: number;
+            /** @description Oldest first; spans without messages are left out. The first and last may reach beyond the time asked for. */
+            buckets: components["schemas"]["ExplorerBucket"][];
+            since: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description How many messages match.
+             */
+            total: number;
+            /** @description False: at least so many. */
+            total_exact: boolean;
+            /** @description Messages per value of the pivot, most frequent first, at most 20. */
+            values: components["schemas"]["ValueCount"][];
+        };
+        /** @description Messages alike. */
+        ExplorerGroup: {
+            /** @description Oldest of them. */
+            first: components["schemas"]["Timestamp"];
+            /** @description Same for the same group, whatever the filter; of a campaign its id. */
+            key: string;
+            /** @description Newest of them. */
+            last: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Messages of it that match.
+             */
+            messages: number;
+            /**
+             * Format: int64
+             * @description Their recipients.
+             */
+            recipients: number;
+            /** @description The newest one. */
+            sample: components["schemas"]["ExplorerMessage"];
+        };
+        /** @description The largest groups. */
+        ExplorerGroups: {
+            /**
+             * Format: int64
+             * @description Messages with nothing to be grouped by.
+             */
+            alone: number;
+            /** @description Largest first. */
+            items: components["schemas"]["ExplorerGroup"][];
+            since: components["schemas"]["Timestamp"] | null;
+        };
+        /** @description One message of the explorer. */
+        ExplorerMessage: {
+            /** @description The message, as its first matching recipient has it. */
+            message: components["schemas"]["MessageCopy"];
+            /**
+             * Format: int64
+             * @description How many recipients it has.
+             */
+            recipient_count: number;
+            /** @description Its recipients, at most 50, those that match first. */
+            recipients: components["schemas"]["RecipientState"][];
+        };
+        /** @description A page of the explorer, newest first. */
+        ExplorerPage: {
+            /**
+             * @description The messages. A page may have fewer than asked for, even none, and still a cursor: the
+             *     search goes on there.
+             */
+            items: components["schemas"]["ExplorerMessage"][];
+            /** @description Cursor of the next page; none at the end. */
+            next: string | null;
+            /**
+             * Format: int64
+             * @description How many messages match.
+             */
+            total: number;
+            /** @description False: at least so many. */
+            total_exact: boolean;
+        };
         /** @description Which mailboxes hold a file now, asked live. */
         FileMailboxes: {
             /** @description When it was asked. */
@@ -2361,6 +2698,18 @@ export interface components {
             /** @description SHA-256, lower-case hex. */
             sha256: string;
             /** @description What we believe. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description What another filter or scanner thinks of a message or of something it carries. */
+        FilterVerdict: {
+            /** @description Name of the filter or scanner. */
+            engine: string;
+            /** @description Where to read more, an `http` or `https` address (untrusted). */
+            link: string | null;
+            /** @description Why, in its own words (untrusted). */
+            reason: string;
+            threat: components["schemas"]["ThreatType"] | null;
+            /** @description What it thinks. */
             verdict: components["schemas"]["Verdict"];
         };
         /** @description An edge of the investigation graph. */
@@ -2760,6 +3109,72 @@ export interface components {
             /** @description Code of the authenticator app; without it such accounts get 401 `totp_required`. */
             totp?: string | null;
         };
+        /** @description A filter that is expanded into actions. */
+        MailBulk: {
+            /** @description The actions, in order; each has receipts and undo of its own. */
+            actions: components["schemas"]["ActionId"][];
+            /**
+             * Format: int64
+             * @description Copies in the actions so far.
+             */
+            copies: number;
+            /** @description When. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Where the expansion goes on. */
+            cursor: string | null;
+            /** @description The filter as it is run. */
+            filter: components["schemas"]["MailFilter"];
+            /** @description Id. */
+            id: string;
+            incident_id: components["schemas"]["IncidentId"] | null;
+            /** @description Why it needed a person. */
+            needs_person: components["schemas"]["NeedsPerson"][];
+            /** @description Who ordered it. */
+            ordered_by: string;
+            /** @description The actions wait for approval. */
+            propose_only: boolean;
+            /** @description Why. */
+            reason: string;
+            /** @description State. */
+            state: components["schemas"]["BulkState"];
+        };
+        /** @description One condition: the field has one of the values (or none of them, when negated). */
+        MailCondition: {
+            /** @description What it looks at. */
+            field: components["schemas"]["MailField"];
+            /** @description None of these instead. */
+            negate?: boolean;
+            /** @description One of these, at most 50. */
+            values: string[];
+        };
+        /**
+         * @description Which way a mail goes, seen from the organisation.
+         * @enum {string}
+         */
+        MailDirection: "inbound" | "outbound" | "intraOrg";
+        /**
+         * @description What a condition looks at.
+         * @enum {string}
+         */
+        MailField: "Sender" | "SenderAddress" | "SenderDomain" | "SenderName" | "MailFrom" | "MailFromDomain" | "ReturnPath" | "SenderIp" | "Recipient" | "RecipientDomain" | "Subject" | "Text" | "InternetMessageId" | "Message" | "BodySha256" | "Fingerprint" | "AttachmentSha256" | "AttachmentName" | "AttachmentExtension" | "AttachmentType" | "Url" | "UrlDomain" | "UrlHost" | "UrlPath" | "Spf" | "Dkim" | "Dmarc" | "Direction" | "Source" | "DeliveryAction" | "OriginalLocation" | "Location" | "MovedBy" | "Verdict" | "Threat" | "Engine" | "EngineVerdict" | "Indicator" | "Campaign" | "Bulk" | "Finding" | "SizeMin" | "SizeMax" | "AttachmentsMin" | "AttachmentsMax" | "UrlsMin" | "UrlsMax" | "RecipientsMin" | "RecipientsMax";
+        /**
+         * @description Picks messages: every condition holds, within the time. Conditions on recipients and locations
+         *     hold for one and the same copy.
+         */
+        MailFilter: {
+            /**
+             * @description At most 30.
+             * @default []
+             */
+            conditions: components["schemas"]["MailCondition"][];
+            from?: components["schemas"]["Timestamp"] | null;
+            to?: components["schemas"]["Timestamp"] | null;
+        };
+        /**
+         * @description How a message copy came to be known.
+         * @enum {string}
+         */
+        MailSource: "gateway" | "journal" | "crawl";
         /** @description A message copy in its mailbox now. */
         MailboxCopy: {
             /** @description The copy. */
@@ -2803,10 +3218,24 @@ export interface components {
             auth: components["schemas"]["AuthResults"];
             /** @description SHA-256 of the normalised body text; with the part hashes it proves identity in a mailbox. */
             body_sha256: string;
+            /** @description Sent to many by a list or newsletter, as its headers say. */
+            bulk: boolean;
+            /** @description Campaign of messages alike, hexadecimal; given by the store. */
+            campaign: string;
             /** @description What the gateway did. */
             delivery_action: components["schemas"]["DeliveryAction"];
             /** @description Where it went. */
             delivery_location: components["schemas"]["DeliveryLocation"];
+            /** @description Which way it went. */
+            direction: components["schemas"]["MailDirection"];
+            /** @description What other filters and scanners think. */
+            filters: components["schemas"]["FilterVerdict"][];
+            /** @description Codes of what looked wrong or could not be inspected. */
+            findings: string[];
+            /** @description Near-duplicate fingerprint of the body text, hexadecimal; empty when there is too little text. */
+            fingerprint: string;
+            /** @description Folder it was last seen in, as people read it; none until a mailbox was looked into. */
+            folder: string | null;
             /** @description Indicators that decided. */
             indicators: components["schemas"]["IndicatorId"][];
             /** @description Message-ID header, without angle brackets; attacker-controlled, may be empty. */
@@ -2815,10 +3244,15 @@ export interface components {
             latest_location: components["schemas"]["DeliveryLocation"];
             /** @description NetworkMessageId. */
             message_id: components["schemas"]["MessageId"];
+            moved_at: components["schemas"]["Timestamp"] | null;
+            /** @description Who moved it last: `action:<id>` or `owner`. */
+            moved_by: string | null;
             /** @description When the gateway saw it. */
             received_at: components["schemas"]["Timestamp"];
             /** @description Recipient, lower case. */
             recipient: string;
+            /** @description Return path as the last server wrote it, lower case; empty when unknown. */
+            return_path: string;
             /** @description Display name of the From header. */
             sender_display_name: string;
             /** @description Address of the From header, lower case. */
@@ -2832,8 +3266,14 @@ export interface components {
              * @description Size in bytes.
              */
             size: number;
+            /** @description How it came to be known. */
+            source: components["schemas"]["MailSource"];
             /** @description Subject, decoded. */
             subject: string;
+            /** @description Kinds of harm found or claimed, sorted. */
+            threats: components["schemas"]["ThreatType"][];
+            /** @description Registrable domains of the URLs, sorted. */
+            url_domains: string[];
             /** @description Normalised URLs, at most 1,000. */
             urls: string[];
             /** @description Verdict. */
@@ -2870,6 +3310,11 @@ export interface components {
             /** @description Version of the server. */
             version: string;
         };
+        /**
+         * @description Why a removal needs a person.
+         * @enum {string}
+         */
+        NeedsPerson: "bulk" | "widely_delivered" | "trusted_sender" | "protected_mailbox" | "many_copies";
         /** @description Orders an action. Send an `Idempotency-Key` header: the same key never acts twice. */
         NewAction: {
             incident_id?: components["schemas"]["IncidentId"] | null;
@@ -2910,6 +3355,18 @@ export interface components {
              */
             note: string;
         };
+        /** @description Removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
+        NewMailBulk: {
+            /** @description A person has read the dry run's reasons and wants it all the same. */
+            confirmed?: boolean;
+            /** @description Which messages; with a condition. What comes after the order is not touched. */
+            filter: components["schemas"]["MailFilter"];
+            incident_id?: components["schemas"]["IncidentId"] | null;
+            /** @description True: only propose it; somebody approves the actions later. */
+            propose_only?: boolean;
+            /** @description Why, 1 to 2,000 characters. */
+            reason: string;
+        };
         /** @description A new user. */
         NewUser: {
             language?: components["schemas"]["Language"] | null;
@@ -2921,6 +3378,26 @@ export interface components {
             password: string;
             /** @description Role. */
             role: components["schemas"]["Role"];
+        };
+        /**
+         * @description A verdict of a sandbox, scanner or another gateway. Exactly one of `sha256`, `url` and
+         *     `message_id` says what it is about.
+         */
+        NewVerdict: {
+            /** @description Name of the scanner, 1 to 64 characters. */
+            engine: string;
+            /** @description Where to read more: `http` or `https`, at most 2,000 characters. */
+            link?: string | null;
+            message_id?: components["schemas"]["MessageId"] | null;
+            /** @description Why, 1 to 500 characters. */
+            reason: string;
+            /** @description SHA-256 of a file. */
+            sha256?: string | null;
+            threat?: components["schemas"]["ThreatType"] | null;
+            /** @description A URL. */
+            url?: string | null;
+            /** @description What it thinks. */
+            verdict: components["schemas"]["Verdict"];
         };
         /** @description Something a person can do next, if possible as one button. */
         NextStep: {
@@ -3058,6 +3535,22 @@ export interface components {
          * @enum {string}
          */
         ReceiptState: "pending" | "running" | "done" | "alreadyDone" | "notFound" | "failed" | "undone";
+        /** @description A recipient of a message and where its copy is. */
+        RecipientState: {
+            /** @description What the gateway did. */
+            delivery_action: components["schemas"]["DeliveryAction"];
+            /** @description Where it was delivered to. */
+            delivery_location: components["schemas"]["DeliveryLocation"];
+            /** @description Folder it was last seen in. */
+            folder: string | null;
+            /** @description Where it is now. */
+            latest_location: components["schemas"]["DeliveryLocation"];
+            moved_at: components["schemas"]["Timestamp"] | null;
+            /** @description Who moved it last. */
+            moved_by: string | null;
+            /** @description Recipient. */
+            recipient: string;
+        };
         /** @description A row of a directory that could not be used. */
         RejectedRow: {
             /** @description What is wrong with it. */
@@ -3294,6 +3787,27 @@ export interface components {
             /** @description Until when. */
             step_up_until: components["schemas"]["Timestamp"];
         };
+        /** @description A verdict as it was taken in. */
+        StoredVerdict: {
+            /** @description When it came. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Devices known to be concerned, at most 20.
+             */
+            devices: number;
+            /** @description Id. */
+            id: string;
+            /**
+             * Format: int64
+             * @description Messages known to be concerned, at most 1,000.
+             */
+            messages: number;
+            /** @description What it is about. */
+            target: components["schemas"]["EntityKey"];
+            /** @description The verdict. */
+            verdict: components["schemas"]["FilterVerdict"];
+        };
         /** @description A node of a story. Names, command lines and facts are untrusted text. */
         StoryNode: {
             /** @description When it began. */
@@ -3357,11 +3871,6 @@ export interface components {
          * @enum {string}
          */
         Table: "DeviceProcessEvents" | "DeviceFileEvents" | "DeviceNetworkEvents" | "DeviceEvents" | "DeviceLogonEvents" | "DeviceRegistryEvents" | "DeviceImageLoadEvents" | "DeviceInfo" | "EmailEvents" | "EmailAttachmentInfo" | "EmailUrlInfo" | "EmailPostDeliveryEvents" | "UrlClickEvents" | "AlertInfo" | "AlertEvidence";
-        /** @description Checks a connector with a probe mail that is stored, found, moved, removed, put back and deleted. */
-        TestConnector: {
-            /** @description Mailbox the probe mail goes through; one of the user list. */
-            mailbox: string;
-        };
         /** @description One text in both languages. Values inside it (names, command lines) are untrusted. */
         Text: {
             /** @description English. */
@@ -3369,6 +3878,11 @@ export interface components {
             /** @description Japanese. */
             ja: string;
         };
+        /**
+         * @description What kind of harm.
+         * @enum {string}
+         */
+        ThreatType: "spam" | "phish" | "malware";
         /** @description A lane of the timeline. */
         TimelineLane: {
             /** @description Tactic (`execution`). */
@@ -3514,6 +4028,16 @@ export interface components {
             next: string | null;
             /** @description How many match. */
             total: number;
+        };
+        /** @description A value and how many messages have it. */
+        ValueCount: {
+            /**
+             * Format: int64
+             * @description Messages.
+             */
+            count: number;
+            /** @description The value. */
+            value: string;
         };
         /**
          * @description What we believe about an entity.
@@ -5839,18 +6363,112 @@ export interface operations {
             };
         };
     };
-    testConnector: {
+    createMailBulk: {
         parameters: {
             query?: never;
-            header?: never;
-            path: {
-                name: string;
+            header?: {
+                /** @description The same key never acts twice */
+                "Idempotency-Key"?: string;
             };
+            path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TestConnector"];
+                "application/json": components["schemas"]["NewMailBulk"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getMailBulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getMailCrawl: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CrawlStatus"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dryRunMail: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DryRun"];
             };
         };
         responses: {
@@ -5860,7 +6478,422 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ConnectorTest"];
+                    "application/json": components["schemas"]["DryRunResult"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    exploreMail: {
+        parameters: {
+            query?: {
+                /** @description Address of the sender, From header or envelope. */
+                sender?: string;
+                /** @description Address of the From header. */
+                sender_address?: string;
+                /** @description Domain of the From header. */
+                sender_domain?: string;
+                /** @description Display name of the From header, whole. */
+                sender_name?: string;
+                /** @description Envelope sender. */
+                mail_from?: string;
+                /** @description Domain of the envelope sender. */
+                mail_from_domain?: string;
+                /** @description Return path as the last server wrote it. */
+                return_path?: string;
+                /** @description Address that handed the mail in. */
+                sender_ip?: string;
+                /** @description Recipient. */
+                recipient?: string;
+                /** @description Domain of the recipient. */
+                recipient_domain?: string;
+                /** @description Subject, whole; upper and lower case, spaces and reply prefixes do not matter. */
+                subject?: string;
+                /** @description Words in subject, sender, recipient, attachment names; all of them must be there. */
+                text?: string;
+                /** @description Message-ID header without angle brackets. */
+                internet_message_id?: string;
+                /** @description NetworkMessageId. */
+                message?: string;
+                /** @description SHA-256 of the normalised body text. */
+                body_sha256?: string;
+                /** @description Near-duplicate fingerprint of the body text. */
+                fingerprint?: string;
+                /** @description SHA-256 of a file, also inside archives and attached mails. */
+                attachment_sha256?: string;
+                /** @description Name of a file, whole. */
+                attachment_name?: string;
+                /** @description Extension of a file's name, without the dot. */
+                attachment_extension?: string;
+                /** @description Media type of a file by its content. */
+                attachment_type?: string;
+                /** @description URL, whole. */
+                url?: string;
+                /** @description Registrable domain of a URL. */
+                url_domain?: string;
+                /** @description Host of a URL. */
+                url_host?: string;
+                /** @description Host and path of a URL, without the query. */
+                url_path?: string;
+                /** @description SPF result (`pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`). */
+                spf?: string;
+                /** @description DKIM result. */
+                dkim?: string;
+                /** @description DMARC result. */
+                dmarc?: string;
+                /** @description `inbound`, `outbound` or `intraOrg`. */
+                direction?: string;
+                /** @description How we know it: `gateway`, `journal` or `crawl`. */
+                source?: string;
+                /** @description What the gateway did: `delivered`, `junked`, `blocked` or `replaced`. */
+                delivery_action?: string;
+                /** @description Where it was delivered to. */
+                original_location?: string;
+                /** @description Where it is now. */
+                location?: string;
+                /** @description `action:<id>`, `owner` (the mailbox's owner or another program) or `none`. */
+                moved_by?: string;
+                /** @description Verdict: `unknown`, `noThreatsFound`, `suspicious` or `malicious`. */
+                verdict?: string;
+                /** @description `malware`, `phish` or `spam`. */
+                threat?: string;
+                /** @description Name of the filter or scanner that gave a verdict. */
+                engine?: string;
+                /** @description Name and verdict of a filter or scanner, `name:malicious`. */
+                engine_verdict?: string;
+                /** @description Id of an indicator that decided. */
+                indicator?: string;
+                /** @description Id of the campaign. */
+                campaign?: string;
+                /** @description Sent to many by a list or newsletter: `true` or `false`. */
+                bulk?: string;
+                /** @description Code of something that looked wrong or could not be inspected. */
+                finding?: string;
+                /** @description Smallest size in bytes. */
+                size_min?: string;
+                /** @description Largest size in bytes. */
+                size_max?: string;
+                /** @description Fewest attachments. */
+                attachments_min?: string;
+                /** @description Most attachments. */
+                attachments_max?: string;
+                /** @description Fewest URLs. */
+                urls_min?: string;
+                /** @description Most URLs. */
+                urls_max?: string;
+                /** @description Fewest recipients. */
+                recipients_min?: string;
+                /** @description Most recipients. */
+                recipients_max?: string;
+                /** @description Received at or after. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Received before. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200; groups at most 100. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplorerPage"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    countMail: {
+        parameters: {
+            query?: {
+                /** @description Address of the sender, From header or envelope. */
+                sender?: string;
+                /** @description Address of the From header. */
+                sender_address?: string;
+                /** @description Domain of the From header. */
+                sender_domain?: string;
+                /** @description Display name of the From header, whole. */
+                sender_name?: string;
+                /** @description Envelope sender. */
+                mail_from?: string;
+                /** @description Domain of the envelope sender. */
+                mail_from_domain?: string;
+                /** @description Return path as the last server wrote it. */
+                return_path?: string;
+                /** @description Address that handed the mail in. */
+                sender_ip?: string;
+                /** @description Recipient. */
+                recipient?: string;
+                /** @description Domain of the recipient. */
+                recipient_domain?: string;
+                /** @description Subject, whole; upper and lower case, spaces and reply prefixes do not matter. */
+                subject?: string;
+                /** @description Words in subject, sender, recipient, attachment names; all of them must be there. */
+                text?: string;
+                /** @description Message-ID header without angle brackets. */
+                internet_message_id?: string;
+                /** @description NetworkMessageId. */
+                message?: string;
+                /** @description SHA-256 of the normalised body text. */
+                body_sha256?: string;
+                /** @description Near-duplicate fingerprint of the body text. */
+                fingerprint?: string;
+                /** @description SHA-256 of a file, also inside archives and attached mails. */
+                attachment_sha256?: string;
+                /** @description Name of a file, whole. */
+                attachment_name?: string;
+                /** @description Extension of a file's name, without the dot. */
+                attachment_extension?: string;
+                /** @description Media type of a file by its content. */
+                attachment_type?: string;
+                /** @description URL, whole. */
+                url?: string;
+                /** @description Registrable domain of a URL. */
+                url_domain?: string;
+                /** @description Host of a URL. */
+                url_host?: string;
+                /** @description Host and path of a URL, without the query. */
+                url_path?: string;
+                /** @description SPF result (`pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`). */
+                spf?: string;
+                /** @description DKIM result. */
+                dkim?: string;
+                /** @description DMARC result. */
+                dmarc?: string;
+                /** @description `inbound`, `outbound` or `intraOrg`. */
+                direction?: string;
+                /** @description How we know it: `gateway`, `journal` or `crawl`. */
+                source?: string;
+                /** @description What the gateway did: `delivered`, `junked`, `blocked` or `replaced`. */
+                delivery_action?: string;
+                /** @description Where it was delivered to. */
+                original_location?: string;
+                /** @description Where it is now. */
+                location?: string;
+                /** @description `action:<id>`, `owner` (the mailbox's owner or another program) or `none`. */
+                moved_by?: string;
+                /** @description Verdict: `unknown`, `noThreatsFound`, `suspicious` or `malicious`. */
+                verdict?: string;
+                /** @description `malware`, `phish` or `spam`. */
+                threat?: string;
+                /** @description Name of the filter or scanner that gave a verdict. */
+                engine?: string;
+                /** @description Name and verdict of a filter or scanner, `name:malicious`. */
+                engine_verdict?: string;
+                /** @description Id of an indicator that decided. */
+                indicator?: string;
+                /** @description Id of the campaign. */
+                campaign?: string;
+                /** @description Sent to many by a list or newsletter: `true` or `false`. */
+                bulk?: string;
+                /** @description Code of something that looked wrong or could not be inspected. */
+                finding?: string;
+                /** @description Smallest size in bytes. */
+                size_min?: string;
+                /** @description Largest size in bytes. */
+                size_max?: string;
+                /** @description Fewest attachments. */
+                attachments_min?: string;
+                /** @description Most attachments. */
+                attachments_max?: string;
+                /** @description Fewest URLs. */
+                urls_min?: string;
+                /** @description Most URLs. */
+                urls_max?: string;
+                /** @description Fewest recipients. */
+                recipients_min?: string;
+                /** @description Most recipients. */
+                recipients_max?: string;
+                /** @description Received at or after. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Received before. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200; groups at most 100. */
+                limit?: number;
+                /**
+                 * @description `delivery_action` (default), `location`, `original_location`, `direction`, `source`, `verdict`, `threat`,
+                 *     `spf`, `dkim`, `dmarc`, `sender_domain`, `sender_ip`, `url_domain` or `recipient`.
+                 */
+                pivot?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplorerCounts"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    groupMail: {
+        parameters: {
+            query?: {
+                /** @description Address of the sender, From header or envelope. */
+                sender?: string;
+                /** @description Address of the From header. */
+                sender_address?: string;
+                /** @description Domain of the From header. */
+                sender_domain?: string;
+                /** @description Display name of the From header, whole. */
+                sender_name?: string;
+                /** @description Envelope sender. */
+                mail_from?: string;
+                /** @description Domain of the envelope sender. */
+                mail_from_domain?: string;
+                /** @description Return path as the last server wrote it. */
+                return_path?: string;
+                /** @description Address that handed the mail in. */
+                sender_ip?: string;
+                /** @description Recipient. */
+                recipient?: string;
+                /** @description Domain of the recipient. */
+                recipient_domain?: string;
+                /** @description Subject, whole; upper and lower case, spaces and reply prefixes do not matter. */
+                subject?: string;
+                /** @description Words in subject, sender, recipient, attachment names; all of them must be there. */
+                text?: string;
+                /** @description Message-ID header without angle brackets. */
+                internet_message_id?: string;
+                /** @description NetworkMessageId. */
+                message?: string;
+                /** @description SHA-256 of the normalised body text. */
+                body_sha256?: string;
+                /** @description Near-duplicate fingerprint of the body text. */
+                fingerprint?: string;
+                /** @description SHA-256 of a file, also inside archives and attached mails. */
+                attachment_sha256?: string;
+                /** @description Name of a file, whole. */
+                attachment_name?: string;
+                /** @description Extension of a file's name, without the dot. */
+                attachment_extension?: string;
+                /** @description Media type of a file by its content. */
+                attachment_type?: string;
+                /** @description URL, whole. */
+                url?: string;
+                /** @description Registrable domain of a URL. */
+                url_domain?: string;
+                /** @description Host of a URL. */
+                url_host?: string;
+                /** @description Host and path of a URL, without the query. */
+                url_path?: string;
+                /** @description SPF result (`pass`, `fail`, `softfail`, `neutral`, `none`, `temperror`, `permerror`). */
+                spf?: string;
+                /** @description DKIM result. */
+                dkim?: string;
+                /** @description DMARC result. */
+                dmarc?: string;
+                /** @description `inbound`, `outbound` or `intraOrg`. */
+                direction?: string;
+                /** @description How we know it: `gateway`, `journal` or `crawl`. */
+                source?: string;
+                /** @description What the gateway did: `delivered`, `junked`, `blocked` or `replaced`. */
+                delivery_action?: string;
+                /** @description Where it was delivered to. */
+                original_location?: string;
+                /** @description Where it is now. */
+                location?: string;
+                /** @description `action:<id>`, `owner` (the mailbox's owner or another program) or `none`. */
+                moved_by?: string;
+                /** @description Verdict: `unknown`, `noThreatsFound`, `suspicious` or `malicious`. */
+                verdict?: string;
+                /** @description `malware`, `phish` or `spam`. */
+                threat?: string;
+                /** @description Name of the filter or scanner that gave a verdict. */
+                engine?: string;
+                /** @description Name and verdict of a filter or scanner, `name:malicious`. */
+                engine_verdict?: string;
+                /** @description Id of an indicator that decided. */
+                indicator?: string;
+                /** @description Id of the campaign. */
+                campaign?: string;
+                /** @description Sent to many by a list or newsletter: `true` or `false`. */
+                bulk?: string;
+                /** @description Code of something that looked wrong or could not be inspected. */
+                finding?: string;
+                /** @description Smallest size in bytes. */
+                size_min?: string;
+                /** @description Largest size in bytes. */
+                size_max?: string;
+                /** @description Fewest attachments. */
+                attachments_min?: string;
+                /** @description Most attachments. */
+                attachments_max?: string;
+                /** @description Fewest URLs. */
+                urls_min?: string;
+                /** @description Most URLs. */
+                urls_max?: string;
+                /** @description Fewest recipients. */
+                recipients_min?: string;
+                /** @description Most recipients. */
+                recipients_max?: string;
+                /** @description Received at or after. */
+                from?: components["schemas"]["Timestamp"];
+                /** @description Received before. */
+                to?: components["schemas"]["Timestamp"];
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200; groups at most 100. */
+                limit?: number;
+                /** @description `campaign` (default), `subject`, `body`, `sender`, `urls` or `attachments`. */
+                group_by?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExplorerGroups"];
                 };
             };
             /** @description Not done */
@@ -6367,6 +7400,42 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createVerdict: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key never acts twice */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVerdict"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredVerdict"];
                 };
             };
             /** @description Not done */

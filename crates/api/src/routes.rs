@@ -123,8 +123,25 @@ impl Route {
     }
 
     fn query<T: IntoParams>(mut self) -> Self {
-        self.query = T::into_params(|| Some(ParameterIn::Query));
+        self.query.extend(T::into_params(|| Some(ParameterIn::Query)));
         self
+    }
+
+    /// Takes conditions of the mail explorer: one parameter per field.
+    fn mail_conditions(mut self) -> Self {
+        use utoipa::openapi::Required;
+        use utoipa::openapi::path::ParameterBuilder;
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        self.query.extend(MailField::ALL.iter().map(|field| {
+            ParameterBuilder::new()
+                .name(field.name())
+                .parameter_in(ParameterIn::Query)
+                .required(Required::False)
+                .description(Some(field.about().trim()))
+                .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+                .build()
+        }));
+        self.query::<ExplorerQuery>()
     }
 
     fn takes<T: ToSchema>(mut self) -> Self {
@@ -352,7 +369,7 @@ fn cases() -> Vec<Route> {
 }
 
 fn pivots() -> Vec<Route> {
-    use Permission::{Administer, Read, Triage};
+    use Permission::{Act, Administer, Read, Triage};
     vec![
         get("/files/{sha256}", "getFile", Read, "Tell which devices and messages had a file").gives::<FilePage>(),
         get("/files/{sha256}/mailboxes", "getFileMailboxes", Read, "Ask which mailboxes hold a file now")
@@ -374,6 +391,32 @@ fn pivots() -> Vec<Route> {
         get("/messages", "listMessages", Read, "List message copies, newest first")
             .query::<MessageQuery>()
             .lists::<MessageCopy>(),
+        get("/mail/explorer", "exploreMail", Read, "List messages with their recipients, newest first")
+            .mail_conditions()
+            .gives::<ExplorerPage>(),
+        get("/mail/explorer/groups", "groupMail", Read, "Group messages that are alike, largest groups first")
+            .mail_conditions()
+            .query::<GroupQuery>()
+            .gives::<ExplorerGroups>(),
+        get("/mail/explorer/counts", "countMail", Read, "Count messages over time")
+            .mail_conditions()
+            .query::<PivotQuery>()
+            .gives::<ExplorerCounts>(),
+        get("/mail/crawl", "getMailCrawl", Read, "Tell how far the mailboxes were read in the background")
+            .gives::<CrawlStatus>(),
+        post("/mail/dry-run", "dryRunMail", Act, "Tell what a removal would touch, asked live in every mailbox")
+            .takes::<DryRun>()
+            .gives::<DryRunResult>(),
+        post("/mail/bulk", "createMailBulk", Act, "Remove whatever a filter picks, in batches")
+            .idempotent()
+            .takes::<NewMailBulk>()
+            .creates::<MailBulk>(),
+        get("/mail/bulk/{id}", "getMailBulk", Read, "Read a bulk action with the actions made of it")
+            .gives::<MailBulk>(),
+        post("/verdicts", "createVerdict", Triage, "Hand in the verdict of a sandbox or scanner")
+            .idempotent()
+            .takes::<NewVerdict>()
+            .creates::<StoredVerdict>(),
         get("/messages/{message_id}", "getMessage", Read, "List every copy of a message").lists::<MessageCopy>(),
     ]
 }

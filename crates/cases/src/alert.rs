@@ -86,10 +86,10 @@ pub fn alert_of(detection: &Detection, ids: AlertIds, now: Timestamp, context: &
             copy.attachments.iter().find(|file| focus.contains(&file.sha256)).map(|file| file.sha256.as_str());
         merge_evidence(&mut evidence, of_message(copy, carried));
     }
-    if let Some(url) = event.str("Url").filter(|_| event.table == Table::EmailUrlInfo) {
+    if let Some(url) = url_of(event) {
         merge_evidence(
             &mut evidence,
-            [crate::evidence::piece(EntityKey::url(url), url, EvidenceRole::Suspicious, &[], event.timestamp)],
+            [crate::evidence::piece(EntityKey::url(&url), &*url, EvidenceRole::Suspicious, &[], event.timestamp)],
         );
     }
     let prevented = match detection.status {
@@ -240,6 +240,15 @@ fn account(detection: &Detection, lineage: &[ProcessFacts]) -> Option<String> {
     named.or(known).map(str::to_lowercase)
 }
 
+/// The URL the detection is about.
+fn url_of(event: &hinomi_model::Event) -> Option<String> {
+    match event.table {
+        Table::EmailUrlInfo => event.str("Url").map(str::to_owned),
+        Table::EmailPostDeliveryEvents => event.additional("Url").and_then(|url| url.as_str().map(str::to_owned)),
+        _ => None,
+    }
+}
+
 /// The hashes the detection is about.
 fn focus_files(event: &hinomi_model::Event, evidence: &[Evidence]) -> Vec<String> {
     let mut files: Vec<String> = evidence
@@ -249,6 +258,11 @@ fn focus_files(event: &hinomi_model::Event, evidence: &[Evidence]) -> Vec<String
         .collect();
     if event.table == Table::EmailAttachmentInfo
         && let Some(sha256) = event.str("SHA256")
+    {
+        files.push(sha256.to_ascii_lowercase());
+    }
+    if event.table == Table::EmailPostDeliveryEvents
+        && let Some(serde_json::Value::String(sha256)) = event.additional("SHA256")
     {
         files.push(sha256.to_ascii_lowercase());
     }
@@ -265,8 +279,10 @@ fn dedupe_key(
     let rule = &detection.rule_id;
     if mail {
         return match (detection.source, copies.first()) {
-            // an indicator fires for every mail of a wave: one alert per sender
-            (DetectionSource::CustomTi, Some(copy)) => format!("{rule}|mail|{}", copy.sender_from),
+            // an indicator or filter fires for every mail of a wave: one alert per sender
+            (DetectionSource::CustomTi | DetectionSource::ThirdPartySensors, Some(copy)) => {
+                format!("{rule}|mail|{}", copy.sender_from)
+            }
             (_, Some(copy)) => format!("{rule}|message:{}", copy.message_id),
             _ => format!("{rule}|message:{}", detection.event.str("NetworkMessageId").unwrap_or_default()),
         };
@@ -298,7 +314,7 @@ fn links_of(
             EntityKind::Message | EntityKind::Sender | EntityKind::Device => true,
             EntityKind::Ip => command_and_control && crate::correlate::is_public(&piece.entity.value),
             EntityKind::Domain => command_and_control,
-            EntityKind::Url => command_and_control || detection.event.table == Table::EmailUrlInfo,
+            EntityKind::Url => command_and_control || url_of(&detection.event).is_some(),
             _ => false,
         };
         if specific {

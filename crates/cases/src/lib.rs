@@ -29,6 +29,7 @@ mod message;
 mod sensor;
 
 mod evidence;
+mod filter;
 
 mod alert;
 
@@ -51,6 +52,7 @@ pub use correlate::{
     correlation_window_seconds,
 };
 pub use evidence::{merge_evidence, worse_status};
+pub use filter::filter_detections;
 pub use incident::{ACTIVITIES_MAX, log, merge, new_incident, refresh};
 pub use lineage::{ANCESTORS_MAX, ProcessFacts, ProcessIndex, attack_root};
 pub use message::{message_copies, url_domain};

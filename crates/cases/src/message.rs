@@ -2,8 +2,8 @@
 
 use crate::sighting::is_sha256;
 use hinomi_model::{
-    Attachment, AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorId, MessageCopy, MessageId, Table, Text,
-    Uninspected, Verdict,
+    Attachment, AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorId, MailDirection, MailSource,
+    MessageCopy, MessageId, Table, Text, ThreatType, Uninspected, Verdict,
 };
 use std::collections::BTreeMap;
 
@@ -16,8 +16,9 @@ const URLS_MAX: usize = 1_000;
 /// EmailAttachmentInfo (of that recipient) and EmailUrlInfo rows.
 ///
 /// What the tables lack stands in `AdditionalFields` of EmailEvents: `Size`, `BodySHA256`,
-/// `Indicators` (ids), `Verdict`; of EmailAttachmentInfo: `ParentSHA256`, `Uninspected` with
-/// `UninspectedCode` and `UninspectedJa`.
+/// `TextSimHash`, `Indicators` (ids), `Verdict`, `Source`, `ReturnPath`, `UrlDomains`, `Bulk`,
+/// `Findings` (codes), `Filters` ([`hinomi_model::FilterVerdict`]), `Folder`; of EmailAttachmentInfo:
+/// `ParentSHA256`, `Uninspected` with `UninspectedCode` and `UninspectedJa`.
 pub fn message_copies<'a>(events: impl IntoIterator<Item = &'a Event> + Clone) -> Vec<MessageCopy> {
     let mut files: BTreeMap<(MessageId, String), Vec<Attachment>> = BTreeMap::new();
     let mut urls: BTreeMap<MessageId, Vec<String>> = BTreeMap::new();
@@ -84,8 +85,60 @@ fn copy(
         latest_location: location,
         verdict: fields["Verdict"].as_str().and_then(|word| word.parse().ok()).unwrap_or(Verdict::Unknown),
         indicators: indicator_ids(&fields["Indicators"]),
+        threats: threats(event.str("ThreatTypes").unwrap_or_default(), &fields["Filters"]),
+        source: word(&fields["Source"]).unwrap_or(MailSource::Gateway),
+        direction: direction(event.str("EmailDirection").unwrap_or_default()),
+        return_path: fields["ReturnPath"].as_str().unwrap_or_default().to_lowercase(),
+        url_domains: texts(&fields["UrlDomains"]),
+        fingerprint: fields["TextSimHash"].as_str().unwrap_or_default().to_owned(),
+        campaign: String::new(),
+        bulk: fields["Bulk"].as_bool().unwrap_or_default(),
+        findings: texts(&fields["Findings"]),
+        filters: serde_json::from_value(fields["Filters"].clone()).unwrap_or_default(),
+        folder: fields["Folder"].as_str().map(str::to_owned),
+        moved_by: None,
+        moved_at: None,
         version: 1,
     })
+}
+
+/// Most texts of one kind kept of a message.
+const TEXTS_MAX: usize = 200;
+
+fn texts(value: &serde_json::Value) -> Vec<String> {
+    let values = value.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut texts: Vec<String> =
+        values.iter().filter_map(|text| text.as_str()).take(TEXTS_MAX).map(str::to_owned).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}
+
+fn word<T: std::str::FromStr>(value: &serde_json::Value) -> Option<T> {
+    value.as_str()?.parse().ok()
+}
+
+fn direction(text: &str) -> MailDirection {
+    match text {
+        "Outbound" => MailDirection::Outbound,
+        "Intra-org" => MailDirection::IntraOrg,
+        _ => MailDirection::Inbound,
+    }
+}
+
+/// Kinds of harm the gateway named and other filters claim.
+fn threats(named: &str, filters: &serde_json::Value) -> Vec<ThreatType> {
+    let own = named.split(',').filter_map(|name| match name.trim() {
+        "Malware" => Some(ThreatType::Malware),
+        "Phish" => Some(ThreatType::Phish),
+        "Spam" => Some(ThreatType::Spam),
+        _ => None,
+    });
+    let filters = filters.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut threats: Vec<ThreatType> = own.chain(filters.iter().filter_map(|one| word(&one["threat"]))).collect();
+    threats.sort();
+    threats.dedup();
+    threats
 }
 
 fn attachment(event: &Event) -> Option<Attachment> {

@@ -14,8 +14,10 @@
 
 pub mod auth;
 pub mod connector;
+pub mod filters;
 pub mod graph;
 pub mod imap;
+pub mod lmtp;
 pub mod milter;
 pub mod parse;
 pub mod remediate;

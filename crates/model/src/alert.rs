@@ -143,6 +143,8 @@ words! {
         AutomatedInvestigation,
         /// A person.
         Manual,
+        /// Another filter or scanner.
+        ThirdPartySensors,
     }
     /// What we believe about an entity.
     Verdict {

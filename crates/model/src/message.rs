@@ -33,6 +33,49 @@ words! {
         /// Not known yet.
         Unknown,
     }
+    /// Which way a mail goes, seen from the organisation.
+    MailDirection {
+        /// From outside.
+        Inbound,
+        /// To outside.
+        Outbound,
+        /// Between own mailboxes.
+        IntraOrg,
+    }
+    /// How a message copy came to be known.
+    MailSource {
+        /// The gateway saw it pass.
+        Gateway,
+        /// The mail server sent a copy to the journal address.
+        Journal,
+        /// It was found in a mailbox.
+        Crawl,
+    }
+    /// What kind of harm.
+    ThreatType {
+        /// Unwanted bulk mail.
+        Spam,
+        /// Deceives people.
+        Phish,
+        /// Carries or leads to harmful software.
+        Malware,
+    }
+}
+
+/// What another filter or scanner thinks of a message or of something it carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FilterVerdict {
+    /// Name of the filter or scanner.
+    pub engine: String,
+    /// What it thinks.
+    pub verdict: Verdict,
+    /// Kind of harm, when it says so.
+    pub threat: Option<ThreatType>,
+    /// Why, in its own words (untrusted).
+    pub reason: String,
+    /// Where to read more, an `http` or `https` address (untrusted).
+    pub link: Option<String>,
 }
 
 /// One file of a message. Files inside archives and attached mails have a parent.
@@ -118,6 +161,32 @@ pub struct MessageCopy {
     pub verdict: Verdict,
     /// Indicators that decided.
     pub indicators: Vec<IndicatorId>,
+    /// Kinds of harm found or claimed, sorted.
+    pub threats: Vec<ThreatType>,
+    /// How it came to be known.
+    pub source: MailSource,
+    /// Which way it went.
+    pub direction: MailDirection,
+    /// Return path as the last server wrote it, lower case; empty when unknown.
+    pub return_path: String,
+    /// Registrable domains of the URLs, sorted.
+    pub url_domains: Vec<String>,
+    /// Near-duplicate fingerprint of the body text, hexadecimal; empty when there is too little text.
+    pub fingerprint: String,
+    /// Campaign of messages alike, hexadecimal; given by the store.
+    pub campaign: String,
+    /// Sent to many by a list or newsletter, as its headers say.
+    pub bulk: bool,
+    /// Codes of what looked wrong or could not be inspected.
+    pub findings: Vec<String>,
+    /// What other filters and scanners think.
+    pub filters: Vec<FilterVerdict>,
+    /// Folder it was last seen in, as people read it; none until a mailbox was looked into.
+    pub folder: Option<String>,
+    /// Who moved it last: `action:<id>` or `owner`.
+    pub moved_by: Option<String>,
+    /// When that was noticed.
+    pub moved_at: Option<Timestamp>,
     /// Grows by one with every change (ETag).
     pub version: i64,
 }

@@ -12,7 +12,9 @@ use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{DemoId, Event, InvestigationId, MessageCopy, Severity, Sighting, Table};
+use hinomi_model::{
+    DemoId, Event, InvestigationId, MailSource, MessageCopy, Severity, Sighting, Table, Timestamp,
+};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,22 +116,16 @@ pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<A
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
-    let Analysis { sightings, copies, findings, demo } = analysis;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     if tx.offset(ANALYST).await? >= offset {
         return Ok(());
     }
-    if !demos::goes_on(&mut tx, *demo).await? {
+    if !demos::goes_on(&mut tx, analysis.demo).await? {
         tx.set_offset(ANALYST, offset).await.context("move offset")?;
         return Ok(tx.commit().await?);
     }
-    let mut news = News::default();
-    tx.upsert_sightings(sightings).await.context("write sightings")?;
-    put_messages(&mut tx, copies).await?;
-    for finding in findings {
-        take(ctx, &mut tx, finding, copies, &mut news).await?;
-    }
+    let news = take_all(ctx, &mut tx, analysis).await?;
     tx.set_offset(ANALYST, offset).await.context("move offset")?;
     let important = news.jobs;
     if important {
@@ -143,16 +139,58 @@ pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
     Ok(())
 }
 
-/// Stores the copies of mails. A row read again never overwrites where the copy is now.
-async fn put_messages(tx: &mut Tx, copies: &[MessageCopy]) -> Result<()> {
+/// Writes what mails found in a mailbox said, together with how far the crawl came.
+///
+/// # Errors
+/// When the store cannot be read or written; nothing was changed then.
+pub(crate) async fn commit_crawl(ctx: &Ctx, analysis: &Analysis, done: &crate::crawl::Done<'_>) -> Result<()> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let news = take_all(ctx, &mut tx, analysis).await?;
+    done.write(&mut tx).await?;
+    tx.commit().await.context("commit analysis")?;
+    news.send(ctx);
+    Ok(())
+}
+
+async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis) -> Result<News> {
+    let Analysis { sightings, copies, findings, .. } = analysis;
+    let mut news = News::default();
+    tx.upsert_sightings(sightings).await.context("write sightings")?;
+    put_messages(tx, copies, ctx.now()).await?;
+    for finding in findings {
+        take(ctx, tx, finding, copies, &mut news).await?;
+    }
+    Ok(news)
+}
+
+/// Stores the copies of mails. A row read again never overwrites where the copy is now; a mailbox that
+/// was looked into tells where it is.
+async fn put_messages(tx: &mut Tx, copies: &[MessageCopy], now: Timestamp) -> Result<()> {
     for copy in copies {
         match tx.message(copy.message_id, &copy.recipient).await? {
             None => {
-                tx.put_message(copy).await?;
+                let whole = of_known_message(tx, copy).await?;
+                tx.put_message(&whole).await?;
+            }
+            Some(known) if copy.source == MailSource::Crawl => {
+                if known.latest_location != copy.latest_location || known.folder != copy.folder {
+                    let moved = known.latest_location != copy.latest_location || known.folder.is_some();
+                    let mut seen =
+                        MessageCopy { latest_location: copy.latest_location, folder: copy.folder.clone(), ..known };
+                    if moved {
+                        seen.moved_by = Some("owner".to_owned());
+                        seen.moved_at = Some(now);
+                    }
+                    tx.update_message(&seen, seen.version).await?;
+                }
             }
             Some(known) if known.attachments.len() < copy.attachments.len() || known.urls.len() < copy.urls.len() => {
                 let merged = MessageCopy {
                     latest_location: known.latest_location,
+                    folder: known.folder,
+                    moved_by: known.moved_by,
+                    moved_at: known.moved_at,
                     verdict: known.verdict.max(copy.verdict),
                     ..copy.clone()
                 };
@@ -162,6 +200,24 @@ async fn put_messages(tx: &mut Tx, copies: &[MessageCopy]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A new copy of a message the gateway saw keeps what the gateway knew of it.
+async fn of_known_message(tx: &mut Tx, copy: &MessageCopy) -> Result<MessageCopy> {
+    if copy.source == MailSource::Gateway {
+        return Ok(copy.clone());
+    }
+    let Some(shared) = tx.message_shared(copy.message_id).await? else { return Ok(copy.clone()) };
+    Ok(MessageCopy {
+        recipient: copy.recipient.clone(),
+        delivery_action: copy.delivery_action,
+        delivery_location: copy.delivery_location,
+        latest_location: copy.latest_location,
+        folder: copy.folder.clone(),
+        moved_by: None,
+        moved_at: None,
+        ..shared
+    })
 }
 
 async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy], news: &mut News) -> Result<()> {

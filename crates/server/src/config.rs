@@ -3,6 +3,7 @@
 //! Relative paths are relative to the file. Secrets are named by file, never written here.
 
 use crate::directory::LdapConfig;
+use hinomi_mail::filters::TrustedFilter;
 use hinomi_model::{AutomationLevel, Language, Severity};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -28,6 +29,12 @@ pub struct Config {
     pub mailboxes: Vec<MailboxesConfig>,
     /// LDAP server that knows the people; none = CSV only.
     pub directory: Option<LdapConfig>,
+    /// Mailboxes that need special care.
+    pub mailbox_marks: MailboxMarks,
+    /// Background reading of the mailboxes; none = not read.
+    pub crawl: Option<CrawlConfig>,
+    /// Journal address; none = not served.
+    pub journal: Option<JournalConfig>,
     /// Alert mails; none = no mails.
     pub notify: Option<NotifyConfig>,
     /// Automated investigations.
@@ -89,6 +96,12 @@ pub struct GatewayConfig {
     pub message_bytes_max: u64,
     /// What happens to a message that a block indicator hits.
     pub on_block: OnBlock,
+    /// Filters of the site whose headers are believed, `[[gateway.trusted_filter]]`.
+    #[serde(rename = "trusted_filter")]
+    pub trusted_filters: Vec<TrustedFilter>,
+    /// Names of the organisation's own mail servers as they stand in `Received: … by NAME`; with them
+    /// the trusted filters are believed in mail that is read later (journal, crawl) too.
+    pub own_servers: Vec<String>,
 }
 
 /// What happens to a blocked message.
@@ -110,6 +123,8 @@ impl Default for GatewayConfig {
             deadline_ms: 5_000,
             message_bytes_max: 50 * 1024 * 1024,
             on_block: OnBlock::Quarantine,
+            trusted_filters: Vec::new(),
+            own_servers: Vec::new(),
         }
     }
 }
@@ -236,6 +251,52 @@ fn asterisk() -> String {
 
 fn eight() -> usize {
     8
+}
+
+/// `[mailbox_marks]`
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxMarks {
+    /// Addresses whose mail is removed only after a person has looked.
+    pub protected: Vec<String>,
+    /// Addresses several people read.
+    pub shared: Vec<String>,
+}
+
+/// `[crawl]`: reads every mailbox in the background; the table may be empty.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CrawlConfig {
+    /// Mailboxes read at the same time, 1 to 16.
+    pub parallel: usize,
+    /// Most mails read a second, over all mailboxes, 1 to 1,000.
+    pub mails_per_second: u32,
+    /// Seconds between two looks into a mailbox, 1 to 604,800.
+    pub every_seconds: u64,
+    /// Larger mails are left out and counted, bytes.
+    pub mail_bytes_max: u64,
+}
+
+impl Default for CrawlConfig {
+    fn default() -> Self {
+        CrawlConfig { parallel: 2, mails_per_second: 50, every_seconds: 900, mail_bytes_max: 50 * 1024 * 1024 }
+    }
+}
+
+/// `[journal]`: takes copies of mails by LMTP (docs/mail-journal.md).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Where LMTP is served; keep it on loopback or behind a firewall, the protocol has no authentication.
+    pub listen: SocketAddr,
+    /// Domain of the journal address, lower case.
+    pub domain: String,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        JournalConfig { listen: SocketAddr::from(([127, 0, 0, 1], 8024)), domain: "journal.invalid".to_owned() }
+    }
 }
 
 /// `[notify]`
@@ -380,6 +441,16 @@ impl Config {
             return bad("retention.event_days", format!("{} is not in 1..3650", self.retention.event_days));
         }
         self.check_mailboxes()?;
+        if let Some(crawl) = &self.crawl {
+            let ranges = [
+                ("crawl.parallel", crawl.parallel as u64, 1..=16),
+                ("crawl.mails_per_second", u64::from(crawl.mails_per_second), 1..=1_000),
+                ("crawl.every_seconds", crawl.every_seconds, 1..=604_800),
+            ];
+            if let Some((key, value, range)) = ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
+                return bad(key, format!("{value} is not in {}..{}", range.start(), range.end()));
+            }
+        }
         if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
             return bad(key, message);
         }

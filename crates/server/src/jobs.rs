@@ -5,7 +5,7 @@
 
 use crate::abort::abort_point;
 use crate::app::Ctx;
-use crate::{actions, indicators, investigations, notifications};
+use crate::{actions, bulk, indicators, investigations, notifications};
 use anyhow::Result;
 use hinomi_model::Timestamp;
 use hinomi_store::{LeasedJob, StoreError};
@@ -118,6 +118,7 @@ async fn attempt(ctx: &Ctx, job: &LeasedJob) -> Result<Outcome> {
     match job.kind.as_str() {
         actions::JOB => actions::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         investigations::JOB => investigations::run(ctx, &job.payload).await,
+        bulk::JOB => bulk::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         notifications::JOB => notifications::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         other => anyhow::bail!("no worker for jobs of kind {other}"),
     }
@@ -158,7 +159,7 @@ fn attempts_max(kind: &str) -> i64 {
     match kind {
         // a mail server may be away for a while: about two hours
         notifications::JOB => 30,
-        actions::JOB => 8,
+        actions::JOB | bulk::JOB => 8,
         // waiting for each other counts as attempts too
         investigations::JOB => 50,
         _ => 1,

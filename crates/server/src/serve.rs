@@ -2,7 +2,7 @@
 
 use crate::app::{App, Ctx, Urls};
 use crate::config::Config;
-use crate::{auth, demos, directory, gateway, http, ingest, jobs, link, mailboxes};
+use crate::{auth, crawl, demos, directory, gateway, http, ingest, jobs, link, mailboxes};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
@@ -41,6 +41,9 @@ pub struct Ready {
     pub sensors: SocketAddr,
     /// Bound address of the milter, when the gateway is on.
     pub milter: Option<SocketAddr>,
+    /// Bound address of the journal's LMTP listener, when there is one.
+    #[serde(default)]
+    pub journal: Option<SocketAddr>,
 }
 
 /// A running server.
@@ -75,6 +78,10 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         true => Some(bind(config.listen.milter, "milter").await?),
         false => None,
     };
+    let journal = match &config.journal {
+        Some(journal) => Some((bind(journal.listen, "journal").await?, journal.clone())),
+        None => None,
+    };
     let urls =
         Urls { console: config.public_url(console.local_addr()?), sensors: config.sensor_url(sensors.local_addr()?) };
     let ready = Ready {
@@ -83,6 +90,7 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         console: console.local_addr()?,
         sensors: sensors.local_addr()?,
         milter: milter.as_ref().map(TcpListener::local_addr).transpose()?,
+        journal: journal.as_ref().map(|(listener, _)| listener.local_addr()).transpose()?,
     };
     let hosts = hosts(&urls);
     let ctx: Ctx = Arc::new(App::open(config, &data, urls, &hosts).await?);
@@ -112,6 +120,12 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         let context = ctx.clone();
         tasks.spawn(async move { ("gateway", gateway::serve(context, milter).await) });
     }
+    if let Some((listener, config)) = journal {
+        let context = ctx.clone();
+        tasks.spawn(async move { ("journal", crate::journal::serve(context, config, listener).await) });
+    }
+    let context = ctx.clone();
+    tasks.spawn(async move { ("crawl", crawl::run(context).await) });
     let context = ctx.clone();
     tasks.spawn(async move { ("console", http::serve(context, console).await) });
 

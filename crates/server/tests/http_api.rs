@@ -366,3 +366,86 @@ async fn the_console_is_served_with_a_strict_policy() {
     let served: Value = get("/api/v1/openapi.json").await.expect("answer").json().await.expect("JSON");
     assert_eq!(served, hinomi_api::openapi::document(env!("CARGO_PKG_VERSION")));
 }
+
+/// Puts a mail into the log as the gateway does and waits until the explorer shows it.
+async fn mail_through_gateway(world: &world::World, id: &str, sha256: &str) {
+    use hinomi_model::{Event, Table};
+    let now = world.running.ctx.now();
+    let mut mail = Event::new(Table::EmailEvents, now);
+    mail.set("NetworkMessageId", id)
+        .set("InternetMessageId", format!("{id}@evil.example"))
+        .set("SenderFromAddress", "billing@evil.example")
+        .set("RecipientEmailAddress", "aki@example.jp")
+        .set("Subject", "Invoice, 12")
+        .set("DeliveryAction", "Delivered")
+        .set("DeliveryLocation", "Inbox/folder")
+        .set("ReportId", format!("{id}/aki"));
+    let mut file = Event::new(Table::EmailAttachmentInfo, now);
+    file.set("NetworkMessageId", id)
+        .set("RecipientEmailAddress", "aki@example.jp")
+        .set("FileName", "invoice.zip")
+        .set("SHA256", sha256)
+        .set("ReportId", format!("{id}/aki/file/0"));
+    world.running.ctx.ingest.append(hinomi_server::ingest::Source::Gateway, vec![mail, file]).await.expect("stored");
+}
+
+async fn until(world: &world::World, who: &Person, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    loop {
+        let got = world.ask(who, "GET", path, None).await.is(200).body;
+        if holds(&got) {
+            return got;
+        }
+        assert!(std::time::Instant::now() < end, "{path}: {got}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verdicts_of_scanners_become_alerts_and_conditions() {
+    let world = world().await;
+    let (viewer, scanner) = (world.token(Role::Viewer).await, world.token(Role::Responder).await);
+    let hash = "ab".repeat(32);
+    let id = "00000000-0000-7000-8000-0000000000a1";
+    mail_through_gateway(&world, id, &hash).await;
+    let one = |got: &Value| got["total"] == 1;
+    let page = until(&world, &viewer, "/mail/explorer?sender_domain=evil.example&subject=Invoice,%2012", one).await;
+    assert_eq!((&page["items"][0]["recipient_count"], &page["total_exact"]), (&json!(1), &json!(true)));
+    assert_eq!(page["items"][0]["recipients"][0]["recipient"], "aki@example.jp");
+    for wrong in ["nonsense=1", "location=nowhere", "size_min=x", "cursor=zz", "from=yesterday", "not.message=1"] {
+        world.ask(&viewer, "GET", &format!("/mail/explorer?{wrong}"), None).await.is(400);
+    }
+    let groups = world.ask(&viewer, "GET", "/mail/explorer/groups?group_by=subject", None).await.is(200).body;
+    assert_eq!(groups["items"][0]["messages"], 1);
+    let counts = world.ask(&viewer, "GET", "/mail/explorer/counts?pivot=location", None).await.is(200).body;
+    assert_eq!(counts["values"], json!([{ "value": "inbox", "count": 1 }]));
+
+    let verdict = json!({ "sha256": hash, "engine": "Sandbox", "verdict": "malicious", "threat": "malware",
+        "reason": "drops a file", "link": "https://sandbox.example/7" });
+    world.ask(&viewer, "POST", "/verdicts", Some(verdict.clone())).await.is(403);
+    for (field, value) in [("link", json!("javascript:x")), ("engine", json!("")), ("url", json!("http://x.example/"))]
+    {
+        let mut wrong = verdict.clone();
+        wrong[field] = value;
+        world.ask(&scanner, "POST", "/verdicts", Some(wrong)).await.is(400);
+    }
+    let stored = world.ask(&scanner, "POST", "/verdicts", Some(verdict.clone())).await.is(201).body;
+    assert_eq!((&stored["messages"], &stored["target"]), (&json!(1), &json!(format!("file:{hash}"))));
+    let found = until(&world, &viewer, "/mail/explorer?engine_verdict=sandbox:malicious&threat=malware", one).await;
+    assert_eq!(found["items"][0]["message"]["verdict"], "malicious");
+    let alerts = until(&world, &viewer, "/alerts", |got| got["total"] == 1).await;
+    assert_eq!(alerts["items"][0]["title"]["en"], "Sandbox reports malware", "{alerts}");
+    let alert = format!("/alerts/{}", alerts["items"][0]["id"].as_str().expect("id"));
+    let alert = world.ask(&viewer, "GET", &alert, None).await.is(200).body.to_string();
+    assert!(alert.contains(&format!("file:{hash}")) && alert.contains("aki@example.jp"), "{alert}");
+    // a mail that comes later with the same file: known bad, same story
+    let incidents = world.ask(&viewer, "GET", "/incidents", None).await.body["total"].clone();
+    mail_through_gateway(&world, "00000000-0000-7000-8000-0000000000a2", &hash).await;
+    until(&world, &viewer, &format!("/mail/explorer?attachment_sha256={hash}"), |got| got["total"] == 2).await;
+    assert_eq!(world.ask(&viewer, "GET", "/incidents", None).await.body["total"], incidents);
+    world.ask(&viewer, "GET", "/mail/crawl", None).await.is(200);
+    let dry = json!({ "filter": { "conditions": [{ "field": "engine", "values": ["sandbox"] }] } });
+    world.ask(&viewer, "POST", "/mail/dry-run", Some(dry.clone())).await.is(403);
+    world.ask(&scanner, "POST", "/mail/dry-run", Some(dry)).await.is(503);
+    world.ask(&scanner, "POST", "/mail/dry-run", Some(json!({}))).await.is(400);
+}

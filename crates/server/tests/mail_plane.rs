@@ -10,7 +10,7 @@ use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig, OnBlock};
 use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};
 use hinomi_server::ingest::{Ingest, Log};
 use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order};
-use hinomi_store::{MessageFilter, Page, Store};
+use hinomi_store::{Page, Store};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -43,6 +43,7 @@ impl House {
             on_block,
             authentication_deadline: None,
             analysis_deadline: Duration::from_secs(2),
+            trusted_filters: Vec::new(),
         };
         let source = Arc::new(move || current.read().expect("lock").clone());
         let judge = Arc::new(Gateway::new(options, ingest.clone(), vault.clone(), source));
@@ -113,7 +114,7 @@ impl House {
         }
         tx.commit().await.expect("commit");
         let page = Page { limit: 200, ..Page::default() };
-        self.store.messages(&MessageFilter::default(), &page).await.expect("list").items
+        self.store.messages(&hinomi_model::MailFilter::default(), &page).await.expect("list").items
     }
 
     fn mailboxes(&self) -> Mailboxes {

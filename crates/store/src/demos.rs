@@ -6,9 +6,8 @@ use crate::db::{
 use crate::error::Result;
 use hinomi_model::{Demo, DemoId, Incident, InvestigationState};
 
-/// Tables and the column that begins with an id of the demo. Files and URLs of messages have no index
-/// on it: they are read whole, once per removal.
-const OWNED: [(&str, &str); 14] = [
+/// Tables and the column that begins with an id of the demo.
+const OWNED: [(&str, &str); 11] = [
     ("devices", "id"),
     ("sensor_progress", "device_id"),
     ("commands", "device_id"),
@@ -19,9 +18,6 @@ const OWNED: [(&str, &str); 14] = [
     ("investigations", "id"),
     ("actions", "id"),
     ("mail_journal", "action_id"),
-    ("messages", "message_id"),
-    ("message_files", "message_id"),
-    ("message_urls", "message_id"),
     ("indicators", "id"),
 ];
 
@@ -130,6 +126,7 @@ async fn delete_demo_rows(db: &mut Db<'_>, id: DemoId) -> Result<u64> {
     let mut sql = Sql::new("DELETE FROM jobs WHERE");
     of_demo(&mut sql, id);
     let mut deleted = sql.run(db).await?;
+    deleted += crate::messages::delete_between(db, &from, &to).await?;
     for (table, column) in OWNED {
         let mut sql = Sql::new("DELETE FROM ");
         sql.push(table).push(" WHERE ").push(column).push(" >= ").arg(from.as_str());

@@ -13,6 +13,7 @@ pub(crate) struct Migration {
 
 pub(crate) const SQLITE: &[Migration] = &[
     Migration { version: 20261122_01, name: "state", sql: include_str!("../migrations/sqlite/20261122_01_state.sql") },
+    Migration { version: 20261122_02, name: "mail", sql: include_str!("../migrations/sqlite/20261122_02_mail.sql") },
     Migration {
         version: 20261122_30,
         name: "directory",
@@ -27,6 +28,7 @@ pub(crate) const POSTGRES: &[Migration] = &[
         name: "state",
         sql: include_str!("../migrations/postgres/20261122_01_state.sql"),
     },
+    Migration { version: 20261122_02, name: "mail", sql: include_str!("../migrations/postgres/20261122_02_mail.sql") },
     Migration {
         version: 20261122_30,
         name: "directory",

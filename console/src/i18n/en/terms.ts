@@ -58,6 +58,7 @@ export const terms = {
   detectionSource: {
     rule: 'Behaviour rule',
     customTi: 'Indicator',
+    thirdPartySensors: 'Other scanner',
     automatedInvestigation: 'Automated investigation',
     manual: 'A person',
   },

@@ -60,6 +60,7 @@ export const terms: typeof english = {
   detectionSource: {
     rule: '振る舞いルール',
     customTi: 'インジケーター',
+    thirdPartySensors: '他社製品の判定',
     automatedInvestigation: '自動調査',
     manual: '担当者',
   },

@@ -1,5 +1,6 @@
 //! `hinomi mail`
 
+use super::crawl::Crawl;
 use crate::client::Client;
 use crate::output::{self, exit};
 use anyhow::Result;
@@ -16,6 +17,9 @@ pub enum MailVerb {
     /// Work with connectors to mail systems
     #[command(subcommand)]
     Connector(Connector),
+    /// Work with the background reading of the mailboxes
+    #[command(subcommand)]
+    Crawl(Crawl),
     /// Do something with every copy of a message
     Remediate {
         /// NetworkMessageId
@@ -94,6 +98,7 @@ impl MailVerb {
             MailVerb::Connector(Connector::Test { name, mailbox }) => {
                 test(client, &name, mailbox, json, language).await
             }
+            MailVerb::Crawl(crawl) => crawl.run(client, json).await,
             MailVerb::Remediate { message, action, recipient, senders_copy, reason, propose, yes } => {
                 let path = format!("/messages/{message}");
                 let mut copies = client.list::<MessageCopy>(&path, &[], COPIES_MAX).await?.items;

@@ -1,6 +1,7 @@
 //! One file per noun.
 
 pub mod actions;
+pub mod crawl;
 pub mod demo;
 pub mod devices;
 pub mod directory;

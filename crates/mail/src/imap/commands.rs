@@ -156,7 +156,7 @@ impl Connection {
         Ok(there)
     }
 
-    /// Returns the UIDs of the open folder from `first` on.
+    /// Returns the UIDs of the open folder from `first` on, ascending.
     ///
     /// # Errors
     /// When the server breaks off.
@@ -184,6 +184,8 @@ impl Connection {
             }
         })
         .await?;
+        uids.sort_unstable();
+        uids.dedup();
         Ok(uids)
     }
 

@@ -4,7 +4,7 @@ use super::is_mail;
 use crate::app::Ctx;
 use crate::facts::{self, Wanted};
 use anyhow::Result;
-use hinomi_cases::{ProcessFacts, exec_blocked, is_boundary, sensor_detection};
+use hinomi_cases::{ProcessFacts, exec_blocked, filter_detections, is_boundary, sensor_detection};
 use hinomi_detect::IndicatorSet;
 use hinomi_model::{
     DemoId, Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
@@ -51,6 +51,7 @@ pub(super) async fn detect(
             fired.push(exec_blocked(event));
         }
         fired.extend(rules.evaluate(event));
+        fired.extend(filter_detections(event));
         let (own, status_reason) = sensors_own(event);
         if fired.is_empty() {
             // a rule of the sensor this server does not have
@@ -109,7 +110,7 @@ fn settle(detection: &mut Detection, copies: &[MessageCopy]) {
             detection.status = DetectionStatus::Prevented;
         }
     }
-    let by_indicator = detection.source == DetectionSource::CustomTi;
+    let by_indicator = matches!(detection.source, DetectionSource::CustomTi | DetectionSource::ThirdPartySensors);
     if by_indicator && detection.status == DetectionStatus::Prevented {
         detection.severity = detection.severity.min(Severity::Low);
     }

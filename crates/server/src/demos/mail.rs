@@ -38,6 +38,7 @@ pub(super) async fn rows(ctx: &Ctx, demo: DemoId, at: Timestamp, raw: &[u8]) -> 
         on_block: config.on_block,
         authentication_deadline: None,
         analysis_deadline: ANALYSIS,
+        trusted_filters: Vec::new(),
     };
     let nothing = Arc::new(Arc::<IndicatorSet>::default);
     let gateway = Gateway::new(options, ctx.ingest.clone(), vault, nothing);

@@ -5,17 +5,19 @@ use hinomi_detect::Hit;
 use hinomi_mail::milter::Envelope;
 use hinomi_mail::parse::{Analysis, Listed, domain_of};
 use hinomi_model::{
-    AuthResults, DeliveryAction, DeliveryLocation, Event, IndicatorAction, IndicatorKind, MessageId, Table, Timestamp,
+    AuthResults, DeliveryAction, DeliveryLocation, Event, FilterVerdict, IndicatorAction, IndicatorKind, MailSource,
+    MessageId, Table, ThreatType, Timestamp, Verdict,
 };
 use hinomi_wire::BATCH_EVENTS_MAX;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Notes about things not inspected written into a row.
 const NOTES_MAX: usize = 20;
 
 /// Everything known about one message.
-pub(super) struct Seen<'s> {
+pub(crate) struct Seen<'s> {
     pub id: MessageId,
     pub at: Timestamp,
     pub envelope: &'s Envelope,
@@ -24,11 +26,18 @@ pub(super) struct Seen<'s> {
     pub hits: &'s [Hit],
     pub action: DeliveryAction,
     pub location: DeliveryLocation,
+    pub source: MailSource,
+    /// What other filters and scanners say of it.
+    pub filters: &'s [FilterVerdict],
+    /// Sent to many, as its headers say.
+    pub bulk: bool,
+    /// Folder it was found in, as people read it.
+    pub folder: Option<&'s str>,
 }
 
 /// Builds the rows, in parts the ingest log takes. A message with very many recipients needs several
 /// parts; each is whole in itself, so the URL rows are in every one, under the same ReportId.
-pub(super) fn rows(seen: &Seen<'_>, own_domains: &[String]) -> Vec<Vec<Event>> {
+pub(crate) fn rows(seen: &Seen<'_>, own_domains: &[String]) -> Vec<Vec<Event>> {
     let urls: Vec<Event> =
         seen.analysis.urls.iter().enumerate().map(|(index, url)| url_row(seen, index, url)).collect();
     let mut recipients: Vec<String> = seen.envelope.recipients.iter().map(|one| one.to_lowercase()).collect();
@@ -85,15 +94,21 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
         None => {}
     }
     let blocking: Vec<&Hit> = hits.iter().filter(|hit| hit.action == IndicatorAction::Block).collect();
-    if let Some(first) = blocking.first() {
-        let threat = if first.kind == IndicatorKind::FileSha256 { "Malware" } else { "Phish" };
-        event.set("ThreatTypes", threat).set("DetectionMethods", json!({threat: ["Custom indicator"]}).to_string());
+    let (threats, methods) = threats(&blocking, seen.filters);
+    if !threats.is_empty() {
+        event.set("ThreatTypes", threats.join(",")).set("DetectionMethods", methods.to_string());
+    }
+    if !blocking.is_empty() {
         event.set(
             "EmailAction",
             if seen.location == DeliveryLocation::Quarantine { "Send to quarantine" } else { "Delete message" },
         );
     }
-    let verdict = if blocking.is_empty() { "unknown" } else { "malicious" };
+    let said = seen.filters.iter().map(|one| one.verdict).max().unwrap_or(Verdict::Unknown);
+    let verdict = if blocking.is_empty() { said } else { Verdict::Malicious };
+    let mut domains: Vec<String> = analysis.urls.iter().map(|url| url.registrable_domain.clone()).collect();
+    domains.sort();
+    domains.dedup();
     let mut fields = json!({
         "Size": analysis.size,
         "BodySHA256": analysis.body_sha256,
@@ -106,7 +121,17 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
         "Indicators": hits.iter().map(|hit| hit.id.to_string()).collect::<Vec<_>>(),
         "QueueId": envelope.queue_id,
         "Helo": envelope.helo,
+        "Source": seen.source,
+        "UrlDomains": domains,
+        "Bulk": seen.bulk,
+        "Findings": findings(analysis),
     });
+    if !seen.filters.is_empty() {
+        fields["Filters"] = json!(seen.filters);
+    }
+    if let Some(folder) = seen.folder {
+        fields["Folder"] = folder.into();
+    }
     let mut notes: Vec<String> =
         analysis.notes.iter().take(NOTES_MAX).map(|note| format!("{}: {}", note.subject, note.reason)).collect();
     if envelope.truncated {
@@ -117,6 +142,32 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
     }
     event.set("AdditionalFields", fields.to_string());
     event
+}
+
+/// Codes of what looked wrong or could not be inspected.
+fn findings(analysis: &Analysis) -> BTreeSet<&str> {
+    let files = analysis.files.iter().filter_map(|file| file.attachment.uninspected.as_ref());
+    let codes = files.map(|why| why.code.as_str()).chain(analysis.notes.iter().map(|note| note.reason.code()));
+    codes.filter(|code| !code.is_empty()).collect()
+}
+
+/// Kinds of harm, and who found each.
+fn threats(blocking: &[&Hit], filters: &[FilterVerdict]) -> (Vec<&'static str>, serde_json::Value) {
+    let mut found: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
+    for hit in blocking {
+        let threat = if hit.kind == IndicatorKind::FileSha256 { "Malware" } else { "Phish" };
+        found.entry(threat).or_default().insert("Custom indicator".to_owned());
+    }
+    for filter in filters.iter().filter(|one| one.verdict >= Verdict::Suspicious) {
+        let threat = match filter.threat {
+            Some(ThreatType::Malware) => "Malware",
+            Some(ThreatType::Phish) => "Phish",
+            Some(ThreatType::Spam) => "Spam",
+            None => continue,
+        };
+        found.entry(threat).or_default().insert(filter.engine.clone());
+    }
+    (found.keys().copied().collect(), json!(found))
 }
 
 fn file_row(seen: &Seen<'_>, recipient: &str, index: usize, file: &hinomi_mail::parse::FileFound) -> Event {

@@ -5,13 +5,15 @@ use crate::config::OnBlock;
 use crate::ids;
 use crate::ingest::{Ingest, Source};
 use crate::mailboxes::FileVault;
+use crate::verdicts;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_detect::{Hit, IndicatorSet};
 use hinomi_mail::auth::{Authenticator, Client};
+use hinomi_mail::filters::{self, Handed, TrustedFilter};
 use hinomi_mail::milter::{Decision, Envelope, Judge};
 use hinomi_mail::parse::{Analysis, Limits, analyse};
-use hinomi_model::{DeliveryAction, DeliveryLocation, Event, IndicatorAction, MessageId, Timestamp};
+use hinomi_model::{DeliveryAction, DeliveryLocation, Event, IndicatorAction, MailSource, MessageId, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub struct GatewayOptions {
     pub authentication_deadline: Option<Duration>,
     /// Longest time for taking attachments apart.
     pub analysis_deadline: Duration,
+    /// Filters of the site whose headers are believed.
+    pub trusted_filters: Vec<TrustedFilter>,
 }
 
 /// Source of the indicators in force.
@@ -118,6 +122,11 @@ impl Gateway {
         let client = Client { ip: envelope.client_ip, helo: &envelope.helo, mail_from: &envelope.mail_from };
         let (analysis, auth) = tokio::join!(self.analyse(raw.clone()), self.authenticator.check(client, &raw));
         let analysis = analysis?;
+        let fields = filters::fields(&raw);
+        let mut said = filters::said(&fields, Handed::Known(envelope.client_ip), &self.options.trusted_filters);
+        said.verdicts.extend(verdicts::of_analysis(self.ingest.store(), &analysis).await);
+        // behind a filter of the site, what it saw counts: the address that reached us is the filter's
+        let auth = said.auth.take().unwrap_or(auth);
         let hits = hits(&(self.indicators)(), envelope, &analysis, now);
         let blocked = hits.iter().find(|hit| hit.action == IndicatorAction::Block);
         let (action, location) = match (blocked, self.options.on_block) {
@@ -129,7 +138,20 @@ impl Gateway {
         if let (Some(reason), OnBlock::Quarantine) = (&reason, self.options.on_block) {
             self.quarantine(id, envelope, now, reason, &raw).await?;
         }
-        let seen = Seen { id, at: now, envelope, analysis: &analysis, auth: &auth, hits: &hits, action, location };
+        let seen = Seen {
+            id,
+            at: now,
+            envelope,
+            analysis: &analysis,
+            auth: &auth,
+            hits: &hits,
+            action,
+            location,
+            source: MailSource::Gateway,
+            filters: &said.verdicts,
+            bulk: filters::is_bulk(&fields),
+            folder: None,
+        };
         Ok((rows(&seen, &self.options.own_domains), reason))
     }
 
@@ -175,7 +197,7 @@ impl Judge for Gateway {
 }
 
 /// Looks up everything a message carries. Allowed values say nothing about others.
-fn hits(set: &IndicatorSet, envelope: &Envelope, analysis: &Analysis, now: Timestamp) -> Vec<Hit> {
+pub(crate) fn hits(set: &IndicatorSet, envelope: &Envelope, analysis: &Analysis, now: Timestamp) -> Vec<Hit> {
     if set.is_empty() {
         return Vec::new();
     }

@@ -5,9 +5,10 @@
 //! envelope goes into the vault, the mail server is told "accepted" and drops it, so that the sender
 //! learns nothing. A quarantined message stays in the vault until it is released or deleted.
 
-mod events;
+pub(crate) mod events;
 mod judge;
 mod serve;
 
+pub(crate) use judge::hits;
 pub use judge::{Gateway, GatewayOptions, QuarantinedMail, quarantine_key};
 pub use serve::serve;

@@ -35,6 +35,7 @@ pub async fn serve(ctx: Ctx, listener: TcpListener) -> Result<()> {
         on_block: config.on_block,
         authentication_deadline: Some(deadline / AUTHENTICATION_SHARE),
         analysis_deadline: deadline / 2,
+        trusted_filters: config.trusted_filters.clone(),
     };
     let vault = FileVault::open(&ctx.data.join(VAULT_DIR), ctx.keys.vault()).context("open vault")?;
     let indicators = Arc::new(move || context.indicators.get());

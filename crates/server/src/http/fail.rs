@@ -237,6 +237,10 @@ impl From<StoreError> for Fail {
                 "the cursor does not belong to this list",
                 "カーソルがこの一覧のものではありません",
             ),
+            StoreError::Invalid { what: "mail filter", reason } => {
+                let ja = format!("検索条件が正しくありません: {reason}");
+                Fail::field("filter", reason, ja)
+            }
             StoreError::Busy => Fail::unavailable("the store is busy", "データストアが混み合っています"),
             other => {
                 let error = anyhow::Error::from(other);

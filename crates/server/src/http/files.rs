@@ -6,9 +6,10 @@ use super::request::{Json, Path, Query, list_of, page};
 use axum::extract::State;
 use hinomi_api::{AlertSummary, FileMailboxes, FilePage, List, MailboxCopy, MailboxCopyState, SightingQuery};
 use hinomi_model::{
-    EntityKey, EntityKind, Indicator, IndicatorAction, IndicatorKind, MessageCopy, MessageCopyRef, Sighting, Verdict,
+    EntityKey, EntityKind, Indicator, IndicatorAction, IndicatorKind, MailField, MailFilter, MessageCopy,
+    MessageCopyRef, Sighting, Verdict,
 };
-use hinomi_store::{AlertFilter, MessageFilter, Page};
+use hinomi_store::{AlertFilter, Page};
 use std::collections::HashMap;
 
 /// Most devices and message copies shown on a file's page.
@@ -20,7 +21,7 @@ const ALERTS_MAX: u32 = 100;
 /// Most mailboxes asked for one file.
 const MAILBOXES_MAX: usize = 10_000;
 
-fn checked_hash(text: &str) -> Answer<String> {
+pub(super) fn checked_hash(text: &str) -> Answer<String> {
     let hash = text.to_ascii_lowercase();
     if hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(hash);
@@ -78,7 +79,7 @@ async fn sightings_all(http: &Http, observable: &EntityKey, kind: EntityKind) ->
 }
 
 async fn copies(http: &Http, sha256: &str, max: usize) -> Answer<Vec<MessageCopy>> {
-    let filter = MessageFilter { sha256: Some(sha256.to_owned()), ..MessageFilter::default() };
+    let filter = MailFilter::default().with(MailField::AttachmentSha256, sha256);
     let mut all = Vec::new();
     let mut cursor = None;
     loop {

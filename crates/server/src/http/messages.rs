@@ -5,23 +5,28 @@ use super::fail::{Answer, Fail};
 use super::request::{Json, Path, Query, list_of, page, words};
 use axum::extract::State;
 use hinomi_api::{List, MessageQuery};
-use hinomi_model::{MessageCopy, MessageId};
-use hinomi_store::MessageFilter;
+use hinomi_model::{DeliveryLocation, MailCondition, MailField, MailFilter, MessageCopy, MessageId};
 
 /// `GET /messages`
 pub async fn list(State(http): State<Http>, Query(query): Query<MessageQuery>) -> Answer<Json<List<MessageCopy>>> {
-    let filter = MessageFilter {
-        sender: query.sender,
-        recipient: query.recipient,
-        text: query.text,
-        sha256: query.sha256.map(|hash| hash.to_ascii_lowercase()),
-        url: query.url,
-        location: words("location", query.location.as_deref())?,
-        internet_message_id: query.internet_message_id,
-        since: query.from,
-        until: query.to,
-        ..MessageFilter::default()
-    };
+    let mut filter = MailFilter { from: query.from, to: query.to, ..MailFilter::default() };
+    for (field, value) in [
+        (MailField::Sender, query.sender),
+        (MailField::Recipient, query.recipient),
+        (MailField::Text, query.text),
+        (MailField::AttachmentSha256, query.sha256),
+        (MailField::Url, query.url),
+        (MailField::InternetMessageId, query.internet_message_id),
+    ] {
+        if let Some(value) = value {
+            filter = filter.with(field, value);
+        }
+    }
+    let locations = words::<DeliveryLocation>("location", query.location.as_deref())?;
+    if !locations.is_empty() {
+        let values = locations.into_iter().map(DeliveryLocation::word).collect();
+        filter.conditions.push(MailCondition { field: MailField::Location, values, negate: false });
+    }
     let listed = http.ctx.store.messages(&filter, &page(query.cursor, query.limit)).await?;
     Ok(Json(list_of(listed, |copy| copy)))
 }

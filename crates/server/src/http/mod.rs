@@ -18,17 +18,20 @@ mod connectors;
 mod demos;
 mod devices;
 mod directory;
+mod explorer;
 mod files;
 mod incidents;
 mod indicators;
 mod investigations;
 mod login;
+mod mail;
 mod messages;
 mod meta;
 mod people;
 mod profile;
 mod search;
 mod settings;
+mod verdicts;
 
 pub use fail::{Answer, Fail};
 
@@ -181,6 +184,14 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listDeviceEvents" => devices::events,
         "listMessages" => messages::list,
         "getMessage" => messages::get,
+        "exploreMail" => explorer::list,
+        "groupMail" => explorer::groups,
+        "countMail" => explorer::counts,
+        "getMailCrawl" => mail::crawl,
+        "dryRunMail" => mail::dry_run,
+        "createMailBulk" => mail::create_bulk,
+        "getMailBulk" => mail::get_bulk,
+        "createVerdict" => verdicts::create,
         "listActions" => actions::list,
         "createAction" => actions::create,
         "approveActions" => actions::approve_many,

@@ -5,8 +5,8 @@ use super::fail::Answer;
 use super::request::{Json, Query, length};
 use axum::extract::State;
 use hinomi_api::{SearchAnswer, SearchHit, SearchHitKind, SearchQuery};
-use hinomi_model::{EntityKey, EntityKind};
-use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, MessageFilter, Page};
+use hinomi_model::{EntityKey, EntityKind, MailField, MailFilter};
+use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, Page};
 
 /// Most hits.
 const HITS_MAX: usize = 50;
@@ -104,7 +104,7 @@ async fn words(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
         title: alert.title.en,
         detail: alert.title.ja,
     }));
-    let messages = store.messages(&MessageFilter { text: wanted, ..Default::default() }, &first).await?;
+    let messages = store.messages(&MailFilter::default().with(MailField::Text, text), &first).await?;
     hits.extend(messages.items.into_iter().map(|copy| SearchHit {
         kind: SearchHitKind::Message,
         key: copy.message_id.to_string(),

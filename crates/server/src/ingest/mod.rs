@@ -29,6 +29,8 @@ pub enum Source {
     },
     /// The mail gateway.
     Gateway,
+    /// The journal address.
+    Journal,
     /// The server itself.
     Server,
     /// A demo that is played.
@@ -142,7 +144,7 @@ impl Ingest {
                     let events = hinomi_wire::unpack(frame, count)?;
                     told.extend(events.iter().filter_map(row_key));
                 }
-                Source::Gateway | Source::Demo { .. } => {}
+                Source::Gateway | Source::Journal | Source::Demo { .. } => {}
             }
         }
         let ingest = Ingest { log, store, spools: Arc::default(), told: Arc::new(Mutex::new(told)) };
@@ -157,6 +159,11 @@ impl Ingest {
     /// The log underneath.
     pub fn log(&self) -> &Log {
         &self.log
+    }
+
+    /// The store beside the log.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     fn spool(&self, device: DeviceId, generation: u64) -> Spool {

@@ -64,9 +64,11 @@ impl Directory {
         tries.into_iter().find(|name| self.names.contains(name))
     }
 
-    /// Names of all mailboxes.
+    /// Names of all mailboxes, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.names.iter().cloned().collect()
+        let mut names: Vec<String> = self.names.iter().cloned().collect();
+        names.sort();
+        names
     }
 
     /// Number of mailboxes.

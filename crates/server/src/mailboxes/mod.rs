@@ -6,12 +6,15 @@
 mod credentials;
 mod directory;
 mod journal;
+mod look;
 mod open;
 pub(crate) mod settle;
 mod system;
 mod vault;
+mod walk;
 
 pub use directory::{Directory, DirectoryFile};
+pub use look::Looked;
 pub use open::open;
 pub use vault::{FileVault, VaultError};
 
@@ -27,7 +30,7 @@ use hinomi_model::{
 use hinomi_store::Store;
 use journal::StoreJournal;
 use settle::Kind;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use system::System;
 use tokio::sync::mpsc;
@@ -116,32 +119,14 @@ impl Mailboxes {
 
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
     pub async fn find(&self, copies: &[MessageCopy]) -> Vec<Found> {
-        let homes = match self.homes().await {
-            Ok(homes) => homes,
-            Err(error) => return vec![Found::Failed(format!("{error:#}")); copies.len()],
+        let found = |finding: Finding| match finding {
+            Finding::Seen { present, .. } => match present.first() {
+                Some(first) => Found::Located(Located::of(first, present.len())),
+                None => Found::NotFound,
+            },
+            Finding::Failed(reason) => Found::Failed(reason),
         };
-        let known: Vec<Option<(usize, Wanted)>> = copies.iter().map(|copy| homes.wanted(copy)).collect();
-        let found: Mutex<HashMap<MessageCopyRef, Found>> = Mutex::default();
-        let on = |wanted: &Wanted, finding: Finding| {
-            let answer = match finding {
-                Finding::Seen { present, .. } => match present.first() {
-                    Some(first) => Found::Located(Located::of(first, present.len())),
-                    None => Found::NotFound,
-                },
-                Finding::Failed(reason) => Found::Failed(reason),
-            };
-            let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            found.insert(wanted.copy.clone(), answer);
-        };
-        let groups = by_system(known.iter().flatten().cloned());
-        let work = groups.into_iter().map(|(system, wanted)| self.systems[system].engine.find(wanted, &on));
-        futures::future::join_all(work).await;
-        let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let answer = |known: Option<(usize, Wanted)>| match known {
-            Some((_, wanted)) => found.get(&wanted.copy).cloned().unwrap_or(Found::NotFound),
-            None => Found::Failed("the recipient is not in the user list".to_owned()),
-        };
-        known.into_iter().map(answer).collect()
+        self.ask(copies).await.into_iter().map(found).collect()
     }
 
     /// Treats copies in their mailboxes. `on` gets each receipt as it comes; all of them are

@@ -34,7 +34,7 @@ impl Mailboxes {
         let mut together = Vec::new();
         while outcomes.recv_many(&mut together, TOGETHER_MAX).await > 0 {
             let outcomes = std::mem::take(&mut together);
-            let copies = match self.locations(kind, &outcomes).await {
+            let copies = match self.locations(action, kind, &outcomes).await {
                 Ok(copies) => copies,
                 Err(error) => {
                     // the receipts and the journal stand; only the index does not know yet
@@ -66,11 +66,16 @@ impl Mailboxes {
     }
 
     /// Notes where copies are now and returns their rows.
-    async fn locations(&self, kind: Kind, outcomes: &[Outcome]) -> Result<Vec<Option<MessageCopy>>, StoreError> {
+    async fn locations(
+        &self,
+        action: ActionId,
+        kind: Kind,
+        outcomes: &[Outcome],
+    ) -> Result<Vec<Option<MessageCopy>>, StoreError> {
         let mut tx = self.store.begin().await?;
         let mut copies = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
-            let to = (outcome.state == ReceiptState::Done).then(|| location(kind, outcome));
+            let to = (outcome.state == ReceiptState::Done).then(|| Moved::by(action, kind, outcome));
             copies.push(set_location(&mut tx, outcome, to).await?);
         }
         tx.commit().await?;
@@ -78,17 +83,53 @@ impl Mailboxes {
     }
 }
 
+/// Where a copy is now and who moved it there.
+struct Moved {
+    location: DeliveryLocation,
+    folder: Option<String>,
+    by: String,
+}
+
+impl Moved {
+    fn by(action: ActionId, kind: Kind, outcome: &Outcome) -> Self {
+        let step = outcome.steps.first();
+        let place = match kind {
+            Kind::Remedy(_) => step.and_then(|step| step.moved_to.as_ref()),
+            Kind::Restore => step.and_then(|step| step.restored.as_ref()).map(|restored| &restored.place),
+        };
+        Moved {
+            location: location(kind, outcome),
+            folder: place.map(|place| place.folder.name.clone()),
+            by: format!("action:{action}"),
+        }
+    }
+
+    /// Writes it into a copy; false when it stands there already.
+    fn write(&self, copy: &mut MessageCopy) -> bool {
+        let known = copy.latest_location == self.location && copy.folder == self.folder;
+        if known && copy.moved_by.as_ref() == Some(&self.by) {
+            return false;
+        }
+        copy.latest_location = self.location;
+        copy.folder.clone_from(&self.folder);
+        copy.moved_by = Some(self.by.clone());
+        copy.moved_at = Some(now());
+        true
+    }
+}
+
 async fn set_location(
     tx: &mut Tx,
     outcome: &Outcome,
-    to: Option<DeliveryLocation>,
+    to: Option<Moved>,
 ) -> Result<Option<MessageCopy>, StoreError> {
     for _ in 0..UPDATE_TRIES {
         let found = tx.message(outcome.copy.message_id, &outcome.copy.recipient).await?;
         let Some(mut copy) = found else { return Ok(None) };
-        let Some(to) = to.filter(|to| copy.latest_location != *to) else { return Ok(Some(copy)) };
-        copy.latest_location = to;
         let version = copy.version;
+        if !to.as_ref().is_some_and(|to| to.write(&mut copy)) {
+            return Ok(Some(copy));
+        }
         match tx.update_message(&copy, version).await {
             Err(StoreError::Conflict { .. }) => {}
             other => return other.map(Some),

@@ -20,6 +20,8 @@ pub struct System {
     pub name: String,
     /// Works on its mailboxes.
     pub engine: Engine,
+    /// The same system when it is IMAP, for reading whole mailboxes.
+    pub imap: Option<Arc<ImapConnector>>,
     /// Which mailboxes there are.
     pub directory: DirectoryFile,
 }
@@ -30,8 +32,11 @@ impl System {
     /// # Errors
     /// When a password or the authorities cannot be read, or no kind of system is named.
     pub fn from_config(config: &MailboxesConfig, own_domains: Vec<String>) -> Result<System> {
+        let mut imap = None;
         let connector: Arc<dyn Connector> = match (&config.imap, &config.maildir, &config.graph) {
-            (Some(imap), None, None) => Arc::new(imap_connector(imap, config.connections)?),
+            (Some(server), None, None) => {
+                Arc::clone(imap.insert(Arc::new(imap_connector(server, config.connections)?))) as Arc<dyn Connector>
+            }
             (None, Some(maildir), None) => Arc::new(MaildirConnector::new(&maildir.path, config.connections)?),
             (None, None, Some(graph)) => Arc::new(graph_connector(graph)?),
             _ => anyhow::bail!("mailboxes {:?} name no mail system or several", config.name),
@@ -39,6 +44,7 @@ impl System {
         Ok(System {
             name: config.name.clone(),
             engine: Engine::new(connector, Limits::default()),
+            imap,
             directory: DirectoryFile { path: config.users_file.clone(), own_domains },
         })
     }

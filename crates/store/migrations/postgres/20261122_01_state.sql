@@ -166,37 +166,6 @@ CREATE TABLE indicators (
     UNIQUE (kind, value)
 );
 
-CREATE TABLE messages (
-    message_id TEXT COLLATE "C" NOT NULL,
-    recipient TEXT COLLATE "C" NOT NULL,
-    internet_message_id TEXT COLLATE "C" NOT NULL,
-    sender_from TEXT COLLATE "C" NOT NULL,
-    sender_mail_from TEXT COLLATE "C" NOT NULL,
-    received_at BIGINT NOT NULL,
-    latest_location TEXT COLLATE "C" NOT NULL,
-    verdict TEXT COLLATE "C" NOT NULL,
-    search TEXT COLLATE "C" NOT NULL,
-    version BIGINT NOT NULL,
-    doc TEXT NOT NULL,
-    PRIMARY KEY (message_id, recipient)
-);
-CREATE INDEX messages_received ON messages (received_at, message_id, recipient);
-CREATE INDEX messages_internet_id ON messages (internet_message_id);
-CREATE INDEX messages_recipient ON messages (recipient, received_at);
-CREATE INDEX messages_sender ON messages (sender_from, received_at);
-
-CREATE TABLE message_files (
-    sha256 TEXT COLLATE "C" NOT NULL,
-    message_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (sha256, message_id)
-);
-
-CREATE TABLE message_urls (
-    url TEXT COLLATE "C" NOT NULL,
-    message_id TEXT COLLATE "C" NOT NULL,
-    PRIMARY KEY (url, message_id)
-);
-
 CREATE TABLE mail_journal (
     action_id TEXT COLLATE "C" NOT NULL,
     message_id TEXT COLLATE "C" NOT NULL,

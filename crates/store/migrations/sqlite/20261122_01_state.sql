@@ -165,37 +165,6 @@ CREATE TABLE indicators (
     UNIQUE (kind, value)
 );
 
-CREATE TABLE messages (
-    message_id TEXT NOT NULL,
-    recipient TEXT NOT NULL,
-    internet_message_id TEXT NOT NULL,
-    sender_from TEXT NOT NULL,
-    sender_mail_from TEXT NOT NULL,
-    received_at BIGINT NOT NULL,
-    latest_location TEXT NOT NULL,
-    verdict TEXT NOT NULL,
-    search TEXT NOT NULL,
-    version BIGINT NOT NULL,
-    doc TEXT NOT NULL,
-    PRIMARY KEY (message_id, recipient)
-);
-CREATE INDEX messages_received ON messages (received_at, message_id, recipient);
-CREATE INDEX messages_internet_id ON messages (internet_message_id);
-CREATE INDEX messages_recipient ON messages (recipient, received_at);
-CREATE INDEX messages_sender ON messages (sender_from, received_at);
-
-CREATE TABLE message_files (
-    sha256 TEXT NOT NULL,
-    message_id TEXT NOT NULL,
-    PRIMARY KEY (sha256, message_id)
-) WITHOUT ROWID;
-
-CREATE TABLE message_urls (
-    url TEXT NOT NULL,
-    message_id TEXT NOT NULL,
-    PRIMARY KEY (url, message_id)
-) WITHOUT ROWID;
-
 CREATE TABLE mail_journal (
     action_id TEXT NOT NULL,
     message_id TEXT NOT NULL,

@@ -5,6 +5,7 @@ mod backup;
 mod demos;
 mod documents;
 mod durability;
+mod explorer;
 mod fixtures;
 mod jobs;
 mod people;

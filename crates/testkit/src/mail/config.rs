@@ -12,6 +12,7 @@ pub(super) struct Plan<'a> {
     pub imaps_port: Option<u16>,
     pub milter: Option<std::net::SocketAddr>,
     pub milter_default_action: &'a str,
+    pub journal: Option<std::net::SocketAddr>,
     pub master_user: &'a str,
 }
 
@@ -108,6 +109,11 @@ service lmtp {{
         format!("{}:{{PLAIN}}{password}\n", self.master_user)
     }
 
+    /// Which journal address stands for a recipient (`recipient_bcc_maps`).
+    pub(super) fn journal_map(&self) -> String {
+        "/^(.+)@(.+)$/ ${1}=${2}@journal.invalid\n".to_owned()
+    }
+
     /// Postfix: accepts mail for every domain, hands it to the milter and to Dovecot's LMTP.
     pub(super) fn main_cf(&self) -> String {
         let dir = self.dir.display();
@@ -118,6 +124,15 @@ service lmtp {{
                 addr.ip(),
                 addr.port(),
                 self.milter_default_action
+            ),
+            None => String::new(),
+        };
+        let journal = match self.journal {
+            Some(addr) => format!(
+                "recipient_bcc_maps = regexp:{dir}/postfix/journal\n\
+                 transport_maps = inline:{{{{journal.invalid=lmtp:inet:{}:{}}}}}\n",
+                addr.ip(),
+                addr.port()
             ),
             None => String::new(),
         };
@@ -157,7 +172,7 @@ local_transport = error:no local mailboxes
 alias_maps =
 alias_database =
 biff = no
-{milter}"#,
+{milter}{journal}"#,
             id = self.id,
         )
     }

@@ -31,6 +31,8 @@ pub struct MailRigConfig {
     pub milter: Option<SocketAddr>,
     /// What Postfix does when the milter does not answer: `accept`, `tempfail`, `reject`.
     pub milter_default_action: String,
+    /// LMTP listener that gets a copy of every mail; `user=domain@journal.invalid` names each recipient.
+    pub journal: Option<SocketAddr>,
     /// Offer IMAP with TLS too (a self-made certificate; `openssl` makes it).
     pub tls: bool,
     /// Start Postfix; without it only IMAP is there.
@@ -46,6 +48,7 @@ impl Default for MailRigConfig {
             domain: "example.test".to_owned(),
             milter: None,
             milter_default_action: "tempfail".to_owned(),
+            journal: None,
             tls: false,
             smtp: true,
             dovecot: String::new(),
@@ -224,6 +227,7 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
         imaps_port,
         milter: config.milter,
         milter_default_action: &config.milter_default_action,
+        journal: config.journal,
         master_user: "hinomi-admin",
     };
     let users: Vec<String> = (1..=config.users).map(|n| format!("user{n:02}@{}", config.domain)).collect();
@@ -306,6 +310,7 @@ fn write_postfix(plan: &Plan<'_>) -> Result<()> {
     run(Command::new("chown").arg("postfix").arg(plan.dir.join("postfix-data")))?;
     std::fs::write(etc.join("main.cf"), plan.main_cf())?;
     std::fs::write(etc.join("master.cf"), plan.master_cf())?;
+    std::fs::write(etc.join("journal"), plan.journal_map())?;
     for (name, sources) in [
         ("postfix-files", ["/etc/postfix/postfix-files", "/usr/share/postfix/postfix-files"]),
         ("dynamicmaps.cf", ["/etc/postfix/dynamicmaps.cf", "/usr/share/postfix/dynamicmaps.cf"]),

@@ -384,7 +384,8 @@ fn query_of(search: &Search) -> Query<'_> {
     }
 }
 
-fn folder_of(listed: &Listed, all: &[Listed]) -> Folder {
+/// What a folder of a list is.
+pub(super) fn folder_of(listed: &Listed, all: &[Listed]) -> Folder {
     let name = folder_for_people(&listed.name);
     let named = |role: FolderRole, names: &[&str], attribute: &str| {
         let told = all.iter().any(|other| other.special_use == Some(attribute));

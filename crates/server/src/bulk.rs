@@ -1,0 +1,176 @@
+//! Actions on whatever a filter picks, from 1 copy to 200,000: the filter is stored, a job expands it
+//! batch by batch into ordinary actions, which have receipts, approval and undo of their own.
+//!
+//! What comes after the order is not touched: the filter ends at that moment. A batch is ordered under
+//! a key of its own, so a job that is killed and runs again orders nothing twice.
+
+use crate::actions::{self, Proposal};
+use crate::app::Ctx;
+use crate::dry_run;
+use anyhow::{Context, Result};
+use hinomi_api::{BulkState, MailBulk, NeedsPerson, NewMailBulk};
+use hinomi_model::{
+    ActionSpec, DeliveryLocation, MailCondition, MailField, MailFilter, MessageCopy, MessageCopyRef, Text,
+};
+use hinomi_store::{Job, MailBulkRow, Page, StoreError};
+use serde_json::json;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Kind of the job that expands a bulk action.
+pub const JOB: &str = "mail_bulk";
+/// Copies of one action.
+const BATCH: usize = 2_000;
+/// Most copies of one bulk action, as in the reference (section 3.4).
+pub const COPIES_MAX: i64 = 200_000;
+
+/// Why a bulk action is not ordered.
+#[derive(Debug, thiserror::Error)]
+pub enum BulkError {
+    /// A person must look at it first.
+    #[error("needs a person: {0:?}")]
+    NeedsPerson(BTreeSet<NeedsPerson>),
+    /// More copies than one bulk action takes.
+    #[error("{0} copies are too many")]
+    TooMany(i64),
+    /// Something failed.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<StoreError> for BulkError {
+    fn from(error: StoreError) -> Self {
+        BulkError::Other(error.into())
+    }
+}
+
+/// Stores a bulk action and lets its job begin. The same key answers the first one.
+///
+/// # Errors
+/// [`BulkError`] says why not.
+pub async fn order(
+    ctx: &Ctx,
+    new: NewMailBulk,
+    by: &str,
+    person: bool,
+    key: Option<String>,
+) -> Result<MailBulk, BulkError> {
+    if let Some(key) = &key
+        && let Some(known) = ctx.store.mail_bulk_of_key(key).await?
+    {
+        return Ok(read(&known)?);
+    }
+    let now = ctx.now();
+    let mut filter = new.filter;
+    filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
+    filter.conditions.push(MailCondition {
+        field: MailField::Location,
+        values: [DeliveryLocation::Quarantine, DeliveryLocation::Dropped].map(DeliveryLocation::word).to_vec(),
+        negate: true,
+    });
+    let seen =
+        dry_run::targets(ctx, &hinomi_api::DryRun { filter: Some(filter.clone()), ..Default::default() }).await?;
+    if seen.1 > COPIES_MAX {
+        return Err(BulkError::TooMany(seen.1));
+    }
+    let needs = dry_run::needs_person(ctx, &seen.0).await?;
+    if !needs.is_empty() && !(person && new.confirmed) && !new.propose_only {
+        return Err(BulkError::NeedsPerson(needs));
+    }
+    let bulk = MailBulk {
+        id: Uuid::now_v7().to_string(),
+        state: BulkState::Expanding,
+        filter,
+        reason: new.reason,
+        incident_id: new.incident_id,
+        propose_only: new.propose_only,
+        ordered_by: by.to_owned(),
+        created_at: now,
+        copies: 0,
+        actions: Vec::new(),
+        needs_person: needs.into_iter().collect(),
+        cursor: None,
+    };
+    let id: Uuid = bulk.id.parse().context("own id")?;
+    let doc = serde_json::to_string(&bulk).context("write bulk action")?;
+    let mut tx = ctx.store.begin().await?;
+    tx.add_mail_bulk(&MailBulkRow { id, created_at: now, idempotency_key: key, doc }).await?;
+    tx.enqueue(Job {
+        kind: JOB.to_owned(),
+        key: format!("mail_bulk:{id}"),
+        payload: json!({"bulk": bulk.id}).to_string(),
+        run_at: now,
+    })
+    .await?;
+    tx.commit().await?;
+    ctx.jobs.notify_one();
+    Ok(bulk)
+}
+
+/// Reads a bulk action.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn get(ctx: &Ctx, id: Uuid) -> Result<Option<MailBulk>> {
+    ctx.store.mail_bulk(id).await?.map(|row| read(&row)).transpose()
+}
+
+fn read(row: &MailBulkRow) -> Result<MailBulk> {
+    serde_json::from_str(&row.doc).context("read bulk action")
+}
+
+/// Expands a bulk action, from where it was; called by its job.
+///
+/// # Errors
+/// When it could not be expanded now; the job tries again.
+pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
+    let payload: serde_json::Value = serde_json::from_str(payload).context("read bulk job")?;
+    let id: Uuid = payload["bulk"].as_str().unwrap_or_default().parse().context("read bulk id")?;
+    let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
+    while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
+        let (copies, next) = batch(ctx, &bulk.filter, bulk.cursor.clone()).await?;
+        if !copies.is_empty() {
+            let number = bulk.actions.len();
+            let reason = Text::same(bulk.reason.as_str());
+            let count = copies.len() as i64;
+            let proposal = Proposal {
+                spec: ActionSpec::SoftDeleteMessages { copies, senders_copy: false },
+                reason,
+                by: &bulk.ordered_by,
+                incident: bulk.incident_id,
+                investigation: None,
+                idempotency_key: Some(format!("mail_bulk:{id}:{number}")),
+                approve_now: (!bulk.propose_only).then_some((bulk.ordered_by.as_str(), None)),
+            };
+            let action = actions::propose(ctx, proposal).await?;
+            bulk.actions.push(action.id);
+            bulk.copies += count;
+        }
+        if next.is_none() {
+            bulk.state = BulkState::Ordered;
+        }
+        bulk.cursor = next;
+        ctx.store.update_mail_bulk(id, &serde_json::to_string(&bulk)?).await?;
+    }
+    anyhow::ensure!(bulk.state == BulkState::Ordered, "the server stops");
+    Ok(())
+}
+
+/// The next copies of a filter, newest first, and where to go on.
+async fn batch(
+    ctx: &Ctx,
+    filter: &MailFilter,
+    cursor: Option<String>,
+) -> Result<(Vec<MessageCopyRef>, Option<String>)> {
+    let mut copies = Vec::new();
+    let mut page = Page { after: cursor, limit: 200 };
+    loop {
+        let listed = ctx.store.messages(filter, &page).await?;
+        let reference = |copy: MessageCopy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient };
+        copies.extend(listed.items.into_iter().map(reference));
+        page.after = listed.next;
+        if page.after.is_none() || copies.len() >= BATCH {
+            return Ok((copies, page.after));
+        }
+    }
+}

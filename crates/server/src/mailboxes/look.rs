@@ -1,0 +1,61 @@
+//! A live look at copies that shows everything found, also what only claims to be wanted.
+
+use super::{Mailboxes, by_system};
+use hinomi_mail::remediate::{Finding, Wanted};
+use hinomi_model::{DeliveryLocation, MessageCopy, MessageCopyRef};
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// What a mailbox holds of one copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Folder and location of each mail proved to be the copy.
+    pub present: Vec<(String, DeliveryLocation)>,
+    /// Folder of each mail with its Message-ID and other content, and what differs.
+    pub differing: Vec<(String, String)>,
+    /// Why the mailbox could not be asked.
+    pub error: Option<String>,
+}
+
+impl From<Finding> for Looked {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::Failed(reason) => Looked { error: Some(reason), ..Looked::default() },
+            Finding::Seen { present, differing } => Looked {
+                present: present.into_iter().map(|one| (one.place.folder.name.clone(), one.location())).collect(),
+                differing: differing.into_iter().map(|one| (one.located.place.folder.name, one.difference)).collect(),
+                error: None,
+            },
+        }
+    }
+}
+
+impl Mailboxes {
+    /// Looks for copies in their mailboxes, now. One answer per copy, in order.
+    pub async fn look(&self, copies: &[MessageCopy]) -> Vec<Looked> {
+        self.ask(copies).await.into_iter().map(Looked::from).collect()
+    }
+
+    /// Asks the mailboxes of copies, now. One answer per copy, in order.
+    pub(super) async fn ask(&self, copies: &[MessageCopy]) -> Vec<Finding> {
+        let homes = match self.homes().await {
+            Ok(homes) => homes,
+            Err(error) => return vec![Finding::Failed(format!("{error:#}")); copies.len()],
+        };
+        let known: Vec<Option<(usize, Wanted)>> = copies.iter().map(|copy| homes.wanted(copy)).collect();
+        let found: Mutex<HashMap<MessageCopyRef, Finding>> = Mutex::default();
+        let on = |wanted: &Wanted, finding: Finding| {
+            found.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.copy.clone(), finding);
+        };
+        let groups = by_system(known.iter().flatten().cloned());
+        let work = groups.into_iter().map(|(system, wanted)| self.systems[system].engine.find(wanted, &on));
+        futures::future::join_all(work).await;
+        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let nothing = || Finding::Seen { present: Vec::new(), differing: Vec::new() };
+        let answer = |known: Option<(usize, Wanted)>| match known {
+            Some((_, wanted)) => found.get(&wanted.copy).cloned().unwrap_or_else(nothing),
+            None => Finding::Failed("the recipient is not in the user list".to_owned()),
+        };
+        known.into_iter().map(answer).collect()
+    }
+}

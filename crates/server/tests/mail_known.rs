@@ -1,0 +1,204 @@
+//! How mail becomes known that did not come through the gateway: the crawl of the mailboxes and the
+//! journal address, over a real Postfix and Dovecot.
+
+use hinomi_model::{DeliveryLocation, MailField, MailFilter, MailSource, MessageCopy};
+use hinomi_server::config::{Config, CrawlConfig, ImapConfig, JournalConfig, MailTls, MailboxesConfig};
+use hinomi_server::serve::{Running, ServeOptions, start};
+use hinomi_store::Page;
+use hinomi_testkit::mail::{MailRig, MailRigConfig};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn mail(id: &str, subject: &str, text: &str) -> Vec<u8> {
+    format!(
+        "From: Someone <someone@elsewhere.test>\r\nTo: staff@example.test\r\nSubject: {subject}\r\nMessage-ID: <{id}>\r\n\
+         Date: Sun, 22 Nov 2026 01:00:00 +0000\r\nContent-Type: text/plain\r\n\r\n{text}\r\n"
+    )
+    .into_bytes()
+}
+
+async fn server(rig: &MailRig, dir: &Path, journal: Option<SocketAddr>, mails_per_second: u32) -> Running {
+    let password = dir.join("password");
+    std::fs::write(&password, format!("{}\n", rig.master_password)).expect("password");
+    let mut config = Config::default();
+    let free: SocketAddr = "127.0.0.1:0".parse().expect("address");
+    config.listen.console = free;
+    config.listen.sensors = free;
+    config.gateway.enabled = false;
+    config.gateway.own_domains = vec!["example.test".to_owned()];
+    config.journal = journal.map(|listen| JournalConfig { listen, ..JournalConfig::default() });
+    config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second, ..CrawlConfig::default() });
+    config.mailboxes = vec![mailboxes(rig, &password)];
+    start(ServeOptions { data: dir.join("data"), config, write_enrolment_token: None }).await.expect("server starts")
+}
+
+fn mailboxes(rig: &MailRig, password: &Path) -> MailboxesConfig {
+    let imap = ImapConfig {
+        host: "127.0.0.1".to_owned(),
+        port: rig.imap_addr.port(),
+        tls: MailTls::None,
+        ca_file: None,
+        master_user: Some(rig.master_user.clone()),
+        master_separator: "*".to_owned(),
+        password_file: Some(password.to_owned()),
+        credentials_file: None,
+    };
+    MailboxesConfig {
+        name: "main".to_owned(),
+        users_file: rig.users_file.clone(),
+        connections: 4,
+        imap: Some(imap),
+        maildir: None,
+        graph: None,
+    }
+}
+
+async fn copies(running: &Running, filter: &MailFilter) -> Vec<MessageCopy> {
+    running.ctx.store.messages(filter, &Page::first(200)).await.expect("list").items
+}
+
+/// Waits until the copies the filter picks are as wanted.
+async fn wait(
+    running: &Running,
+    filter: &MailFilter,
+    what: &str,
+    wanted: impl Fn(&[MessageCopy]) -> bool,
+) -> Vec<MessageCopy> {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let found = copies(running, filter).await;
+        if wanted(&found) {
+            return found;
+        }
+        let state = running.ctx.store.crawl_mailboxes().await.expect("crawls");
+        assert!(Instant::now() < end, "{what}: {found:#?}\n{state:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn old_mail_is_found_and_followed_across_a_restart() {
+    let rig = MailRig::start(MailRigConfig { users: 3, smtp: false, ..MailRigConfig::default() }).await.expect("rig");
+    let dir = tempfile::tempdir().expect("temp dir");
+    let users: Vec<String> = rig.users.clone();
+    for user in &users {
+        let mut client = rig.imap(user).await.expect("login");
+        let old = "01-Feb-2020 10:00:00 +0000";
+        client
+            .append("INBOX", "", old, &mail("shared@elsewhere.test", "Shared news", "the same words for all of you"))
+            .await
+            .expect("append");
+        for number in 0..15 {
+            let raw = mail(&format!("{number}-{user}"), &format!("Number {number}"), &format!("own text {number}"));
+            client.append("INBOX", "", old, &raw).await.expect("append");
+        }
+    }
+    // one that only claims to be the shared mail
+    let forged = mail("shared@elsewhere.test", "Shared news", "other words under the same Message-ID");
+    rig.imap(&users[0])
+        .await
+        .expect("login")
+        .append("INBOX", "", "02-Feb-2020 10:00:00 +0000", &forged)
+        .await
+        .expect("append");
+
+    // stopped in the middle and started again: nothing twice, nothing lost
+    let first = server(&rig, dir.path(), None, 20).await;
+    wait(&first, &MailFilter::default(), "the crawl begins", |found| !found.is_empty()).await;
+    first.stop().await.expect("stops");
+    let running = server(&rig, dir.path(), None, 1_000).await;
+    let all = wait(&running, &MailFilter::default(), "all mail is known", |found| found.len() >= 49).await;
+    assert_eq!(all.len(), 49);
+    assert!(all.iter().all(|copy| copy.source == MailSource::Crawl && copy.latest_location == DeliveryLocation::Inbox));
+    assert!(all.iter().all(|copy| copy.received_at.to_string().starts_with("2020-02-0")), "as the server received it");
+    let shared = MailFilter::default().with(MailField::InternetMessageId, "shared@elsewhere.test");
+    let found = copies(&running, &shared).await;
+    let mut sizes: Vec<usize> =
+        found.iter().map(|one| found.iter().filter(|two| two.message_id == one.message_id).count()).collect();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 3, 3, 3], "one message with three recipients, and the forged one apart");
+
+    // its owner moves one and removes another
+    let mut client = rig.imap(&users[1]).await.expect("login");
+    let mails = client.mails("INBOX").await.expect("mails");
+    let uid_of = |id: &str| {
+        let id = format!("<{id}>");
+        mails.iter().find(|mail| String::from_utf8_lossy(&mail.raw).contains(&id)).expect("there").uid
+    };
+    client.move_to("INBOX", uid_of("shared@elsewhere.test"), "Junk").await.expect("moved");
+    client.move_to("INBOX", uid_of(&format!("3-{}", users[1])), "Trash").await.expect("moved");
+    let own = shared.clone().with(MailField::Recipient, users[1].as_str());
+    let moved =
+        wait(&running, &own, "the move is seen", |found| found[0].latest_location == DeliveryLocation::JunkFolder)
+            .await;
+    assert_eq!((moved[0].moved_by.as_deref(), moved[0].folder.as_deref()), (Some("owner"), Some("Junk")));
+    assert_eq!(moved[0].delivery_location, DeliveryLocation::Inbox);
+    let trashed = MailFilter::default().with(MailField::Location, "deletedItems");
+    wait(&running, &trashed, "the deletion is seen", |found| found.len() == 1).await;
+    // a dry run asks the mailboxes: the forged mail is shown and not counted
+    let order = hinomi_api::DryRun { filter: Some(shared.clone()), ..Default::default() };
+    let dry = hinomi_server::dry_run::make(&running.ctx, &order).await.expect("dry run");
+    assert_eq!((dry.copies, dry.messages, dry.asked, dry.present), (4, 2, 4, 4), "{dry:#?}");
+    let at = |value: &str| dry.locations.iter().find(|one| one.value == value).map(|one| one.count);
+    assert_eq!((at("inbox"), at("junkFolder")), (Some(3), Some(1)), "{dry:#?}");
+    assert_eq!(dry.differing.len(), 2, "each of both claims to be the other: {dry:#?}");
+    assert_eq!(dry.needs_person, []);
+
+    // the same filter as an action: every copy goes, the other mails stay
+    let new = hinomi_api::NewMailBulk {
+        filter: shared.clone(),
+        reason: "test".to_owned(),
+        incident_id: None,
+        propose_only: false,
+        confirmed: false,
+    };
+    let key = Some("test:1".to_owned());
+    let bulk = hinomi_server::bulk::order(&running.ctx, new.clone(), "test", true, key.clone()).await.expect("ordered");
+    let again = hinomi_server::bulk::order(&running.ctx, new, "test", true, key).await.expect("ordered");
+    assert_eq!(bulk.id, again.id);
+    let gone = shared.clone().with(MailField::Location, "quarantine");
+    wait(&running, &gone, "the copies are taken out", |found| found.len() == 4).await;
+    assert_eq!(rig.imap(&users[2]).await.expect("login").count("INBOX").await.expect("count"), 15);
+    let id = bulk.id.parse().expect("id");
+    let done = hinomi_server::bulk::get(&running.ctx, id).await.expect("read").expect("there");
+    assert_eq!((done.state, done.copies, done.actions.len()), (hinomi_api::BulkState::Ordered, 4, 1));
+
+    let states = running.ctx.store.crawl_mailboxes().await.expect("crawls");
+    assert_eq!((states.len(), states.iter().map(|one| one.skipped).sum::<i64>()), (3, 0));
+    running.stop().await.expect("stops");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_journal_names_every_recipient_and_the_crawl_knows_the_mail_again() {
+    let journal = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        listener.local_addr().expect("address")
+    };
+    let config = MailRigConfig { users: 3, journal: Some(journal), ..MailRigConfig::default() };
+    let rig = MailRig::start(config).await.expect("rig");
+    let dir = tempfile::tempdir().expect("temp dir");
+    let running = server(&rig, dir.path(), Some(journal), 1_000).await;
+    let to: Vec<&str> = rig.users.iter().map(String::as_str).collect();
+    // nobody of them stands in To
+    rig.send("bounce@elsewhere.test", &to, &mail("wave@elsewhere.test", "To all", "please read this"))
+        .await
+        .expect("sent");
+    let filter = MailFilter::default().with(MailField::InternetMessageId, "wave@elsewhere.test");
+    let found = wait(&running, &filter, "three recipients", |found| found.len() == 3).await;
+    let mut recipients: Vec<&str> = found.iter().map(|copy| copy.recipient.as_str()).collect();
+    recipients.sort_unstable();
+    assert_eq!(recipients, to);
+    assert!(
+        found.iter().all(|copy| copy.sender_mail_from == "bounce@elsewhere.test" || copy.source == MailSource::Crawl)
+    );
+    // the crawl finds the delivered copies: the same message, now with a folder
+    let seen = wait(&running, &filter, "folders are known", |found| {
+        found.len() == 3 && found.iter().all(|copy| copy.folder.as_deref() == Some("INBOX"))
+    })
+    .await;
+    assert!(seen.iter().all(|copy| copy.message_id == seen[0].message_id && copy.moved_by.is_none()), "{seen:#?}");
+    running.stop().await.expect("stops");
+}
