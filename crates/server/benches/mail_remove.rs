@@ -8,8 +8,8 @@
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_mail::remediate::Identity;
 use hinomi_model::{
-    ActionId, AuthResults, DeliveryAction, DeliveryLocation, MessageCopy, MessageCopyRef, MessageRemedy, Receipt,
-    ReceiptState, Timestamp, Verdict,
+    ActionId, AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailSource, MessageCopy, MessageCopyRef,
+    MessageRemedy, Receipt, ReceiptState, Timestamp, Verdict,
 };
 use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig};
 use hinomi_server::ingest::{Ingest, Log};
@@ -331,6 +331,19 @@ fn copies(users: &[String], target: &[u8]) -> Vec<MessageCopy> {
         latest_location: DeliveryLocation::Inbox,
         verdict: Verdict::Unknown,
         indicators: Vec::new(),
+        threats: Vec::new(),
+        source: MailSource::Gateway,
+        direction: MailDirection::Inbound,
+        return_path: String::new(),
+        url_domains: Vec::new(),
+        fingerprint: String::new(),
+        campaign: String::new(),
+        bulk: false,
+        findings: Vec::new(),
+        filters: Vec::new(),
+        folder: None,
+        moved_by: None,
+        moved_at: None,
         version: 1,
     };
     users.iter().map(copy).collect()

@@ -12,9 +12,7 @@ use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{
-    DemoId, Event, InvestigationId, MailSource, MessageCopy, Severity, Sighting, Table, Timestamp,
-};
+use hinomi_model::{DemoId, Event, InvestigationId, MailSource, MessageCopy, Severity, Sighting, Table, Timestamp};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,9 +9,7 @@ use crate::app::Ctx;
 use crate::dry_run;
 use anyhow::{Context, Result};
 use hinomi_api::{BulkState, MailBulk, NeedsPerson, NewMailBulk};
-use hinomi_model::{
-    ActionSpec, DeliveryLocation, MailCondition, MailField, MailFilter, MessageCopy, MessageCopyRef, Text,
-};
+use hinomi_model::{ActionSpec, DeliveryLocation, MailCondition, MailField, MessageCopy, MessageCopyRef, Text};
 use hinomi_store::{Job, MailBulkRow, Page, StoreError};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -128,7 +126,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let id: Uuid = payload["bulk"].as_str().unwrap_or_default().parse().context("read bulk id")?;
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
-        let (copies, next) = batch(ctx, &bulk.filter, bulk.cursor.clone()).await?;
+        let (copies, next) = batch(ctx, &bulk).await?;
         if !copies.is_empty() {
             let number = bulk.actions.len();
             let reason = Text::same(bulk.reason.as_str());
@@ -156,18 +154,18 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     Ok(())
 }
 
-/// The next copies of a filter, newest first, and where to go on.
-async fn batch(
-    ctx: &Ctx,
-    filter: &MailFilter,
-    cursor: Option<String>,
-) -> Result<(Vec<MessageCopyRef>, Option<String>)> {
+/// The next copies of a filter, newest first, and where to go on. An action is either of a demo or
+/// of none: so are its copies.
+async fn batch(ctx: &Ctx, bulk: &MailBulk) -> Result<(Vec<MessageCopyRef>, Option<String>)> {
+    let demo = bulk.incident_id.and_then(|incident| incident.demo());
     let mut copies = Vec::new();
-    let mut page = Page { after: cursor, limit: 200 };
+    let mut page = Page { after: bulk.cursor.clone(), limit: 200 };
     loop {
-        let listed = ctx.store.messages(filter, &page).await?;
-        let reference = |copy: MessageCopy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient };
-        copies.extend(listed.items.into_iter().map(reference));
+        let listed = ctx.store.messages(&bulk.filter, &page).await?;
+        let ours = listed.items.into_iter().filter(|copy| copy.message_id.demo() == demo);
+        copies.extend(
+            ours.map(|copy: MessageCopy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient }),
+        );
         page.after = listed.next;
         if page.after.is_none() || copies.len() >= BATCH {
             return Ok((copies, page.after));

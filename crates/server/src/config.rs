@@ -31,7 +31,7 @@ pub struct Config {
     pub directory: Option<LdapConfig>,
     /// Mailboxes that need special care.
     pub mailbox_marks: MailboxMarks,
-    /// Background reading of the mailboxes; none = not read.
+    /// Background reading of the IMAP mailboxes; none = not read.
     pub crawl: Option<CrawlConfig>,
     /// Journal address; none = not served.
     pub journal: Option<JournalConfig>,
@@ -263,7 +263,7 @@ pub struct MailboxMarks {
     pub shared: Vec<String>,
 }
 
-/// `[crawl]`: reads every mailbox in the background; the table may be empty.
+/// `[crawl]`: reads every mailbox of the IMAP systems in the background; the table may be empty.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrawlConfig {

@@ -26,7 +26,7 @@ impl Crawl {
             return Ok(exit::DONE);
         }
         if !status.enabled {
-            eprintln!("the crawl is off: add [crawl] and [mailboxes] to the configuration");
+            eprintln!("the crawl is off: add [crawl] and [[mailboxes]] over IMAP to the configuration");
         }
         output::line(&format!(
             "{} mailboxes, {} read to the end, {} running, {} failed; {} mails read, {} left out",

@@ -19,8 +19,9 @@ const COPIES_MAX: usize = 5_000;
 pub async fn crawl(State(http): State<Http>) -> Answer<Json<CrawlStatus>> {
     let known = http.ctx.store.crawl_mailboxes().await?;
     let count = |holds: fn(&CrawlMailbox) -> bool| known.iter().filter(|one| holds(one)).count() as i64;
+    let config = &http.ctx.config;
     Ok(Json(CrawlStatus {
-        enabled: http.ctx.config.crawl.is_some() && http.ctx.mail.get().is_some(),
+        enabled: config.crawl.is_some() && config.mailboxes.iter().any(|system| system.imap.is_some()),
         mailboxes: known.len() as i64,
         finished: count(|one| one.finished_at.is_some()),
         running: count(|one| one.state == "running"),

@@ -118,11 +118,7 @@ impl Moved {
     }
 }
 
-async fn set_location(
-    tx: &mut Tx,
-    outcome: &Outcome,
-    to: Option<Moved>,
-) -> Result<Option<MessageCopy>, StoreError> {
+async fn set_location(tx: &mut Tx, outcome: &Outcome, to: Option<Moved>) -> Result<Option<MessageCopy>, StoreError> {
     for _ in 0..UPDATE_TRIES {
         let found = tx.message(outcome.copy.message_id, &outcome.copy.recipient).await?;
         let Some(mut copy) = found else { return Ok(None) };

@@ -2,12 +2,13 @@
 //!
 //! A message joins the campaign of another one within two weeks when they carry the same files, or
 //! their texts are near duplicates (fingerprints differ in few bits), or they share all
-//! URLs and the sender or subject, or sender and subject.
+//! URLs and the sender or subject, or sender and subject. Messages of a demo are alike only among
+//! themselves.
 
 use super::terms::{self, Keys};
 use crate::db::{Cells, Db, Sql};
 use crate::error::Result;
-use hinomi_model::MessageCopy;
+use hinomi_model::{DemoId, MessageCopy, MessageId};
 
 /// Two weeks in message numbers.
 const WINDOW: i64 = (14 * 24 * 3_600_000) << super::OWN_BITS;
@@ -31,11 +32,12 @@ struct Candidate {
 
 /// Finds the campaign a new message belongs to.
 pub(super) async fn of(db: &mut Db<'_>, copy: &MessageCopy, keys: Keys, n: i64) -> Result<Option<i64>> {
+    let demo = copy.message_id.demo();
     // texts too short for a fingerprint are alike by chance
     let body = if copy.fingerprint.is_empty() { 0 } else { keys.body };
     for (key, alike) in [(keys.file, Alike::Any), (body, Alike::Any), (keys.url, Alike::SenderOrSubject)] {
         if key != 0
-            && let Some(campaign) = candidates(db, key, n).await?.into_iter().find(|one| alike.holds(one, keys))
+            && let Some(campaign) = candidates(db, demo, key, n).await?.into_iter().find(|one| alike.holds(one, keys))
         {
             return Ok(Some(campaign.campaign));
         }
@@ -43,14 +45,14 @@ pub(super) async fn of(db: &mut Db<'_>, copy: &MessageCopy, keys: Keys, n: i64) 
     if let (Some(bits), Some(bands)) = (terms::fingerprint_bits(&copy.fingerprint), terms::bands(&copy.fingerprint)) {
         for (at, band) in bands.into_iter().enumerate() {
             let near = |one: &Candidate| (one.body as u64 ^ bits).count_ones() <= BITS_MAX;
-            if let Some(found) = candidates(db, terms::band_term(at, band), n).await?.into_iter().find(near) {
+            if let Some(found) = candidates(db, demo, terms::band_term(at, band), n).await?.into_iter().find(near) {
                 return Ok(Some(found.campaign));
             }
         }
     }
     if keys.subject != 0 && keys.sender != 0 {
         let same = |one: &Candidate| one.sender == keys.sender;
-        let found = candidates(db, keys.subject, n).await?.into_iter().find(same);
+        let found = candidates(db, demo, keys.subject, n).await?.into_iter().find(same);
         return Ok(found.map(|one| one.campaign));
     }
     Ok(None)
@@ -71,19 +73,22 @@ impl Alike {
     }
 }
 
-async fn candidates(db: &mut Db<'_>, term: i64, n: i64) -> Result<Vec<Candidate>> {
-    let mut sql = Sql::new("SELECT m.campaign, m.subject_key, m.body_key, m.sender_key FROM ");
+async fn candidates(db: &mut Db<'_>, demo: Option<DemoId>, term: i64, n: i64) -> Result<Vec<Candidate>> {
+    let mut sql = Sql::new("SELECT m.message_id, m.campaign, m.subject_key, m.body_key, m.sender_key FROM ");
     sql.push("(SELECT n FROM mail_terms WHERE term = ").arg(term).push(" AND n > ").arg(n.saturating_sub(WINDOW));
     sql.push(" AND n < ").arg(n.saturating_add(WINDOW)).push(" ORDER BY n DESC LIMIT ").arg(CANDIDATES_MAX);
     sql.push(") t JOIN mail_messages m ON m.n = t.n ORDER BY m.n DESC");
-    let rows = sql.rows(db).await?;
-    let read = |row: &sqlx::any::AnyRow| {
-        Ok(Candidate {
+    let mut found = Vec::new();
+    for row in sql.rows(db).await? {
+        if row.parsed::<MessageId>("message_id")?.demo() != demo {
+            continue;
+        }
+        found.push(Candidate {
             campaign: row.int("campaign")?,
             subject: row.int("subject_key")?,
             body: row.int("body_key")?,
             sender: row.int("sender_key")?,
-        })
-    };
-    rows.iter().map(read).collect()
+        });
+    }
+    Ok(found)
 }

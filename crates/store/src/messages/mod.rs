@@ -394,6 +394,11 @@ async fn count(db: &mut Db<'_>, terms: &[i64], n: i64, by: i64) -> Result<()> {
     }
     sql.push(" ON CONFLICT (term, hour) DO UPDATE SET count = mail_counts.count + excluded.count");
     sql.run(db).await?;
+    if by < 0 {
+        let mut sql = Sql::new("DELETE FROM mail_counts WHERE count <= 0 AND hour = ");
+        sql.arg(hour_of(n)).push(" AND term IN ").args(terms.iter().copied());
+        sql.run(db).await?;
+    }
     Ok(())
 }
 
