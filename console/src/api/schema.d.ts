@@ -1280,6 +1280,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mail/connectors/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a mail connector with a probe mail
+         * @description Permission: administer.
+         */
+        post: operations["testConnector"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/mail/crawl": {
         parameters: {
             query?: never;
@@ -1706,6 +1726,37 @@ export interface components {
             copies: components["schemas"]["MessageCopyRef"][];
             /** @enum {string} */
             kind: "soft_delete_messages";
+            /** @description Also the sender's own copy in the sent items, when the sender has a mailbox here. */
+            senders_copy?: boolean;
+        } | {
+            /** @description As in a soft delete. */
+            copies: components["schemas"]["MessageCopyRef"][];
+            /** @enum {string} */
+            kind: "hard_delete_messages";
+            /** @description As in a soft delete. */
+            senders_copy?: boolean;
+        } | {
+            /** @description As in a soft delete. */
+            copies: components["schemas"]["MessageCopyRef"][];
+            /** @enum {string} */
+            kind: "quarantine_messages";
+            /** @description As in a soft delete. */
+            senders_copy?: boolean;
+        } | {
+            /** @description Copies to move: message and recipient. */
+            copies: components["schemas"]["MessageCopyRef"][];
+            /** @enum {string} */
+            kind: "move_messages_to_junk";
+        } | {
+            /** @description Copies to move: message and recipient. */
+            copies: components["schemas"]["MessageCopyRef"][];
+            /** @enum {string} */
+            kind: "move_messages_to_inbox";
+        } | {
+            /** @description Copies to move: message and recipient. */
+            copies: components["schemas"]["MessageCopyRef"][];
+            /** @enum {string} */
+            kind: "move_messages_to_deleted_items";
         } | {
             /** @description The action whose receipts are undone. */
             action_id: components["schemas"]["ActionId"];
@@ -2091,6 +2142,26 @@ export interface components {
             author: string;
             /** @description Text (untrusted), at most 30,000 characters. */
             text: string;
+        };
+        /** @description What a check of a connector showed. */
+        ConnectorTest: {
+            /** @description What the mail system lacks, and what that means. */
+            missing: components["schemas"]["Text"][];
+            /** @description Name of the connector. */
+            name: string;
+            /** @description True when every step worked. */
+            ok: boolean;
+            /** @description Steps, in order; the first that fails is the last. */
+            steps: components["schemas"]["ConnectorTestStep"][];
+        };
+        /** @description One step of a check. */
+        ConnectorTestStep: {
+            /** @description What came of it. */
+            detail: components["schemas"]["Text"];
+            /** @description Whether it worked. */
+            ok: boolean;
+            /** @description What was tried. */
+            what: components["schemas"]["Text"];
         };
         /**
          * @description Why an alert belongs to an incident.
@@ -3871,6 +3942,11 @@ export interface components {
          * @enum {string}
          */
         Table: "DeviceProcessEvents" | "DeviceFileEvents" | "DeviceNetworkEvents" | "DeviceEvents" | "DeviceLogonEvents" | "DeviceRegistryEvents" | "DeviceImageLoadEvents" | "DeviceInfo" | "EmailEvents" | "EmailAttachmentInfo" | "EmailUrlInfo" | "EmailPostDeliveryEvents" | "UrlClickEvents" | "AlertInfo" | "AlertEvidence";
+        /** @description Checks a connector with a probe mail that is stored, found, moved, removed, put back and deleted. */
+        TestConnector: {
+            /** @description Mailbox the probe mail goes through; one of the user list. */
+            mailbox: string;
+        };
         /** @description One text in both languages. Values inside it (names, command lines) are untrusted. */
         Text: {
             /** @description English. */
@@ -6417,6 +6493,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testConnector: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestConnector"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ConnectorTest"];
                 };
             };
             /** @description Not done */
