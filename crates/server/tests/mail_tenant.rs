@@ -3,8 +3,8 @@
 
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_model::{
-    AuthResults, DeliveryAction, DeliveryLocation, MessageCopy, MessageCopyRef, MessageId, MessageRemedy, ReceiptState,
-    Timestamp, Verdict,
+    AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailSource, MessageCopy, MessageCopyRef, MessageId,
+    MessageRemedy, ReceiptState, Timestamp, Verdict,
 };
 use hinomi_server::config::MailboxesConfig;
 use hinomi_server::ingest::{Ingest, Log};
@@ -43,6 +43,19 @@ fn copy(id: MessageId, recipient: &str) -> MessageCopy {
         latest_location: DeliveryLocation::Inbox,
         verdict: Verdict::Unknown,
         indicators: Vec::new(),
+        threats: Vec::new(),
+        source: MailSource::Gateway,
+        direction: MailDirection::Inbound,
+        return_path: String::new(),
+        url_domains: Vec::new(),
+        fingerprint: String::new(),
+        campaign: String::new(),
+        bulk: false,
+        findings: Vec::new(),
+        filters: Vec::new(),
+        folder: None,
+        moved_by: None,
+        moved_at: None,
         version: 0,
     }
 }
