@@ -33,24 +33,28 @@ class Live {
   private pending = new Set<string>();
   private flushTimer: ReturnType<typeof setTimeout> | null = null;
   private silenceTimer: ReturnType<typeof setInterval> | null = null;
-  private wasLost = false;
 
   start(onChange: (routes: string[]) => void) {
     this.stop();
     const source = new EventSource('/api/v1/stream', { withCredentials: true });
     this.source = source;
+    const all = () => onChange(Object.values(families).flat());
     const heard = () => {
       this.lastHeard = Date.now();
       if (this.state === 'live') return;
-      if (this.wasLost) onChange(Object.values(families).flat());
-      this.wasLost = false;
+      // what was asked before the stream was open may have missed a change
+      all();
       this.set('live');
     };
     source.onopen = heard;
     source.onmessage = heard;
     source.addEventListener('heartbeat', heard);
+    // the server cannot say what was missed (it restarted, or this tab read too slowly)
+    source.addEventListener('reset', () => {
+      heard();
+      all();
+    });
     source.onerror = () => {
-      this.wasLost = true;
       this.set('reconnecting');
       // a refused stream (session ended, server restarting) is not retried by the browser
       if (source.readyState === EventSource.CLOSED) {

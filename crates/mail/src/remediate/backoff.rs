@@ -51,6 +51,16 @@ impl Backoff {
         }
     }
 
+    /// A person who knows better asks: the next work is tried at once, and if the system is still away
+    /// that is known after one failure.
+    pub(super) fn forget_pause(&self) {
+        let mut state = self.state();
+        if !state.asked {
+            state.failures = state.failures.min(AWAY_AFTER - 1);
+            state.until = None;
+        }
+    }
+
     /// Notes how work ended that began at `began`. Work side by side that fails together is one
     /// failure.
     pub(super) fn note(&self, began: Instant, error: Option<&ConnectorError>) {
@@ -131,5 +141,20 @@ mod tests {
         assert!(backoff.state().asked);
         backoff.state().until = Some(Instant::now() + Duration::from_millis(5));
         assert!(backoff.wait().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_person_who_asks_again_is_not_kept_waiting_by_old_failures() {
+        let backoff = Backoff::default();
+        (0..2 * AWAY_AFTER).for_each(|_| backoff.note(Instant::now(), Some(&passing(None))));
+        assert!(backoff.wait().await.is_err());
+        backoff.forget_pause();
+        assert!(backoff.wait().await.is_ok());
+        backoff.note(Instant::now(), Some(&passing(None)));
+        assert!(backoff.wait().await.is_err(), "still away after one more failure");
+        // a pause the system itself asked for stays
+        backoff.note(Instant::now(), Some(&passing(Some(Duration::from_secs(60)))));
+        backoff.forget_pause();
+        assert!(backoff.state().until.is_some());
     }
 }

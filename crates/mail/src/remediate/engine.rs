@@ -42,6 +42,12 @@ impl Engine {
         &self.connector
     }
 
+    /// Tries the system again at once although it did not answer before; a pause the system itself
+    /// asked for is kept.
+    pub fn try_now(&self) {
+        self.backoff.forget_pause();
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }

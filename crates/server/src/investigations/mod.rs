@@ -140,6 +140,9 @@ pub async fn start(ctx: &Ctx, alert: hinomi_model::AlertId, by: &str) -> Result<
     tx.audit(&record(now, by, "investigation.start", &format!("alert:{}", alert.id), json!({}))).await?;
     let investigation = tx.investigation(id).await?.ok_or_else(|| missing("investigation", id.to_string()))?;
     tx.commit().await?;
+    if let Some(mail) = ctx.mail.get() {
+        mail.try_now();
+    }
     announce(ctx, &investigation);
     ctx.jobs.notify_one();
     Ok(investigation)

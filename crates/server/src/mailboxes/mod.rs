@@ -117,6 +117,11 @@ impl Mailboxes {
         Ok(Mailboxes { systems: systems.collect::<Result<_>>()?, vault, store, ingest })
     }
 
+    /// A person asked again: systems that did not answer are tried at once.
+    pub fn try_now(&self) {
+        self.systems.iter().for_each(|system| system.engine.try_now());
+    }
+
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
     pub async fn find(&self, copies: &[MessageCopy]) -> Vec<Found> {
         let found = |finding: Finding| match finding {
