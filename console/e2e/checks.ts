@@ -1,6 +1,7 @@
 // What every browser test needs: counting, waiting, axe, and what no page may have.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import type { Page } from 'playwright-core';
 
 export interface Setting { language: 'en' | 'ja'; theme: 'light' | 'dark' }
@@ -8,9 +9,19 @@ export interface Setting { language: 'en' | 'ja'; theme: 'light' | 'dark' }
 /** Generous, because the machine may be busy with a build; waiting ends as soon as the thing is there. */
 export const WAIT_MS = 60_000;
 
+/** Between two looks at a condition that the browser does not tell of. */
+const POLL_MS = 20;
+
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Runs tests one after the other and ends with one plain line. */
+/** Runs work side by side, as many at a time as there are processors. */
+export async function sideBySide(work: (() => Promise<void>)[]) {
+  const rest = work.values();
+  const lane = async () => { for (const one of rest) await one(); };
+  await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, lane));
+}
+
+/** Counts tests and ends with one plain line. */
 export function tally() {
   let passed = 0;
   let failed = 0;
@@ -40,7 +51,7 @@ export async function until(what: string, truth: () => Promise<boolean> | boolea
   const end = Date.now() + WAIT_MS;
   while (Date.now() < end) {
     if (await truth()) return;
-    await new Promise((done) => setImmediate(done));
+    await new Promise((done) => setTimeout(done, POLL_MS));
   }
   throw new Error(`timed out waiting for: ${what}`);
 }

@@ -52,11 +52,14 @@ export const messages: MessageCopy[] = recipients.map((recipient) => ({
   sender_display_name: '請求書係 (Billing)', sender_ip: '203.0.113.77', subject: 'ご請求書の送付 (November invoice)', size: 4_812, received_at: at(BEGIN), body_sha256: sha('body'),
   attachments, urls: ['http://supplier-invoices.example/portal?ref=8812'], auth: { spf: 'pass', dkim: 'none', dmarc: 'fail' }, delivery_action: 'delivered',
   delivery_location: 'inbox', latest_location: 'inbox', verdict: 'malicious', indicators: [], version: 1,
+  direction: 'inbound', source: 'gateway', return_path: SENDER, url_domains: ['supplier-invoices.example'], fingerprint: '9d3b7c10a4e2f568', campaign: '1f',
+  findings: ['script_in_archive'], threats: ['malware'], filters: [{ engine: 'rspamd', verdict: 'suspicious', threat: 'spam', reason: 'score 9.4 of 15', link: null }],
+  bulk: false, folder: 'INBOX', moved_at: null, moved_by: null,
 }));
 for (let n = 0; n < 30; n += 1) {
   messages.push({
     ...messages[0]!, message_id: id(5, 10 + n), recipient: recipients[n % 12]!, subject: ['週次報告', 'Meeting on Thursday', '見積もりの件', 'Re: delivery dates'][n % 4]!, attachments: [],
-    urls: [], sender_from: `partner${n}@example.net`, sender_mail_from: `partner${n}@example.net`, sender_display_name: `Partner ${n}`, verdict: 'noThreatsFound',
+    urls: [], url_domains: [], findings: [], threats: [], filters: [], campaign: `2${n % 4}`, fingerprint: '', sender_from: `partner${n}@example.net`, sender_mail_from: `partner${n}@example.net`, sender_display_name: `Partner ${n}`, verdict: 'noThreatsFound',
     received_at: at(BEGIN + 600 * (n + 1)), auth: { spf: 'pass', dkim: 'pass', dmarc: 'pass' }, size: 9_000 + n * 311, internet_message_id: `m${n}@example.net`,
   });
 }

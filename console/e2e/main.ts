@@ -1,11 +1,11 @@
 // Pages × languages × themes with axe, then flows, against the typed mock backend.
 import { mkdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { launch } from './browser.mjs';
-import { axe, complaints, sane, settled, tally, WAIT_MS, type Setting } from './checks';
+import { axe, complaints, sane, settled, sideBySide, tally, WAIT_MS, type Setting } from './checks';
 import { flows } from './flows';
-import { Mock, type Mode } from './mock';
+import { Mock } from './mock';
 import { pages } from './pages';
 import { NOW } from './data';
 
@@ -31,33 +31,50 @@ export async function open(browser: Browser, setting: Setting, options: { width?
   return { context, page, errors };
 }
 
-async function pageTests(browser: Browser, mock: Mock, base: string, only: string, settings: Setting[], wanted: (index: number, setting: Setting) => boolean, shots: boolean) {
-  for (const setting of settings) {
-    let session: { context: BrowserContext; page: Page; errors: string[] } | null = null;
-    for (const [index, one] of pages.entries()) {
-      if (!wanted(index, setting)) continue;
-      const name = `${one.name} ${setting.language} ${setting.theme}`;
-      if (!name.includes(only)) continue;
-      await check(name, async () => {
-        const mode: Mode = { language: setting.language, ...one.mode };
-        mock.reset(mode);
-        session ??= await open(browser, setting);
-        const { page, errors } = session;
-        errors.length = 0;
-        await page.setViewportSize({ width: one.width ?? 1440, height: one.height ?? 900 });
-        await page.goto(base + one.path);
-        await settled(page, one.ready);
-        if (one.act) await one.act(page);
-        if (shots) {
-          mkdirSync(OUT, { recursive: true });
-          await page.screenshot({ path: `${OUT}${name.replaceAll(/[ /]/g, '-')}.png` });
-        }
-        await sane(page);
-        await axe(page);
+interface Lane { browser: Browser; mock: Mock; base: string }
+
+/** The pages in one language and theme. */
+async function pageTests({ browser, mock, base }: Lane, setting: Setting, wanted: typeof pages, shots: boolean) {
+  const { context, page, errors } = await open(browser, setting);
+  for (const one of wanted) {
+    const name = pageName(one, setting);
+    await check(name, async () => {
+      mock.reset({ language: setting.language, ...one.mode });
+      errors.length = 0;
+      await page.setViewportSize({ width: one.width ?? 1440, height: one.height ?? 900 });
+      await page.goto(base + one.path);
+      await settled(page, one.ready);
+      if (one.act) await one.act(page);
+      if (shots) {
+        mkdirSync(OUT, { recursive: true });
+        await page.screenshot({ path: `${OUT}${name.replaceAll(/[ /]/g, '-')}.png` });
+      }
+      await sane(page);
+      await axe(page);
+      if (errors.length > 0) throw new Error(`console: ${errors.join(' | ')}`);
+    });
+  }
+  await context.close();
+}
+
+const pageName = (one: { name: string }, setting: Setting) => `${one.name} ${setting.language} ${setting.theme}`;
+
+async function flowTests({ browser, mock, base }: Lane, wanted: typeof flows) {
+  for (const flow of wanted) {
+    await check(`flow: ${flow.name}`, async () => {
+      mock.reset({ language: flow.setting.language, ...flow.mode });
+      const { context, page, errors } = await open(browser, flow.setting, { width: flow.width });
+      try {
+        await flow.act({ page, mock, base, context });
         if (errors.length > 0) throw new Error(`console: ${errors.join(' | ')}`);
-      });
-    }
-    await (session as { context: BrowserContext } | null)?.context.close();
+      } catch (error) {
+        mkdirSync(OUT, { recursive: true });
+        await page.screenshot({ path: `${OUT}failed-${flow.name.replaceAll(/[^a-z0-9]+/gi, '-')}.png` });
+        throw error;
+      } finally {
+        await context.close();
+      }
+    });
   }
 }
 
@@ -65,8 +82,6 @@ export async function main(args: string[]): Promise<number> {
   const value = (name: string) => (args.includes(name) ? (args[args.indexOf(name) + 1] ?? '') : '');
   const only = value('--only');
   const began = performance.now();
-  const mock = new Mock(DIST);
-  const base = await mock.start();
   const browser = await launch();
   const every: Setting[] = (['en', 'ja'] as const).flatMap((language) => (['light', 'dark'] as const).map((theme) => ({ language, theme })));
   // each page in one language and theme, by seed (today's, or HINOMI_SEED): every page in both within two days; --full: all four
@@ -76,30 +91,25 @@ export async function main(args: string[]): Promise<number> {
   const wanted = (index: number, setting: Setting) =>
     full || (even(setting) === (index % 2 === 0) && (setting.language === 'en') === ((Math.floor(index / 2) + seed) % 2 === 0));
   if (!full) console.log(`HINOMI_SEED=${seed}`);
-  try {
-    if (!args.includes('--flows')) await pageTests(browser, mock, base, only, every, wanted, args.includes('--shots'));
-    if (!args.includes('--pages')) {
-      for (const flow of flows) {
-        if (!flow.name.includes(only)) continue;
-        await check(`flow: ${flow.name}`, async () => {
-          mock.reset({ language: flow.setting.language, ...flow.mode });
-          const { context, page, errors } = await open(browser, flow.setting, { width: flow.width });
-          try {
-            await flow.act({ page, mock, base, context });
-            if (errors.length > 0) throw new Error(`console: ${errors.join(' | ')}`);
-          } catch (error) {
-            mkdirSync(OUT, { recursive: true });
-            await page.screenshot({ path: `${OUT}failed-${flow.name.replaceAll(/[^a-z0-9]+/gi, '-')}.png` });
-            throw error;
-          } finally {
-            await context.close();
-          }
-        });
-      }
+  // each with a backend of its own, so that they run side by side
+  const lane = async (act: (lane: Lane) => Promise<void>) => {
+    const mock = new Mock(DIST);
+    try {
+      await act({ browser, mock, base: await mock.start() });
+    } finally {
+      await mock.stop();
     }
+  };
+  const work: (() => Promise<void>)[] = [];
+  if (!args.includes('--pages')) work.push(() => lane((own) => flowTests(own, flows.filter((flow) => flow.name.includes(only)))));
+  for (const setting of args.includes('--flows') ? [] : every) {
+    const chosen = pages.filter((one, index) => wanted(index, setting) && pageName(one, setting).includes(only));
+    if (chosen.length > 0) work.push(() => lane((own) => pageTests(own, setting, chosen, args.includes('--shots'))));
+  }
+  try {
+    await sideBySide(work);
   } finally {
     await browser.close();
-    await mock.stop();
   }
   console.log(`in ${((performance.now() - began) / 1000).toFixed(1)} s`);
   return report();

@@ -1,7 +1,7 @@
 // Every page with what the flows left behind: console, layout, axe; in both languages and themes, on
 // a desk and on a phone.
 import { join } from 'node:path';
-import { axe, sane, settled, type Setting } from '../checks';
+import { axe, sane, settled, sideBySide, type Setting } from '../checks';
 import type { World } from './world';
 
 interface Look { name: string; path: (world: World) => string; ready: string }
@@ -46,24 +46,23 @@ type Check = (name: string, act: () => Promise<void | string>) => Promise<void>;
 
 /** Each page in one language, theme and width, so that all of them come up; with `all` in every one. */
 export async function lookAtPages(world: World, check: Check, { shots, all }: { shots: string; all: boolean }) {
-  for (const [at, setting] of SETTINGS.entries()) {
-    for (const [wide, width] of WIDTHS.entries()) {
-      const person = await world.person(setting, 'admin', width, width > 500 ? 900 : 844);
-      const { page, errors } = person;
-      for (const [index, look] of LOOKS.entries()) {
-        if (!all && index % (SETTINGS.length * WIDTHS.length) !== at * WIDTHS.length + wide) continue;
-        const name = `${look.name} ${setting.language} ${setting.theme} ${width}`;
-        await check(name, async () => {
-          errors.length = 0;
-          await page.goto(world.base + look.path(world));
-          await settled(page, look.ready);
-          if (shots) await page.screenshot({ path: join(shots, `${name.replaceAll(' ', '-')}.png`), fullPage: width < 500 });
-          await sane(page);
-          await axe(page);
-          if (errors.length > 0) throw new Error(`console: ${errors.join(' | ')}`);
-        });
-      }
-      await person.context.close();
+  const work = SETTINGS.flatMap((setting, at) => WIDTHS.map((width, wide) => async () => {
+    const person = await world.person(setting, 'admin', width, width > 500 ? 900 : 844);
+    const { page, errors } = person;
+    for (const [index, look] of LOOKS.entries()) {
+      if (!all && index % (SETTINGS.length * WIDTHS.length) !== at * WIDTHS.length + wide) continue;
+      const name = `${look.name} ${setting.language} ${setting.theme} ${width}`;
+      await check(name, async () => {
+        errors.length = 0;
+        await page.goto(world.base + look.path(world));
+        await settled(page, look.ready);
+        if (shots) await page.screenshot({ path: join(shots, `${name.replaceAll(' ', '-')}.png`), fullPage: width < 500 });
+        await sane(page);
+        await axe(page);
+        if (errors.length > 0) throw new Error(`console: ${errors.join(' | ')}`);
+      });
     }
-  }
+    await person.context.close();
+  }));
+  await sideBySide(work);
 }
