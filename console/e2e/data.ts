@@ -1,6 +1,6 @@
 // The story as data: a mail with an archive, one recipient who opened it, everything that followed.
 import type {
-  Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
+  Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
   IncidentTimeline, Indicator, Investigation, MessageCopy, SessionInfo, Settings, Severity, StoryNode, Text, User,
 } from '../src/api/types';
 
@@ -23,6 +23,7 @@ const sha = (seed: string) => {
 export const SHA = { zip: sha('invoice.zip'), script: sha('invoice.sh'), stage2: sha('stage2'), bash: sha('bash') };
 const SENDER = 'billing@supplier-invoices.example';
 const MESSAGE = id(5, 1);
+export const CAMPAIGN = 'a41c09e2b7d35f10';
 export const BEGIN = 38 * 60;
 
 export const devices: Device[] = ['PC-TANAKA', 'PC-SATO', 'SRV-FILE01', 'PC-SUZUKI', 'NB-YAMADA'].map((name, index) => ({
@@ -51,16 +52,20 @@ export const messages: MessageCopy[] = recipients.map((recipient) => ({
   message_id: MESSAGE, recipient, internet_message_id: '20261122.0902.771@supplier-invoices.example', sender_mail_from: SENDER, sender_from: SENDER,
   sender_display_name: '請求書係 (Billing)', sender_ip: '203.0.113.77', subject: 'ご請求書の送付 (November invoice)', size: 4_812, received_at: at(BEGIN), body_sha256: sha('body'),
   attachments, urls: ['http://supplier-invoices.example/portal?ref=8812'], auth: { spf: 'pass', dkim: 'none', dmarc: 'fail' }, delivery_action: 'delivered',
-  delivery_location: 'inbox', latest_location: 'inbox', verdict: 'malicious', indicators: [], version: 1,
-  direction: 'inbound', source: 'gateway', return_path: SENDER, url_domains: ['supplier-invoices.example'], fingerprint: '9d3b7c10a4e2f568', campaign: '1f',
-  findings: ['script_in_archive'], threats: ['malware'], filters: [{ engine: 'rspamd', verdict: 'suspicious', threat: 'spam', reason: 'score 9.4 of 15', link: null }],
-  bulk: false, folder: 'INBOX', moved_at: null, moved_by: null,
+  delivery_location: 'inbox', latest_location: 'inbox', verdict: 'malicious', indicators: [], version: 1, direction: 'inbound', source: 'gateway', return_path: SENDER,
+  url_domains: ['supplier-invoices.example'], fingerprint: 'c3a1f00d12345678', campaign: CAMPAIGN, bulk: false, threats: ['malware'], findings: ['encrypted'], folder: 'INBOX', moved_at: null, moved_by: null,
+  filters: [
+    { engine: 'rspamd', verdict: 'suspicious', threat: 'spam', reason: 'score 9.4 of 15: MIME_ARCHIVE_IN_ARCHIVE, HFILTER_HELO_UNKNOWN', link: null },
+    { engine: 'sandbox', verdict: 'malicious', threat: 'malware', reason: 'invoice.sh fetched http://203.0.113.77:8080/stage2', link: 'https://sandbox.hinomi.example/report/8812' },
+  ],
 }));
 for (let n = 0; n < 30; n += 1) {
   messages.push({
     ...messages[0]!, message_id: id(5, 10 + n), recipient: recipients[n % 12]!, subject: ['週次報告', 'Meeting on Thursday', '見積もりの件', 'Re: delivery dates'][n % 4]!, attachments: [],
-    urls: [], url_domains: [], findings: [], threats: [], filters: [], campaign: `2${n % 4}`, fingerprint: '', sender_from: `partner${n}@example.net`, sender_mail_from: `partner${n}@example.net`, sender_display_name: `Partner ${n}`, verdict: 'noThreatsFound',
-    received_at: at(BEGIN + 600 * (n + 1)), auth: { spf: 'pass', dkim: 'pass', dmarc: 'pass' }, size: 9_000 + n * 311, internet_message_id: `m${n}@example.net`,
+    urls: [], sender_from: `partner${n}@example.net`, sender_mail_from: `partner${n}@example.net`, sender_display_name: `Partner ${n}`, verdict: n % 7 === 3 ? 'suspicious' : n % 5 === 4 ? 'unknown' : 'noThreatsFound',
+    url_domains: [], return_path: `partner${n}@example.net`, campaign: sha(`campaign${n % 4}`).slice(0, 16), threats: n % 7 === 3 ? ['spam'] : [], findings: [], filters: [], source: n % 3 === 2 ? 'crawl' : 'gateway',
+    latest_location: n % 7 === 3 ? 'junkFolder' : n % 11 === 5 ? 'deletedItems' : 'inbox', delivery_location: n % 7 === 3 ? 'junkFolder' : 'inbox', moved_by: n % 11 === 5 ? 'owner' : null, moved_at: n % 11 === 5 ? at(900) : null,
+    received_at: at(BEGIN + 2_900 * (n + 1)), auth: { spf: 'pass', dkim: 'pass', dmarc: 'pass' }, size: 9_000 + n * 311, internet_message_id: `m${n}@example.net`,
   });
 }
 
@@ -273,3 +278,10 @@ export const audit: AuditRecord[] = Array.from({ length: 60 }, (_, n) => ({
   seq: 60 - n, at: at(300 + n * 700), actor: ['admin', 'sato', 'investigation:17', 'token:nightly report'][n % 4]!, action: ['auth.login', 'incident.update', 'action.propose', 'incident.read'][n % 4]!, target: n % 2 ? 'incident:1042' : 'user:admin', detail: '{"status":{"from":"active","to":"inProgress"}}', address: n % 4 === 2 ? '' : '10.20.0.5',
   result: n % 17 === 5 ? 'wrong password' : 'ok', previous_hash: sha(`h${59 - n}`), hash: sha(`h${60 - n}`),
 }));
+export const crawl: CrawlStatus = {
+  enabled: true, mailboxes: 12, finished: 10, running: 1, failed: 1, mails: 8_412, skipped: 3,
+  items: recipients.map((mailbox, index) => ({
+    mailbox, state: index === 4 ? 'failed' : index === 7 ? 'running' : 'done', mails: 600 + index * 37, skipped: index === 2 ? 3 : 0, started_at: at(1_800 - index), next_at: at(-1_800 - index),
+    finished_at: index === 7 ? null : at(1_700 - index), error: index === 4 ? 'LOGIN failed: user is over quota' : null,
+  })),
+};

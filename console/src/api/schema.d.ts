@@ -3206,6 +3206,10 @@ export interface components {
             propose_only: boolean;
             /** @description Why. */
             reason: string;
+            /** @description What is done with the copies. */
+            remedy: components["schemas"]["MessageRemedy"];
+            /** @description Also the sender's own copies. */
+            senders_copy: boolean;
             /** @description State. */
             state: components["schemas"]["BulkState"];
         };
@@ -3227,7 +3231,7 @@ export interface components {
          * @description What a condition looks at.
          * @enum {string}
          */
-        MailField: "Sender" | "SenderAddress" | "SenderDomain" | "SenderName" | "MailFrom" | "MailFromDomain" | "ReturnPath" | "SenderIp" | "Recipient" | "RecipientDomain" | "Subject" | "Text" | "InternetMessageId" | "Message" | "BodySha256" | "Fingerprint" | "AttachmentSha256" | "AttachmentName" | "AttachmentExtension" | "AttachmentType" | "Url" | "UrlDomain" | "UrlHost" | "UrlPath" | "Spf" | "Dkim" | "Dmarc" | "Direction" | "Source" | "DeliveryAction" | "OriginalLocation" | "Location" | "MovedBy" | "Verdict" | "Threat" | "Engine" | "EngineVerdict" | "Indicator" | "Campaign" | "Bulk" | "Finding" | "SizeMin" | "SizeMax" | "AttachmentsMin" | "AttachmentsMax" | "UrlsMin" | "UrlsMax" | "RecipientsMin" | "RecipientsMax";
+        MailField: "sender" | "sender_address" | "sender_domain" | "sender_name" | "mail_from" | "mail_from_domain" | "return_path" | "sender_ip" | "recipient" | "recipient_domain" | "subject" | "text" | "internet_message_id" | "message" | "body_sha256" | "fingerprint" | "attachment_sha256" | "attachment_name" | "attachment_extension" | "attachment_type" | "url" | "url_domain" | "url_host" | "url_path" | "spf" | "dkim" | "dmarc" | "direction" | "source" | "delivery_action" | "original_location" | "location" | "moved_by" | "verdict" | "threat" | "engine" | "engine_verdict" | "indicator" | "campaign" | "bulk" | "finding" | "size_min" | "size_max" | "attachments_min" | "attachments_max" | "urls_min" | "urls_max" | "recipients_min" | "recipients_max";
         /**
          * @description Picks messages: every condition holds, within the time. Conditions on recipients and locations
          *     hold for one and the same copy.
@@ -3372,6 +3376,11 @@ export interface components {
         };
         /** Format: uuid */
         MessageId: string;
+        /**
+         * @description What is done with the copies of a message; words of the reference (`analyzedEmail: remediate`).
+         * @enum {string}
+         */
+        MessageRemedy: "moveToJunk" | "moveToInbox" | "moveToDeletedItems" | "softDelete" | "hardDelete" | "moveToQuarantine";
         /** @description What everybody may know of the server. */
         Meta: {
             /** @description Language of the server, for pages before login. */
@@ -3426,7 +3435,7 @@ export interface components {
              */
             note: string;
         };
-        /** @description Removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
+        /** @description Moves or removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
         NewMailBulk: {
             /** @description A person has read the dry run's reasons and wants it all the same. */
             confirmed?: boolean;
@@ -3437,6 +3446,10 @@ export interface components {
             propose_only?: boolean;
             /** @description Why, 1 to 2,000 characters. */
             reason: string;
+            /** @description What is done with them. `hardDelete` needs step-up and cannot be undone. */
+            remedy?: components["schemas"]["MessageRemedy"];
+            /** @description Also the sender's own copy in the sent items, for the remedies that remove. */
+            senders_copy?: boolean;
         };
         /** @description A new user. */
         NewUser: {

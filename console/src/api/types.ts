@@ -79,6 +79,25 @@ export type SensorStatus = S['SensorStatus'];
 export type Device = S['Device'];
 export type Attachment = S['Attachment'];
 export type MessageCopy = S['MessageCopy'];
+export type FilterVerdict = S['FilterVerdict'];
+export type ThreatType = S['ThreatType'];
+export type MailField = S['MailField'];
+export type MailCondition = S['MailCondition'];
+export type MailFilter = S['MailFilter'];
+export type MessageRemedy = S['MessageRemedy'];
+export type RecipientState = S['RecipientState'];
+export type ExplorerMessage = S['ExplorerMessage'];
+export type ExplorerGroup = S['ExplorerGroup'];
+export type ExplorerGroups = S['ExplorerGroups'];
+export type ExplorerBucket = S['ExplorerBucket'];
+export type ExplorerCounts = S['ExplorerCounts'];
+export type DryRun = S['DryRun'];
+export type DryRunResult = S['DryRunResult'];
+export type DryRunMailbox = S['DryRunMailbox'];
+export type NeedsPerson = S['NeedsPerson'];
+export type NewMailBulk = S['NewMailBulk'];
+export type MailBulk = S['MailBulk'];
+export type CrawlStatus = S['CrawlStatus'];
 export type Sighting = S['Sighting'];
 export type FilePage = S['FilePage'];
 export type MailboxCopy = S['MailboxCopy'];
@@ -146,6 +165,21 @@ export const indicatorActions = [
 export const deliveryLocations = [
   'inbox', 'junkFolder', 'deletedItems', 'quarantine', 'dropped', 'failed', 'unknown',
 ] as const satisfies readonly DeliveryLocation[];
+export const deliveryActions = [
+  'delivered', 'junked', 'blocked', 'replaced',
+] as const satisfies readonly DeliveryAction[];
+export const mailDirections = [
+  'inbound', 'outbound', 'intraOrg',
+] as const satisfies readonly S['MailDirection'][];
+export const mailSources = [
+  'gateway', 'journal', 'crawl',
+] as const satisfies readonly S['MailSource'][];
+export const threatTypes = [
+  'malware', 'phish', 'spam',
+] as const satisfies readonly ThreatType[];
+export const remedies = [
+  'moveToQuarantine', 'moveToJunk', 'moveToDeletedItems', 'moveToInbox', 'softDelete', 'hardDelete',
+] as const satisfies readonly MessageRemedy[];
 export const actionStates = [
   'pendingApproval', 'declined', 'queued', 'running', 'succeeded', 'partiallySucceeded', 'failed',
   'expired', 'cancelled', 'undone',

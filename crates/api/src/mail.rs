@@ -1,7 +1,8 @@
 //! The mail explorer, and verdicts of other scanners.
 
 use hinomi_model::{
-    DeliveryAction, DeliveryLocation, EntityKey, FilterVerdict, MessageCopy, MessageId, ThreatType, Timestamp, Verdict,
+    DeliveryAction, DeliveryLocation, EntityKey, FilterVerdict, MessageCopy, MessageId, MessageRemedy, ThreatType,
+    Timestamp, Verdict,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -348,12 +349,18 @@ pub struct DryRunResult {
     pub needs_person: Vec<NeedsPerson>,
 }
 
-/// Removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header.
+/// Moves or removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMailBulk {
     /// Which messages; with a condition. What comes after the order is not touched.
     pub filter: hinomi_model::MailFilter,
+    /// What is done with them. `hardDelete` needs step-up and cannot be undone.
+    #[serde(default = "quarantine")]
+    pub remedy: MessageRemedy,
+    /// Also the sender's own copy in the sent items, for the remedies that remove.
+    #[serde(default)]
+    pub senders_copy: bool,
     /// Why, 1 to 2,000 characters.
     pub reason: String,
     /// Incident it belongs to.
@@ -365,6 +372,10 @@ pub struct NewMailBulk {
     /// A person has read the dry run's reasons and wants it all the same.
     #[serde(default)]
     pub confirmed: bool,
+}
+
+fn quarantine() -> MessageRemedy {
+    MessageRemedy::MoveToQuarantine
 }
 
 /// State of a bulk action.
@@ -386,6 +397,10 @@ pub struct MailBulk {
     pub state: BulkState,
     /// The filter as it is run.
     pub filter: hinomi_model::MailFilter,
+    /// What is done with the copies.
+    pub remedy: MessageRemedy,
+    /// Also the sender's own copies.
+    pub senders_copy: bool,
     /// Why.
     pub reason: String,
     /// Incident it belongs to.

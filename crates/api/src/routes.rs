@@ -407,7 +407,7 @@ fn pivots() -> Vec<Route> {
         post("/mail/dry-run", "dryRunMail", Act, "Tell what a removal would touch, asked live in every mailbox")
             .takes::<DryRun>()
             .gives::<DryRunResult>(),
-        post("/mail/bulk", "createMailBulk", Act, "Remove whatever a filter picks, in batches")
+        post("/mail/bulk", "createMailBulk", Act, "Move or remove whatever a filter picks, in batches")
             .idempotent()
             .takes::<NewMailBulk>()
             .creates::<MailBulk>(),

@@ -7,7 +7,6 @@ macro_rules! mail_fields {
     ($($(#[doc = $doc:literal])* $variant:ident = $name:literal,)*) => {
         /// What a condition looks at.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         pub enum MailField { $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)* }
 
         impl MailField {
@@ -127,6 +126,20 @@ mail_fields! {
     /// Most recipients.
     RecipientsMax = "recipients_max",
 }
+
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for MailField {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        utoipa::openapi::ObjectBuilder::new()
+            .schema_type(utoipa::openapi::schema::Type::String)
+            .enum_values(Some(MailField::ALL.iter().map(|field| field.name())))
+            .description(Some("What a condition looks at."))
+            .into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for MailField {}
 
 impl std::str::FromStr for MailField {
     type Err = crate::BadWord;

@@ -79,6 +79,8 @@ pub async fn order(
         id: Uuid::now_v7().to_string(),
         state: BulkState::Expanding,
         filter,
+        remedy: new.remedy,
+        senders_copy: new.senders_copy,
         reason: new.reason,
         incident_id: new.incident_id,
         propose_only: new.propose_only,
@@ -132,7 +134,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
             let reason = Text::same(bulk.reason.as_str());
             let count = copies.len() as i64;
             let proposal = Proposal {
-                spec: ActionSpec::SoftDeleteMessages { copies, senders_copy: false },
+                spec: ActionSpec::of_remedy(bulk.remedy, copies, bulk.senders_copy),
                 reason,
                 by: &bulk.ordered_by,
                 incident: bulk.incident_id,

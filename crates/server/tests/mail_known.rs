@@ -150,6 +150,8 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
     // the same filter as an action: every copy goes, the other mails stay
     let new = hinomi_api::NewMailBulk {
         filter: shared.clone(),
+        remedy: hinomi_model::MessageRemedy::MoveToQuarantine,
+        senders_copy: false,
         reason: "test".to_owned(),
         incident_id: None,
         propose_only: false,

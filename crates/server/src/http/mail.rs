@@ -9,6 +9,7 @@ use crate::bulk::{self, BulkError};
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use hinomi_api::{CrawlMailboxStatus, CrawlStatus, DryRun, DryRunResult, MailBulk, NewMailBulk};
+use hinomi_model::MessageRemedy;
 use hinomi_store::CrawlMailbox;
 use serde_json::json;
 
@@ -78,13 +79,19 @@ pub async fn create_bulk(
     headers: HeaderMap,
     Json(body): Json<NewMailBulk>,
 ) -> Answer<Created<MailBulk>> {
-    caller.note("", json!({ "filter": body.filter, "reason": body.reason, "confirmed": body.confirmed }));
+    caller.note(
+        "",
+        json!({ "filter": body.filter, "remedy": body.remedy, "reason": body.reason, "confirmed": body.confirmed }),
+    );
     length("reason", body.reason.trim(), 1, 2_000)?;
     if body.filter.conditions.is_empty() {
         return Err(Fail::field("filter", "a filter needs a condition", "検索条件を 1 つ以上指定してください"));
     }
     if http.ctx.mail.get().is_none() {
         return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
+    }
+    if body.remedy == MessageRemedy::HardDelete && !body.propose_only {
+        caller.require_step_up(http.ctx.now())?;
     }
     let key = idempotency_key(&headers)?.map(|key| format!("{}:{key}", caller.name()));
     let person = caller.person().is_ok();
