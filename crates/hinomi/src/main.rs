@@ -134,7 +134,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
-        Command::Mail(mail) => mail.run(&client()?, json, language).await,
+        Command::Mail(mail) => mail.run(client, json, language).await,
         Command::Demo(demo) => demo.run(&client()?, json, language).await,
         Command::Users(users) => users.run(client, json).await,
         Command::Token(token) => token.run(json).await,

@@ -86,6 +86,8 @@ pub async fn backup(config: &Config, data: &Path, to: &Path) -> Result<Manifest>
     }
     make_empty(&partial)?;
     let store = open_store(config, data).await?;
+    // sealed secrets and their key are copied one after the other and must belong together
+    let _still = crate::secrets::keep_still(data)?;
     let written = write(&store, data, &partial, &staging).await;
     store.close().await;
     remove_folder(&staging)?;

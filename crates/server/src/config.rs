@@ -3,6 +3,7 @@
 //! Relative paths are relative to the file. Secrets are named by file, never written here.
 
 use crate::directory::LdapConfig;
+use crate::secrets::SecretKind;
 use hinomi_mail::filters::TrustedFilter;
 use hinomi_model::{AutomationLevel, Language, Severity};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,8 @@ pub struct Config {
     /// Mailboxes of the organisation; none = no mailbox work. A recipient's mailbox is in the first
     /// whose user list names it.
     pub mailboxes: Vec<MailboxesConfig>,
+    /// Processes that talk to the mail systems.
+    pub mail_worker: MailWorkerConfig,
     /// LDAP server that knows the people; none = CSV only.
     pub directory: Option<LdapConfig>,
     /// Mailboxes that need special care.
@@ -142,6 +145,15 @@ pub enum MailTls {
     Starttls,
 }
 
+/// `[mail_worker]`: the processes that alone hold the secrets of mail systems and talk to them.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailWorkerConfig {
+    /// System user (name or number) they run as when the server is root; none = an id of their own that
+    /// nobody else has, and for Maildir systems root without any capability but that for files.
+    pub user: Option<String>,
+}
+
 /// `[[mailboxes]]`: the mailboxes of one mail system, which is named by one of the tables below it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,11 +198,12 @@ pub struct ImapConfig {
     /// Separator between mailbox and master user in the login name; empty = SASL authorisation identity.
     #[serde(default = "asterisk")]
     pub master_separator: String,
-    /// File that holds the master password, readable by the server only.
+    /// File that holds the master password (a systemd credential); none = the sealed secret of this name
+    /// (`hinomi mail secret set`).
     #[serde(default)]
     pub password_file: Option<PathBuf>,
-    /// Instead of a master user: TOML file with the credentials of each mailbox (password or
-    /// token_file), readable by the server only.
+    /// Without a master user: TOML file with the credentials of each mailbox (password or token_file);
+    /// none = the sealed secret of this name holds them.
     #[serde(default)]
     pub credentials_file: Option<PathBuf>,
 }
@@ -212,7 +225,8 @@ pub struct GraphConfig {
     pub tenant: String,
     /// Client id of the app registration.
     pub client_id: String,
-    /// File that holds the client secret, readable by the server only.
+    /// File that holds the client secret (a systemd credential); none, and no certificate_file = the
+    /// sealed secret of this name holds one or the other.
     #[serde(default)]
     pub secret_file: Option<PathBuf>,
     /// Instead of a secret: PEM file with the RSA key and certificate of the app registration.
@@ -394,6 +408,28 @@ pub enum ConfigError {
     },
 }
 
+impl MailboxesConfig {
+    /// What the sealed secret of this mail system is, or may be; empty = it needs none.
+    pub fn secret_kinds(&self) -> &'static [SecretKind] {
+        match (&self.imap, &self.graph) {
+            (Some(imap), _) if imap.master_user.is_some() => &[SecretKind::Password],
+            (Some(_), _) => &[SecretKind::Credentials],
+            (None, Some(_)) => &[SecretKind::ClientSecret, SecretKind::Certificate],
+            (None, None) => &[],
+        }
+    }
+
+    /// The file the secret is read from instead of the sealed store.
+    pub fn secret_file(&self) -> Option<&Path> {
+        let imap = self.imap.as_ref().and_then(|imap| imap.password_file.as_ref().or(imap.credentials_file.as_ref()));
+        let graph = || {
+            let graph = self.graph.as_ref()?;
+            graph.secret_file.as_ref().or(graph.certificate_file.as_ref())
+        };
+        imap.or_else(graph).map(PathBuf::as_path)
+    }
+}
+
 impl Config {
     /// Reads and checks a file.
     ///
@@ -488,16 +524,17 @@ impl Config {
                 );
             }
             if let Some(graph) = &mailboxes.graph
-                && graph.secret_file.is_some() == graph.certificate_file.is_some()
+                && graph.secret_file.is_some()
+                && graph.certificate_file.is_some()
             {
-                return bad("mailboxes.graph", format!("{name:?} needs either secret_file or certificate_file"));
+                return bad("mailboxes.graph", format!("{name:?} takes either secret_file or certificate_file"));
             }
             let Some(imap) = &mailboxes.imap else { continue };
-            let master = imap.master_user.is_some() && imap.password_file.is_some();
-            let partly = imap.master_user.is_some() != imap.password_file.is_some();
-            if partly || master == imap.credentials_file.is_some() {
-                let wanted = "either master_user and password_file or credentials_file";
-                return bad("mailboxes.imap", format!("{name:?} needs {wanted}"));
+            if imap.master_user.is_some() && imap.credentials_file.is_some() {
+                return bad("mailboxes.imap", format!("{name:?} takes either master_user or credentials_file"));
+            }
+            if imap.master_user.is_none() && imap.password_file.is_some() {
+                return bad("mailboxes.imap", format!("{name:?}: password_file is for a master_user"));
             }
             let local = matches!(imap.host.as_str(), "localhost" | "127.0.0.1" | "::1");
             if imap.tls == MailTls::None && !local {
@@ -562,8 +599,12 @@ mod tests {
             ),
             ("[[mailboxes]]\nusers_file=\"u\"", "exactly one of"),
             (
-                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nmaster_user=\"m\"",
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nmaster_user=\"m\"\ncredentials_file=\"c\"",
                 "either master_user",
+            ),
+            (
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\npassword_file=\"p\"",
+                "is for a master_user",
             ),
             (
                 "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"\n[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"",

@@ -202,7 +202,7 @@ fn open_or_make(path: &Path, make: impl FnOnce() -> Result<Vec<u8>>) -> Result<V
 }
 
 /// Writes beside and renames, so that a crash leaves the old file or the new one.
-fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;

@@ -1,6 +1,7 @@
 //! `hinomi mail`
 
 use super::crawl::Crawl;
+use super::secret::SecretVerb;
 use crate::client::Client;
 use crate::output::{self, exit};
 use anyhow::Result;
@@ -20,6 +21,9 @@ pub enum MailVerb {
     /// Work with the background reading of the mailboxes
     #[command(subcommand)]
     Crawl(Crawl),
+    /// Work with the sealed secrets of mail systems, on the server itself
+    #[command(subcommand)]
+    Secret(SecretVerb),
     /// Do something with every copy of a message
     Remediate {
         /// NetworkMessageId
@@ -93,8 +97,13 @@ impl MailVerb {
     ///
     /// # Errors
     /// When the server says no.
-    pub async fn run(self, client: &Client, json: bool, language: Language) -> Result<u8> {
+    pub async fn run(self, client: impl FnOnce() -> Result<Client>, json: bool, language: Language) -> Result<u8> {
+        if let MailVerb::Secret(secret) = self {
+            return secret.run(json).await;
+        }
+        let client = &client()?;
         match self {
+            MailVerb::Secret(_) => unreachable!("answered above"),
             MailVerb::Connector(Connector::Test { name, mailbox }) => {
                 test(client, &name, mailbox, json, language).await
             }

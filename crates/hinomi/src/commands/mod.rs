@@ -9,3 +9,4 @@ pub mod house;
 pub mod incidents;
 pub mod mail;
 pub mod people;
+pub mod secret;

@@ -56,6 +56,20 @@ pub async fn create_enrolment_token(
     Ok((row, line))
 }
 
+/// Records what was done to the sealed secrets of mail systems; `target` is the system's name, empty for
+/// all of them. The detail never holds a secret.
+///
+/// # Errors
+/// When the store fails.
+pub async fn secret_changed(
+    store: &Store,
+    what: &str,
+    target: &str,
+    detail: &serde_json::Value,
+) -> Result<(), StoreError> {
+    record(store, now(), &format!("mail_secret.{what}"), target, detail.to_string()).await
+}
+
 fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }

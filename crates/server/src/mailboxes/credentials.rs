@@ -1,6 +1,6 @@
 //! Credentials of single mailboxes, for mail servers without a master user.
 //!
-//! A TOML file, readable by the server only:
+//! TOML, sealed (`hinomi mail secret set`) or in a file:
 //!
 //! ```toml
 //! ["alice@example.jp"]
@@ -10,6 +10,8 @@
 //! user = "bob"                  # login name; else the mailbox
 //! token_file = "tokens/bob"     # OAuth 2 access token, renewed by whoever owns it
 //! ```
+//!
+//! A relative `token_file` lies beside the file; sealed credentials name absolute ones.
 
 use anyhow::{Context, Result};
 use futures::future::BoxFuture;
@@ -23,7 +25,7 @@ use std::time::SystemTime;
 /// Longest file read, bytes.
 const FILE_BYTES_MAX: u64 = 64 << 20;
 
-/// One mailbox in the file.
+/// One mailbox.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -32,7 +34,50 @@ struct Entry {
     token_file: Option<PathBuf>,
 }
 
-type Entries = Arc<HashMap<String, Entry>>;
+/// Credentials by mailbox, lower case.
+#[derive(Clone)]
+pub struct Entries(Arc<HashMap<String, Entry>>);
+
+impl Entries {
+    /// Reads the TOML.
+    ///
+    /// # Errors
+    /// Names the line; secrets are never part of the error.
+    pub fn parse(text: &str) -> Result<Self> {
+        // the parser's own message quotes the line, and with it the secret
+        let entries: HashMap<String, Entry> = toml::from_str(text).map_err(|error| {
+            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
+            anyhow::anyhow!("this is not a list of credentials (near line {line})")
+        })?;
+        Ok(Entries(Arc::new(entries.into_iter().map(|(name, entry)| (name.to_lowercase(), entry)).collect())))
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn of(&self, mailbox: &str, beside: &Path) -> Result<Option<(String, Secret)>> {
+        let Some(entry) = self.0.get(&mailbox.to_lowercase()) else { return Ok(None) };
+        let user = entry.user.clone().unwrap_or_else(|| mailbox.to_owned());
+        let secret = match (&entry.password, &entry.token_file) {
+            (Some(password), None) => Secret::Password(password.clone()),
+            (None, Some(file)) => {
+                let file = beside.join(file);
+                let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+                Secret::Token(text.trim().to_owned())
+            }
+            _ => anyhow::bail!("{mailbox} needs either a password or a token_file"),
+        };
+        Ok(Some((user, secret)))
+    }
+}
+
+impl Credentials for Entries {
+    fn of<'a>(&'a self, mailbox: &'a str) -> BoxFuture<'a, Result<Option<(String, Secret)>, String>> {
+        Box::pin(async move { self.of(mailbox, Path::new("/")).map_err(|error| format!("{error:#}")) })
+    }
+}
 
 /// The credentials of a file, read anew when it changes; tokens at every login.
 pub struct FileCredentials {
@@ -60,34 +105,16 @@ impl FileCredentials {
         if let Some((at, entries)) = &*read
             && *at == changed
         {
-            return Ok(Arc::clone(entries));
+            return Ok(entries.clone());
         }
         let text = std::fs::read_to_string(&self.path).with_context(|| format!("read {shown}"))?;
-        // the parser's own message quotes the line, and with it the secret
-        let entries: HashMap<String, Entry> = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].lines().count());
-            anyhow::anyhow!("{shown} is not a list of credentials (near line {line})")
-        })?;
-        let entries: Entries =
-            Arc::new(entries.into_iter().map(|(name, entry)| (name.to_lowercase(), entry)).collect());
-        *read = Some((changed, Arc::clone(&entries)));
+        let entries = Entries::parse(&text).with_context(|| format!("read {shown}"))?;
+        *read = Some((changed, entries.clone()));
         Ok(entries)
     }
 
     fn of_now(&self, mailbox: &str) -> Result<Option<(String, Secret)>> {
-        let entries = self.entries()?;
-        let Some(entry) = entries.get(&mailbox.to_lowercase()) else { return Ok(None) };
-        let user = entry.user.clone().unwrap_or_else(|| mailbox.to_owned());
-        let secret = match (&entry.password, &entry.token_file) {
-            (Some(password), None) => Secret::Password(password.clone()),
-            (None, Some(file)) => {
-                let file = self.path.parent().unwrap_or(Path::new(".")).join(file);
-                let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-                Secret::Token(text.trim().to_owned())
-            }
-            _ => anyhow::bail!("{mailbox} needs either a password or a token_file"),
-        };
-        Ok(Some((user, secret)))
+        self.entries()?.of(mailbox, self.path.parent().unwrap_or(Path::new(".")))
     }
 }
 
@@ -119,7 +146,7 @@ mod tests {
         std::fs::write(dir.path().join("bob.token"), "t2\n").expect("renewed");
         assert_eq!(of("bob"), Some(("b".to_owned(), Secret::Token("t2".to_owned()))));
         std::fs::write(&path, "[bob]\npassword = \"hunter2\" oops\n").expect("write");
-        let error = FileCredentials::open(&path).map(drop).expect_err("damaged").to_string();
+        let error = format!("{:#}", FileCredentials::open(&path).map(drop).expect_err("damaged"));
         assert!(error.contains("credentials.toml") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -3,6 +3,7 @@
 //! Joins the mail room's engine with the house: the journal is the store, the vault is encrypted
 //! files, every settled copy updates the message index and writes an EmailPostDeliveryEvents row.
 
+mod access;
 mod credentials;
 mod directory;
 mod journal;
@@ -13,6 +14,7 @@ mod system;
 mod vault;
 mod walk;
 
+pub use credentials::Entries;
 pub use directory::{Directory, DirectoryFile};
 pub use look::Looked;
 pub use open::open;
@@ -20,6 +22,7 @@ pub use vault::{FileVault, VaultError};
 
 use crate::config::MailboxesConfig;
 use crate::ingest::Ingest;
+use crate::secrets::SecretStore;
 use anyhow::{Context, Result};
 use hinomi_mail::connector::Mail;
 use hinomi_mail::remediate::{Finding, Identity, Located as MailLocated, Outcome, Probe, Wanted};
@@ -102,7 +105,7 @@ pub struct Order {
 }
 
 impl Mailboxes {
-    /// Builds the access from its configuration.
+    /// Builds the access from its configuration alone, without sealed secrets.
     ///
     /// # Errors
     /// When a password or the authorities cannot be read.
@@ -113,8 +116,26 @@ impl Mailboxes {
         store: Store,
         ingest: Ingest,
     ) -> Result<Mailboxes> {
-        let systems = configs.iter().map(|config| System::from_config(config, own_domains.to_vec()));
-        Ok(Mailboxes { systems: systems.collect::<Result<_>>()?, vault, store, ingest })
+        Mailboxes::new(configs, own_domains, None, vault, store, ingest)
+    }
+
+    fn new(
+        configs: &[MailboxesConfig],
+        own_domains: &[String],
+        secrets: Option<&SecretStore>,
+        vault: FileVault,
+        store: Store,
+        ingest: Ingest,
+    ) -> Result<Mailboxes> {
+        let mut systems = Vec::new();
+        for config in configs {
+            let handed = match (secrets, config.secret_file()) {
+                (Some(secrets), None) => secrets.handed(&config.name)?,
+                _ => None,
+            };
+            systems.push(System::from_config(config, own_domains.to_vec(), handed.as_ref())?);
+        }
+        Ok(Mailboxes { systems, vault, store, ingest })
     }
 
     /// A person asked again: systems that did not answer are tried at once.
