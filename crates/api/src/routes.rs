@@ -44,7 +44,7 @@ pub(crate) struct Body {
 /// What a route answers with when all goes well.
 pub(crate) enum Answer {
     /// 200 or 201 with JSON.
-    Json(u16, Body),
+    Json(u16, Box<Body>),
     /// 204.
     Nothing,
     /// 200 with another media type.
@@ -150,17 +150,17 @@ impl Route {
     }
 
     fn gives<T: ToSchema>(mut self) -> Self {
-        self.answer = Answer::Json(200, body_of::<T>());
+        self.answer = Answer::Json(200, Box::new(body_of::<T>()));
         self
     }
 
     fn creates<T: ToSchema>(mut self) -> Self {
-        self.answer = Answer::Json(201, body_of::<T>());
+        self.answer = Answer::Json(201, Box::new(body_of::<T>()));
         self
     }
 
     fn lists<T: ToSchema>(mut self) -> Self {
-        self.answer = Answer::Json(200, list_of::<T>());
+        self.answer = Answer::Json(200, Box::new(list_of::<T>()));
         self
     }
 

@@ -200,9 +200,8 @@ pub(crate) fn is_public(address: &str) -> bool {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V4(v4)) => {
             let cgnat = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || v4.is_multicast())
-                && !v4.is_broadcast()
-                && !cgnat
+            let local = v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified();
+            !(local || v4.is_multicast() || v4.is_broadcast() || cgnat)
         }
         Ok(IpAddr::V6(v6)) => {
             let unique_local = v6.segments()[0] & 0xfe00 == 0xfc00;

@@ -28,7 +28,7 @@ async fn run(events: u64) {
         let begin = Instant::now();
         lake.append(batch + 1, rows);
         append += begin.elapsed().as_secs_f64();
-        if (batch + 1) * BATCH % FLUSH == 0 || batch + 1 == events / BATCH {
+        if ((batch + 1) * BATCH).is_multiple_of(FLUSH) || batch + 1 == events / BATCH {
             let begin = Instant::now();
             let written = lake.flush().await.expect("flush").expect("there is a tail");
             lake.publish(written);

@@ -289,7 +289,7 @@ impl Session {
             self.durable.mark_unchanged();
             let mut reader = self.reader.take().expect("put back below");
             let (reader, read) = tokio::task::spawn_blocking(move || {
-                let read = reader.next();
+                let read = reader.next_batch();
                 (reader, read)
             })
             .await

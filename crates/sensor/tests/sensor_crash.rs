@@ -92,7 +92,7 @@ fn spooled(data: &Path) -> Result<(u64, Vec<Event>)> {
     let spool = Spool::open(copy.path(), 1 << 30)?;
     let mut reader = spool.reader(0);
     let mut events = Vec::new();
-    while let Some(batch) = reader.next()? {
+    while let Some(batch) = reader.next_batch()? {
         events.extend(hinomi_wire::unpack(&batch.frame, batch.count as usize)?);
     }
     Ok((spool.generation(), events))

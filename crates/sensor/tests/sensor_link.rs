@@ -74,7 +74,7 @@ fn spooled(data: &Path) -> (u64, HashMap<i64, Event>) {
     let spool = Spool::open(copy.path(), 1 << 30).unwrap();
     let mut reader = spool.reader(0);
     let mut events = HashMap::new();
-    while let Some(batch) = reader.next().unwrap() {
+    while let Some(batch) = reader.next_batch().unwrap() {
         for event in hinomi_wire::unpack(&batch.frame, batch.count as usize).unwrap() {
             events.insert(event.long("ReportId").unwrap(), event);
         }

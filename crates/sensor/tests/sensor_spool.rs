@@ -21,7 +21,7 @@ fn events(count: usize, from: usize) -> Vec<Event> {
 fn read(spool: &Spool, after: u64) -> Vec<(i64, String)> {
     let mut reader = spool.reader(after);
     let mut all = Vec::new();
-    while let Some(batch) = reader.next().unwrap() {
+    while let Some(batch) = reader.next_batch().unwrap() {
         let events = hinomi_wire::unpack(&batch.frame, batch.count as usize).unwrap();
         all.extend(
             events

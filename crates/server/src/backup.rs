@@ -117,18 +117,18 @@ async fn write(store: &Store, data: &Path, dest: &Path, staging: &Path) -> Resul
             }
         }
     };
-    copy_tree(dest, Path::new("store"), &state, None, &mut files)?;
+    copy_tree(Path::new("store"), &state, None, &mut files)?;
     let event_files = lake_files.len();
     for path in lake_files {
         let from = staging.join(LAKE_FOLDER).join(&path);
         files.push(copy(&from, dest, &Path::new(LAKE_FOLDER).join(path))?);
     }
-    copy_tree(&staging.join(LOG_FOLDER), Path::new(LOG_FOLDER), &staging.join(LOG_FOLDER), Some(dest), &mut files)?;
+    copy_tree(Path::new(LOG_FOLDER), &staging.join(LOG_FOLDER), Some(dest), &mut files)?;
     for entry in sorted(data)? {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let apart = [LAKE_FOLDER, LOG_FOLDER, STAGING].contains(&name.as_str()) || name.starts_with(DATABASE);
         if !apart {
-            copy_tree(data, &Path::new("data").join(&name), &entry, Some(dest), &mut files)?;
+            copy_tree(&Path::new("data").join(&name), &entry, Some(dest), &mut files)?;
         }
     }
     let manifest = Manifest {
@@ -253,7 +253,7 @@ fn missing(staging: &Path, lake_files: &[String], oldest_offset: u64) -> Result<
 
 /// Copies a file or folder to `name` in the backup, or only enters it in the manifest when it is there
 /// already (`to` is none).
-fn copy_tree(root: &Path, name: &Path, from: &Path, to: Option<&Path>, files: &mut Vec<Entry>) -> Result<()> {
+fn copy_tree(name: &Path, from: &Path, to: Option<&Path>, files: &mut Vec<Entry>) -> Result<()> {
     let kind = match fs::symlink_metadata(from) {
         Ok(found) => found.file_type(),
         // temporary files of the running server come and go
@@ -262,7 +262,7 @@ fn copy_tree(root: &Path, name: &Path, from: &Path, to: Option<&Path>, files: &m
     };
     if kind.is_dir() {
         for path in sorted(from)? {
-            copy_tree(root, &name.join(path.file_name().unwrap_or_default()), &path, to, files)?;
+            copy_tree(&name.join(path.file_name().unwrap_or_default()), &path, to, files)?;
         }
     } else if kind.is_file() {
         files.push(match to {

@@ -72,7 +72,8 @@ pub async fn order(
         return Err(BulkError::TooMany(seen.1));
     }
     let needs = dry_run::needs_person(ctx, &seen.0).await?;
-    if !needs.is_empty() && !(person && new.confirmed) && !new.propose_only {
+    let confirmed = person && new.confirmed;
+    if !needs.is_empty() && !confirmed && !new.propose_only {
         return Err(BulkError::NeedsPerson(needs));
     }
     let bulk = MailBulk {

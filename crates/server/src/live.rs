@@ -25,16 +25,19 @@ pub struct LiveEvent {
     pub number: Option<i64>,
 }
 
+/// An event with its id.
+pub type Numbered = (u64, LiveEvent);
+
 /// The bus. Cheap to clone.
 #[derive(Clone)]
 pub struct Live {
     ring: Arc<Mutex<Ring>>,
-    sender: broadcast::Sender<(u64, LiveEvent)>,
+    sender: broadcast::Sender<Numbered>,
 }
 
 struct Ring {
     next: u64,
-    events: VecDeque<(u64, LiveEvent)>,
+    events: VecDeque<Numbered>,
 }
 
 impl Default for Live {
@@ -60,10 +63,7 @@ impl Live {
 
     /// Subscribes; events after `last_id` that are still in the ring come first. The flag is false
     /// when some of them are gone: the client must reload everything.
-    pub fn subscribe(
-        &self,
-        last_id: Option<u64>,
-    ) -> (Vec<(u64, LiveEvent)>, bool, broadcast::Receiver<(u64, LiveEvent)>) {
+    pub fn subscribe(&self, last_id: Option<u64>) -> (Vec<Numbered>, bool, broadcast::Receiver<Numbered>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
         let Some(last) = last_id else { return (Vec::new(), true, receiver) };

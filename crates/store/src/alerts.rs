@@ -228,7 +228,7 @@ async fn open_alerts_sharing(
             }
         }
     }
-    found.sort_by(|one, other| (other.3, other.1).cmp(&(one.3, one.1)));
+    found.sort_by_key(|one| std::cmp::Reverse((one.3, one.1)));
     found.truncate(SHARING_MAX as usize);
     Ok(found)
 }

@@ -73,10 +73,9 @@ impl ServerProcess {
         })
         .await;
         self.child = Some(child);
-        match lives.with_context(|| self.log_end())? {
+        if let Err(status) = lives.with_context(|| self.log_end())? {
             // it may come to its point before it is ready
-            Err(status) => ensure!(abort_at.is_some(), "the server ended with {status}\n{}", self.log_end()),
-            Ok(()) => {}
+            ensure!(abort_at.is_some(), "the server ended with {status}\n{}", self.log_end());
         }
         Ok(())
     }

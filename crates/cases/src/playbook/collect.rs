@@ -112,7 +112,7 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
         });
         total.unwrap_or_default()
     };
-    let (devices, copies) = (devices.map_or_else(|| seen("device").to_string(), |text| text), seen("messageCopy"));
+    let (devices, copies) = (devices.unwrap_or_else(|| seen("device").to_string()), seen("messageCopy"));
     outcome.result = Text::new(
         format!("{}{}: seen on {devices} devices and in {copies} message copies.", first.name, more.0),
         format!("{}{}: {devices} 台のデバイス、{copies} 通のメールで確認しました。", first.name, more.1),

@@ -84,7 +84,8 @@ impl Backoff {
         let asked = passing.retry_after().unwrap_or_default().min(ASKED_MAX);
         let pause = own.max(asked);
         state.asked |= !asked.is_zero();
-        if !pause.is_zero() && !(together && asked.is_zero()) {
+        let counted_before = together && asked.is_zero();
+        if !pause.is_zero() && !counted_before {
             let until = Instant::now() + pause;
             state.until = Some(state.until.map_or(until, |known| known.max(until)));
         }

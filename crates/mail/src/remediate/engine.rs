@@ -25,6 +25,9 @@ pub struct Engine {
     backoff: Arc<Backoff>,
 }
 
+/// Gets what a mailbox holds, or why it could not be read.
+type OnBodies<'a> = dyn Fn(&str, Result<Vec<Mail>, String>) + Send + Sync + 'a;
+
 /// One mailbox while it is worked on.
 pub(super) struct Open {
     pub name: String,
@@ -69,12 +72,7 @@ impl Engine {
 
     /// Searches the bodies of all mails of mailboxes for words, as the system compares them. `on`
     /// gets what each mailbox holds, with every byte, or why it could not be read.
-    pub async fn search_bodies(
-        &self,
-        mailboxes: Vec<String>,
-        words: &str,
-        on: &(dyn Fn(&str, Result<Vec<Mail>, String>) + Send + Sync),
-    ) {
+    pub async fn search_bodies(&self, mailboxes: Vec<String>, words: &str, on: &OnBodies<'_>) {
         let search = &Search::Body(words.to_owned());
         self.each(by_mailbox(mailboxes, |name| name), |mailbox, _| async move {
             let mut open = None;

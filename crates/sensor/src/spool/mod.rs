@@ -222,7 +222,7 @@ impl Spool {
         let mut reader = self.reader(after);
         let generation = draw_generation()?;
         let mut fresh = renewal::Renewal::begin(&self.shared.dir, generation, self.shared.segment_bytes)?;
-        while let Some(batch) = reader.next()? {
+        while let Some(batch) = reader.next_batch()? {
             match hinomi_wire::unpack(&batch.frame, batch.count as usize) {
                 Ok(mut events) => {
                     let old = (after + 1).saturating_sub(batch.first) as usize;

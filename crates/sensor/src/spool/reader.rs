@@ -35,7 +35,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn next(&mut self) -> Result<Option<SpooledBatch>, SpoolError> {
+    pub fn next_batch(&mut self) -> Result<Option<SpooledBatch>, SpoolError> {
         loop {
             match self.step()? {
                 Step::Read(batch) if batch.last() > self.after => {

@@ -71,7 +71,7 @@ pub async fn create(
         incident: body.incident_id,
         investigation: None,
         idempotency_key: key,
-        approve_now: (!body.propose_only).then(|| (name.as_str(), None)),
+        approve_now: (!body.propose_only).then_some((name.as_str(), None)),
     };
     let action = crate::actions::propose(&http.ctx, proposal).await?;
     caller.note(action.id, json!({ "kind": action.spec.kind(), "reason": body.reason, "state": action.state }));

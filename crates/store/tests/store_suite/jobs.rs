@@ -31,7 +31,8 @@ async fn no_job_is_lost_or_done_twice() {
         }
 
         // what a dead worker says afterwards is refused
-        for (job, attempt) in late.lock().unwrap().drain(..) {
+        let late = std::mem::take(&mut *late.lock().unwrap());
+        for (job, attempt) in late {
             let answer = store.finish(job, attempt, at(9999)).await;
             assert!(matches!(answer, Err(StoreError::LeaseOver { .. })), "{answer:?}");
             assert!(store.extend_lease(job, attempt, at(99999)).await.is_err());
