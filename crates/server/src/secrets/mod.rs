@@ -276,7 +276,8 @@ mod tests {
         let (main, second) = (main.expect("there"), second.expect("there"));
         assert!(main.sealed.open("other", &main.key).is_err(), "another name");
         assert!(main.sealed.open("main", &second.key).is_err(), "another key");
-        let other_kind = Sealed { kind: SecretKind::Certificate, ..main.sealed.clone() };
+        let mut other_kind = main.sealed.clone();
+        other_kind.kind = SecretKind::Certificate;
         assert!(other_kind.open("main", &main.key).is_err(), "another kind");
         let again = store.set("main", SecretKind::Password, &Hidden::from("newer")).expect("set again");
         assert_ne!(again.version, set.version);
