@@ -93,7 +93,7 @@ fn event(device: u64, number: u64) -> Event {
         _ => Table::DeviceNetworkEvents,
     };
     let (program, parent) = (dice / 10 % PROGRAMS, dice / 10_000 % PROGRAMS);
-    let file = if dice / 7 % NEW_FILE_EVERY == 0 { dice } else { program };
+    let file = if (dice / 7).is_multiple_of(NEW_FILE_EVERY) { dice } else { program };
     let mut event = Event::new(table, Timestamp::from_micros(1_760_000_000_000_000 + number as i64 * 1_000));
     event.set("DeviceId", id(device).to_string()).set("DeviceName", format!("ws-{device:03}"));
     event.set("ReportId", number as i64);
