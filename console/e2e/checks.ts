@@ -2,9 +2,14 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import type { Page } from 'playwright-core';
+import type { BrowserContext, Page } from 'playwright-core';
+import type { Mock, Mode } from './mock';
 
 export interface Setting { language: 'en' | 'ja'; theme: 'light' | 'dark' }
+
+interface Tools { page: Page; mock: Mock; base: string; context: BrowserContext }
+/** What somebody does from end to end. */
+export interface Flow { name: string; setting: Setting; mode?: Mode; width?: number; act: (tools: Tools) => Promise<void> }
 
 /** Generous, because the machine may be busy with a build; waiting ends as soon as the thing is there. */
 export const WAIT_MS = 60_000;

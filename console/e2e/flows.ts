@@ -1,21 +1,21 @@
 // What people do, from end to end, with the content security policy in force.
-import type { BrowserContext, Page } from 'playwright-core';
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { devices, id, SHA } from './data';
-import { PASSWORD, SECRET, TOTP, type Mock, type Mode } from './mock';
-import { expect, until, type Setting } from './checks';
+import { dryRun, order } from './pages';
+import { mailFlows } from './mail-flows';
+import { PASSWORD, SECRET, TOTP } from './mock';
+import { expect, until, type Flow, type Setting } from './checks';
 
-interface Tools { page: Page; mock: Mock; base: string; context: BrowserContext }
-interface Flow { name: string; setting: Setting; mode?: Mode; width?: number; act: (tools: Tools) => Promise<void> }
 
 const en: Setting = { language: 'en', theme: 'light' };
 const ja: Setting = { language: 'ja', theme: 'dark' };
 
 export const flows: Flow[] = [
+  ...mailFlows,
   {
     name: 'login with one-time password, back to the wanted page',
     setting: en,
@@ -204,11 +204,15 @@ export const flows: Flow[] = [
       await page.getByLabel('Reason').fill('malicious');
       await page.locator('[data-test=order-confirm]').click();
       await page.getByRole('button', { name: 'Unblock' }).waitFor();
+      await page.locator('[data-test=way] [data-kind=arrived]').waitFor();
       await page.locator('[data-test=remove]').click();
-      await page.getByLabel('Reason').fill('malicious');
-      await page.locator('[data-test=order-confirm]').click();
+      await page.locator('[data-test=remedy-softDelete]').check();
+      await dryRun(page);
+      await order(page, 'malicious');
       await until('all copies are gone', () => mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'quarantine'));
+      await page.goBack();
       await page.locator('[data-test=file-copy] .chip.ok').first().waitFor();
+      await page.locator('[data-test=way] [data-kind=removed]').waitFor();
     },
   },
   {

@@ -3,8 +3,9 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { Action, ActionSpec, AlertDetail, Device, IncidentDetail, LiveKind, Me, Problem, Receipt } from '../src/api/types';
+import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, LiveKind, MailBulk, Me, MessageCopy, NewMailBulk, Problem, Receipt } from '../src/api/types';
 import * as seed from './data';
+import * as mail from './mail';
 import { totp } from './totp.mjs';
 
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.html': 'text/html; charset=utf-8' };
@@ -73,6 +74,9 @@ export class Mock {
   loggedIn = true;
   proved = false;
   passkey = '';
+  bulks: MailBulk[] = [];
+  /** One mailbox fails the first quarantine. */
+  retried = false;
   calls: string[] = [];
   private streams = new Set<ServerResponse>();
   private server: Server | null = null;
@@ -104,6 +108,8 @@ export class Mock {
     this.settings = clone(seed.settings);
     this.loggedIn = !mode.loggedOut && !mode.setup;
     this.proved = false;
+    this.bulks = [];
+    this.retried = false;
     this.calls = [];
   }
 
@@ -137,7 +143,7 @@ export class Mock {
       this.calls.push(`${method} ${route}`);
       if (this.mode.broken?.test(route)) fail(500, 'internal', 'The server could not answer.', 'サーバーが応答できませんでした。');
       const answer = this.answer(method, route, url.searchParams, body ? JSON.parse(body) : {}, request);
-      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
+      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens|mail\/bulk)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
       response.end(answer === undefined ? undefined : JSON.stringify(answer));
     } catch (error) {
       const problem = error instanceof Fail ? error.problem : { type: 'about:blank', title: String(error), status: 500, code: 'mock', message_en: String(error), message_ja: String(error), field: null, request_id: 'req-mock' };
@@ -268,6 +274,8 @@ export class Mock {
           messages: copies, indicator: data.indicators.find((one) => one.spec.value === key) ?? null, alerts: data.alerts.slice(0, 3),
         };
       }
+      case 'mail':
+        return this.mail(method, parts.slice(1), query, body);
       case 'messages': {
         if (key) return this.page(data.messages.filter((copy) => copy.message_id === key), query);
         const contains = (name: string, value: string) => value.toLowerCase().includes((query.get(name) ?? '').toLowerCase());
@@ -384,6 +392,36 @@ export class Mock {
     return this.me();
   }
 
+  private mail(method: string, [what = '', more = '']: string[], query: URLSearchParams, body: unknown): unknown {
+    const all = this.data.messages;
+    if (what === 'crawl') return mail.crawl(Boolean(this.mode.empty));
+    if (what === 'explorer') {
+      const copies = mail.pick(all, mail.filterOf(query));
+      if (more === 'counts') return mail.counts(copies, query.get('pivot') ?? 'delivery_action');
+      if (more === 'groups') return mail.groups(copies, all);
+      return { ...this.page(mail.explored(copies, all), query), total_exact: true };
+    }
+    if (what === 'dry-run') {
+      const order = body as DryRun;
+      const copies = order.filter ? mail.pick(all, order.filter) : all.filter((copy) => order.copies?.some((one) => one.message_id === copy.message_id && one.recipient === copy.recipient));
+      return mail.dryRun(copies, all, order.since);
+    }
+    if (what === 'bulk' && method === 'POST') {
+      const order = body as NewMailBulk;
+      if (order.remedy === 'hardDelete' && !order.propose_only && !this.proved) fail(403, 'step_up_required', 'Prove again that it is you.', '本人確認が必要です。');
+      const copies = mail.pick(all, order.filter);
+      if (mail.dryRun(copies, all, null).needs_person.length > 0 && !order.confirmed && !order.propose_only) fail(409, 'needs_person', 'A person must look at this first.', '担当者の確認が必要です。');
+      const action: Action = { ...clone(seed.actions[0]!), id: seed.id(6, 100 + this.data.actions.length), spec: mail.specOf(order.remedy ?? 'moveToQuarantine', copies), reason: seed.text(order.reason, order.reason), proposed_by: 'admin', decided_by: order.propose_only ? null : 'admin', incident_id: order.incident_id ?? null, investigation_id: null, created_at: seed.at(0) };
+      this.data.actions.unshift(action);
+      if (!order.propose_only) this.run(action);
+      const bulk = mail.bulkOf(seed.id(12, this.bulks.length + 1), order, copies, action.id);
+      this.bulks.push(bulk);
+      return bulk;
+    }
+    if (what === 'bulk') return this.bulks.find((one) => one.id === more) ?? fail(404, 'not_found', 'There is no such removal.', '見つかりません。');
+    return fail(404, 'not_found', 'There is no such route.', '見つかりません。');
+  }
+
   private actions(method: string, key: string, sub: string, query: URLSearchParams, body: Record<string, never>): unknown {
     const { data } = this;
     if (method === 'GET') {
@@ -419,9 +457,14 @@ export class Mock {
     const spec = action.spec;
     action.state = 'succeeded';
     action.finished_at = seed.at(0);
-    if (spec.kind === 'soft_delete_messages') {
-      action.receipts = spec.copies.map((copy, index) => receipt(`messageCopy:${copy.message_id}/${copy.recipient}`, 'expunged from INBOX, UID is gone', 'INBOX から削除、UID の消失を確認', { folder: 'INBOX', uid: 40 + index, uidvalidity: 1763 }));
-      for (const copy of data.messages) if (spec.copies.some((one) => one.message_id === copy.message_id && one.recipient === copy.recipient)) copy.latest_location = 'quarantine';
+    if ('copies' in spec) {
+      const failing = (recipient: string) => spec.kind === 'quarantine_messages' && recipient.startsWith('kobayashi@') && !this.retried;
+      action.receipts = spec.copies.map((copy, index) => failing(copy.recipient)
+        ? { ...receipt(`messageCopy:${copy.message_id}/${copy.recipient}`, 'LOGIN failed: user is over quota', 'LOGIN に失敗: 容量の上限を超えています', null), state: 'failed' as const }
+        : receipt(`messageCopy:${copy.message_id}/${copy.recipient}`, 'expunged from INBOX, UID is gone', 'INBOX から削除、UID の消失を確認', { folder: 'INBOX', uid: 40 + index, uidvalidity: 1763, copyuid: `1763 ${40 + index} ${90 + index}` }));
+      if (action.receipts.some((one) => one.state === 'failed')) action.state = 'partiallySucceeded';
+      this.retried = true;
+      this.place(action, spec.kind === 'move_messages_to_junk' ? 'junkFolder' : spec.kind === 'move_messages_to_deleted_items' ? 'deletedItems' : spec.kind === 'move_messages_to_inbox' ? 'inbox' : 'quarantine', `action:${action.id}`);
     } else if (spec.kind === 'stop_process_tree') {
       action.receipts = [receipt(`device:${spec.process.split('/')[0]}`, '3 processes stopped', 'プロセス 3 個を停止', { killed: [4711, 4712, 4733] })];
     } else if (spec.kind === 'add_indicator') {
@@ -437,12 +480,20 @@ export class Mock {
   }
 
   private undo(action: Action) {
-    const { data } = this;
     action.state = 'undone';
     action.undone_by = seed.id(6, 900);
     action.receipts = action.receipts.map((one) => ({ ...one, state: 'undone' }));
     const spec = action.spec;
-    if (spec.kind === 'soft_delete_messages') for (const copy of data.messages) if (spec.copies.some((one) => one.message_id === copy.message_id && one.recipient === copy.recipient)) copy.latest_location = 'inbox';
+    if ('copies' in spec) this.place(action, 'inbox', `action:${action.undone_by}`);
+  }
+
+  /** The copies an action reached are somewhere else now. */
+  private place(action: Action, location: MessageCopy['latest_location'], by: string) {
+    const reached = new Set(action.receipts.filter((one) => one.state !== 'failed').map((one) => one.target));
+    for (const copy of this.data.messages) {
+      if (!reached.has(`messageCopy:${copy.message_id}/${copy.recipient}`)) continue;
+      Object.assign(copy, { latest_location: location, folder: location === 'quarantine' ? null : 'INBOX', moved_by: by, moved_at: seed.at(0) });
+    }
   }
 
   private settle() {

@@ -18,6 +18,30 @@ void BEGIN;
 const alert = id(3, 1);
 const tab = (name: string) => `[data-test="tab-${name}"][data-state="active"]`;
 
+const STORY = `/mail?subject=${encodeURIComponent(messages[0]!.subject)}`;
+
+/** The steps of an action on everything that matches. */
+export const chart = async (page: Page) => page.locator('[data-test=bar]').first().waitFor();
+export async function pickAll(page: Page) {
+  await page.locator('.grid-row .checkbox').first().click();
+  const all = page.locator('[data-test=select-all-matching]');
+  if (await all.count()) await all.click();
+  await page.locator('[data-test=act]').click();
+  await page.locator('[data-test=remedy-moveToQuarantine]').waitFor();
+}
+export async function dryRun(page: Page) {
+  await page.locator('[data-test=wizard-next]').click();
+  await page.locator('[data-test=dry-mailbox]').first().waitFor();
+}
+export async function order(page: Page, reason = 'INC-1042') {
+  const warned = page.locator('[data-test=confirm-warnings]');
+  if (await warned.count()) await warned.check();
+  await page.locator('[data-test=wizard-next]').click();
+  await page.locator('.dialog textarea').fill(reason);
+  await page.locator('[data-test=wizard-next]').click();
+  await page.locator('[data-test=progress] .grid-row').first().waitFor();
+}
+
 export const pages: PageTest[] = [
   { name: 'login', path: '/login', ready: 'input[name=password]', mode: { loggedOut: true } },
   { name: 'setup', path: '/setup', ready: 'input[name=code]', mode: { setup: true } },
@@ -43,7 +67,19 @@ export const pages: PageTest[] = [
   { name: 'device', path: `/devices/${devices[0]!.id}`, ready: '.grid-row', act: async (page) => { await page.locator('.grid-row').nth(2).click(); await page.locator('.pane').waitFor(); } },
   { name: 'device-overview', path: `/devices/${devices[0]!.id}?tab=overview`, ready: '.facts' },
   { name: 'file', path: `/files/${SHA.script}`, ready: '[data-test=file-copy]' },
-  { name: 'mail', path: '/mail', ready: '.grid-row' },
+  { name: 'mail', path: '/mail', ready: '.grid-row', act: chart },
+  { name: 'mail-pane', path: `/mail?pane=${messages[0]!.message_id}&pivot=location`, ready: '.pane [data-test=copy]', act: async (page) => { await chart(page); await page.locator('.grid-row .checkbox').nth(0).click(); } },
+  { name: 'mail-filters', path: '/mail?sender_domain=example.net&not.location=junkFolder,deletedItems&from=2026-11-21T00:00:00Z', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=add-filter]').click(); await page.locator('[data-test=filter-field]').selectOption('verdict'); } },
+  { name: 'mail-grouped', path: '/mail?group=campaign', ready: '[data-test=group]', act: chart },
+  { name: 'mail-filtered', path: '/mail?subject=nothing+like+this', ready: '.state' },
+  { name: 'mail-empty', path: '/mail?range=all', ready: '.state', mode: { empty: true } },
+  { name: 'mail-error', path: '/mail', ready: '.state code', mode: { broken: /^\/mail\/explorer$/ } },
+  { name: 'mail-crawl', path: '/mail', ready: '[data-test=crawl-open]', act: async (page) => { await page.locator('[data-test=crawl-open]').click(); await page.locator('.dialog tbody tr').first().waitFor(); } },
+  { name: 'mail-wizard', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await page.locator('[data-test=remedy-hardDelete]').click(); } },
+  { name: 'mail-dry-run', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); } },
+  { name: 'mail-progress', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); await order(page); } },
+  { name: 'mail-action', path: `/actions/${id(6, 3)}`, ready: '[data-test=progress] .grid-row' },
+  { name: 'action-of-a-device', path: `/actions/${id(6, 6)}`, ready: '[data-test=receipts] tbody tr' },
   { name: 'message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain' },
   { name: 'actions', path: '/actions', ready: '[data-test=action]' },
   { name: 'actions-history', path: '/actions?tab=history', ready: '[data-test=action]', act: async (page) => { await page.locator('summary').first().click(); } },
@@ -59,5 +95,8 @@ export const pages: PageTest[] = [
   { name: 'settings-tokens', path: '/settings/tokens', ready: 'table.plain tbody tr' },
   { name: 'isolate-dialog', path: `/devices/${devices[0]!.id}?tab=overview`, ready: '.facts', act: async (page) => { await page.locator('[data-test=isolate]').click(); await page.locator('.dialog textarea').waitFor(); } },
   { name: 'phone-incidents', path: '/incidents', ready: '.grid-row', width: 360, height: 740 },
+  { name: 'phone-mail', path: '/mail', ready: '.grid-row', width: 390, height: 844, act: chart },
+  { name: 'phone-dry-run', path: STORY, ready: '.grid-row', width: 390, height: 844, act: async (page) => { await pickAll(page); await dryRun(page); } },
+  { name: 'phone-message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain', width: 390, height: 844 },
   { name: 'phone-incident', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', width: 360, height: 740 },
 ];

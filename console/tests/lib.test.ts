@@ -24,8 +24,8 @@ test('every entity has a page, whatever its value', () => {
   expect(pageOf('file:abc')).toBe('/files/abc');
   expect(pageOf('messageCopy:0190-x/a@b.example')).toBe('/mail/0190-x');
   expect(pageOf('process:dev/1/2')).toBe('/devices/dev');
-  expect(pageOf('mailbox:a+b@c.example')).toBe('/mail?recipient=a%2Bb%40c.example');
-  expect(pageOf('url:javascript:alert(1)')).toBe('/mail?url=javascript%3Aalert(1)');
+  expect(pageOf('mailbox:a+b@c.example')).toBe('/mail?recipient=a%2Bb%40c.example&range=all');
+  expect(pageOf('url:javascript:alert(1)')).toBe('/mail?url=javascript%3Aalert(1)&range=all');
   expect(pageOf('ip:../../x')).toBe('/search?q=..%2F..%2Fx');
   expect(parseEntity('url:https://x/y:1').value).toBe('https://x/y:1');
   expect(entityLabel('process:dev/4711/99')).toBe('PID 4711');

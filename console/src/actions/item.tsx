@@ -65,7 +65,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
       </div>
       <div className="column" style={{ gap: 3 }}>
         <div className="row wrapping">
-          <span className="strong">{title}</span>
+          <Link to={to.action(action.id)} className="strong" style={{ color: 'var(--text)' }} data-test="action-link">{title}</Link>
           <ActionChip state={action.state} />
         </div>
         <div className="truncate" title={visible(target)}>{visible(target)}</div>
@@ -110,7 +110,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
       {action.undone_by ? (
         <div className="receipts small secondary row">
           <RotateCcw size={13} aria-hidden />
-          {t('actions.undoneBy')}
+          {t('actions.undoneBy')} <Link className="mono" to={to.action(action.undone_by)}>{action.undone_by.slice(-8)}</Link>
         </div>
       ) : null}
       <Dialog
@@ -204,7 +204,7 @@ export function ReceiptTable({ receipts }: { receipts: Receipt[] }) {
 }
 
 /** A proof is a JSON object as text; anything else is shown as it came. */
-function Proof({ proof }: { proof: string }) {
+export function Proof({ proof, line }: { proof: string; line?: boolean }) {
   let entries: [string, string][] = [];
   try {
     const value: unknown = JSON.parse(proof);
@@ -217,7 +217,7 @@ function Proof({ proof }: { proof: string }) {
   return (
     <span className="mono small">
       {entries.map(([name, value]) => (
-        <span key={name} style={{ display: 'block' }}>
+        <span key={name} style={{ display: line ? 'inline' : 'block', marginRight: line ? 8 : 0 }}>
           {name ? <span className="secondary">{visible(name)} </span> : null}
           {visible(value)}
         </span>

@@ -1,7 +1,9 @@
 // One door to /api/v1: JSON in and out, problem+json as errors, step-up when the server asks for it.
 import type { Language, Problem, Route } from './types';
 
-export type Query = Record<string, string | number | boolean | undefined | null>;
+type Value = string | number | boolean | undefined | null;
+/** Parameters of a request; a list is sent as the same parameter several times. */
+export type Query = Record<string, Value | readonly string[]>;
 
 /** What is known of a failure; a proxy in between may answer less than the server does. */
 export type ProblemLike = Partial<Problem> & Pick<Problem, 'title' | 'status' | 'code'>;
@@ -60,7 +62,8 @@ export function setSignedOut(handler: () => void) {
 export function path(template: string, query?: Query): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(query ?? {})) {
-    if (value !== undefined && value !== null && value !== '') search.set(name, String(value));
+    if (Array.isArray(value)) for (const one of value as readonly string[]) search.append(name, one);
+    else if (value !== undefined && value !== null && value !== '') search.set(name, String(value));
   }
   const text = search.toString();
   return text ? `${template}?${text}` : template;

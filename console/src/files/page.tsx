@@ -17,7 +17,13 @@ import { EntityLink } from '../ui/entity';
 import { Card } from '../ui/field';
 import { Empty, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Ago, Time } from '../ui/time';
+import { useWizard } from '../mail/wizard';
+import { Way } from './way';
 import '../styles/pages.css';
+import '../styles/mail.css';
+
+/** Copies of one action. */
+const COPIES_MAX = 5_000;
 
 export default function FilePage() {
   const { sha256 = '' } = useParams();
@@ -42,6 +48,7 @@ export default function FilePage() {
 function Body({ file }: { file: File }) {
   const { t, text, language } = useT();
   const ask = useAsk();
+  const [act, wizard] = useWizard();
   const may = useCan('act');
   const names = useDeviceNames();
   const live = useQuery<FileMailboxes, ApiError>({
@@ -79,12 +86,13 @@ function Body({ file }: { file: File }) {
             </Button>
           )}
           <Button variant="danger" why={why || (present.length === 0 && t('file.noneToRemove'))} data-test="remove"
-            onClick={() => ask({ spec: { kind: 'soft_delete_messages', copies: present } })}>
+            onClick={() => act({ copies: present.slice(0, COPIES_MAX), messages: new Set(present.map((copy) => copy.message_id)).size, known: [] })}>
             <MailX size={15} aria-hidden />
             {t('file.removeMail', { count: present.length })}
           </Button>
         </>
       }>
+      {wizard}
       <div className="strip">
         <div><span className="label">{t('file.devices')}</span><span className="value num">{file.device_count}</span></div>
         <div><span className="label">{t('file.messages')}</span><span className="value num">{file.message_count}</span></div>
@@ -92,6 +100,7 @@ function Body({ file }: { file: File }) {
         <div><span className="label">{t('columns.firstSeen')}</span><span className="value">{file.first_seen ? <Time at={file.first_seen} /> : '—'}</span></div>
         <div><span className="label">{t('columns.lastSeen')}</span><span className="value">{file.last_seen ? <Ago at={file.last_seen} /> : '—'}</span></div>
       </div>
+      <Way file={file} />
       <div className="columns">
         <Card flush title={t('file.devices')} icon={<Laptop size={16} aria-hidden />}>
           {file.devices.length === 0 ? <Empty title={t('file.noDevices')} /> : (

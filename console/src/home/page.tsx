@@ -158,8 +158,8 @@ function Coverage({ devices, messages }: { devices: Listed<Device>; messages: Li
   const rows: [string, string, React.ReactNode][] = [
     ['devices', '/devices', <><b>{number(healthy, language)}</b> / {number(enrolled.length, language)}</>],
     ['messages', '/mail', <b key="m">{number(messages.total ?? messages.items.length, language)}</b>],
-    ['stopped', '/mail?location=quarantine', <b key="s">{number(stopped, language)}</b>],
-    ['removed', '/mail?location=quarantine', <b key="r">{number(removed, language)}</b>],
+    ['stopped', '/mail?original_location=quarantine%2Cdropped&range=all', <b key="s">{number(stopped, language)}</b>],
+    ['removed', '/mail?location=quarantine&not.original_location=quarantine&range=all', <b key="r">{number(removed, language)}</b>],
   ];
   return (
     <ul className="column" style={{ gap: 10 }}>

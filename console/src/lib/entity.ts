@@ -1,5 +1,5 @@
 // Entity keys (`kind:value`) and their permalinks.
-import type { EntityKey, EntityKind } from '../api/types';
+import type { EntityKey, EntityKind, MailField } from '../api/types';
 
 export const entityKinds = [
   'device', 'user', 'mailbox', 'message', 'messageCopy', 'file', 'process', 'ip', 'domain', 'url', 'sender',
@@ -21,7 +21,9 @@ export const to = {
   device: (id: string) => `/devices/${encodeURIComponent(id)}`,
   file: (sha256: string) => `/files/${encodeURIComponent(sha256)}`,
   message: (id: string) => `/mail/${encodeURIComponent(id)}`,
-  messagesBy: (field: string, value: string) => `/mail?${field}=${encodeURIComponent(value)}`,
+  messagesBy: (field: MailField, value: string) => `/mail?${field}=${encodeURIComponent(value)}&range=all`,
+  bulk: (id: string) => `/mail/bulk/${encodeURIComponent(id)}`,
+  action: (id: string) => `/actions/${encodeURIComponent(id)}`,
   actions: (incident?: string) => (incident ? `/actions?tab=all&incident=${encodeURIComponent(incident)}` : '/actions'),
   search: (text: string) => `/search?q=${encodeURIComponent(text)}`,
 };

@@ -17,9 +17,11 @@ export interface DialogProps {
   why?: string | false;
   onConfirm?: () => void;
   test?: string;
+  /** For dialogues that show tables. */
+  wide?: boolean;
 }
 
-export default function DialogBox({ open, onClose, title, description, children, confirm, danger, busy, why, onConfirm, test }: DialogProps) {
+export default function DialogBox({ open, onClose, title, description, children, confirm, danger, busy, why, onConfirm, test, wide }: DialogProps) {
   const { t } = useT();
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -30,7 +32,7 @@ export default function DialogBox({ open, onClose, title, description, children,
     <Radix.Root open={open} onOpenChange={(next) => !next && onClose()}>
       <Radix.Portal>
         <Radix.Overlay className="scrim" />
-        <Radix.Content className="dialog" {...(description ? {} : { 'aria-describedby': undefined })}>
+        <Radix.Content className={`dialog ${wide ? 'wide' : ''}`} {...(description ? {} : { 'aria-describedby': undefined })}>
           <form onSubmit={submit}>
             <Radix.Title asChild>
               <h2>{title}</h2>

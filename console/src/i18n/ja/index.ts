@@ -1,4 +1,5 @@
+import { mail } from './mail';
 import { pages } from './pages';
 import { terms } from './terms';
 
-export const ja = { ...terms, ...pages };
+export const ja = { ...terms, ...pages, ...mail };
