@@ -259,6 +259,15 @@ for (let n = 0; n < 640; n += 1) {
 }
 events.unshift({ Table: 'DeviceEvents', ActionType: 'ExecBlocked', Timestamp: at(15), DeviceId: PC.id, DeviceName: PC.name, ReportId: 9500, FileName: 'invoice.sh', FolderPath: '/home/tanaka/Downloads/invoice.sh', SHA256: SHA.script, InitiatingProcessFileName: 'bash', InitiatingProcessAccountName: 'tanaka' } as EventRow);
 
+// how the attachment came onto the device
+for (const [seconds, more] of [
+  [BEGIN - 62, { Table: 'DeviceFileEvents', ActionType: 'FileCreated', InitiatingProcessFileName: 'thunderbird' }],
+  [BEGIN - 70, { Table: 'DeviceProcessEvents', ActionType: 'ProcessCreated', ProcessCommandLine: '/bin/sh /home/tanaka/Downloads/invoice.sh', InitiatingProcessFileName: 'bash' }],
+] as const) {
+  events.push({ ...more, Timestamp: at(seconds), DeviceId: PC.id, DeviceName: PC.name, ReportId: 9600 + seconds, FileName: 'invoice.sh', FolderPath: '/home/tanaka/Downloads/invoice.sh', SHA256: SHA.script, InitiatingProcessAccountName: 'tanaka' } as EventRow);
+}
+events.sort((a, b) => b.Timestamp.localeCompare(a.Timestamp));
+
 export const users: User[] = [
   { id: id(8, 1), name: 'admin', mail: 'admin@hinomi.example', role: 'administrator', language: 'en', totp: true, passkeys: ['Laptop'], disabled: false, created_at: at(86_400 * 30), last_login: at(600), version: 1 },
   { id: id(8, 2), name: 'sato', mail: 'sato@hinomi.example', role: 'responder', language: 'ja', totp: false, passkeys: [], disabled: false, created_at: at(86_400 * 20), last_login: at(86_000), version: 1 },

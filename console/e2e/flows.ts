@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { devices, id, SHA } from './data';
-import { dryRun, order } from './pages';
+import { dryRun, order } from './steps';
 import { mailFlows } from './mail-flows';
 import { PASSWORD, SECRET, TOTP } from './mock';
 import { expect, until, type Flow, type Setting } from './checks';
@@ -204,7 +204,7 @@ export const flows: Flow[] = [
       await page.getByLabel('Reason').fill('malicious');
       await page.locator('[data-test=order-confirm]').click();
       await page.getByRole('button', { name: 'Unblock' }).waitFor();
-      await page.locator('[data-test=way] [data-kind=arrived]').waitFor();
+      for (const kind of ['arrived', 'saved', 'executed', 'blocked']) await page.locator(`[data-test=way] [data-kind=${kind}]`).waitFor();
       await page.locator('[data-test=remove]').click();
       await page.locator('[data-test=remedy-softDelete]').check();
       await dryRun(page);

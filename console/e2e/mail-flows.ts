@@ -1,6 +1,6 @@
 // What people do with mail: find it, look before acting, act on all of it, see the receipts, take it back.
 import { messages } from './data';
-import { dryRun, order, pickAll } from './pages';
+import { dryRun, order, pickAll } from './steps';
 import { TOTP } from './mock';
 import { expect, until, type Flow } from './checks';
 

@@ -2,6 +2,7 @@
 import type { Page } from 'playwright-core';
 import { BEGIN, devices, id, messages, SHA } from './data';
 import type { Mode } from './mock';
+import { chart, dryRun, order, pickAll } from './steps';
 
 export interface PageTest {
   name: string;
@@ -19,28 +20,6 @@ const alert = id(3, 1);
 const tab = (name: string) => `[data-test="tab-${name}"][data-state="active"]`;
 
 const STORY = `/mail?subject=${encodeURIComponent(messages[0]!.subject)}`;
-
-/** The steps of an action on everything that matches. */
-export const chart = async (page: Page) => page.locator('[data-test=bar]').first().waitFor();
-export async function pickAll(page: Page) {
-  await page.locator('.grid-row .checkbox').first().click();
-  const all = page.locator('[data-test=select-all-matching]');
-  if (await all.count()) await all.click();
-  await page.locator('[data-test=act]').click();
-  await page.locator('[data-test=remedy-moveToQuarantine]').waitFor();
-}
-export async function dryRun(page: Page) {
-  await page.locator('[data-test=wizard-next]').click();
-  await page.locator('[data-test=dry-mailbox]').first().waitFor();
-}
-export async function order(page: Page, reason = 'INC-1042') {
-  const warned = page.locator('[data-test=confirm-warnings]');
-  if (await warned.count()) await warned.check();
-  await page.locator('[data-test=wizard-next]').click();
-  await page.locator('.dialog textarea').fill(reason);
-  await page.locator('[data-test=wizard-next]').click();
-  await page.locator('[data-test=progress] .grid-row').first().waitFor();
-}
 
 export const pages: PageTest[] = [
   { name: 'login', path: '/login', ready: 'input[name=password]', mode: { loggedOut: true } },

@@ -1,3 +1,4 @@
+import { proofGroups } from '../src/lib/proof';
 import { expect, test } from 'vitest';
 import { messages, SHA } from '../e2e/data';
 import { totp } from '../e2e/totp.mjs';
@@ -87,4 +88,16 @@ test('every kind of live event refreshes something, every classification has its
 test('one-time passwords are those of RFC 6238', () => {
   const secret = 'GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ';
   expect([59, 1_111_111_109, 2_000_000_000].map((seconds) => totp(secret, seconds * 1_000))).toEqual(['287082', '081804', '279037']);
+});
+
+test('a proof is told flat, one list per mail, whatever it holds', () => {
+  const proof = { mails: [{ mailbox: 'a@b.example', folder: 'INBOX', id: { uid: 7 }, moved_to: null, restored: { folder: 'INBOX', id: 9 }, not_kept: [] }], left_alone: [{ folder: 'Junk', difference: 'body' }] };
+  expect(proofGroups(JSON.stringify(proof))).toEqual([
+    [['mailbox', 'a@b.example'], ['folder', 'INBOX'], ['id.uid', '7'], ['restored.folder', 'INBOX'], ['restored.id', '9']],
+    [['left_alone.folder', 'Junk'], ['left_alone.difference', 'body']],
+  ]);
+  expect(proofGroups('{"killed":[1,2]}')).toEqual([[['killed', '[1,2]']]]);
+  expect(proofGroups('not json')).toEqual([[['', 'not json']]]);
+  expect(proofGroups('[]')).toEqual([[['', '[]']]]);
+  expect(proofGroups('{"mails":[],"left_alone":[]}')).toEqual([]);
 });

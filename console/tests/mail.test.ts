@@ -135,13 +135,15 @@ test('a file from the mailbox to the device', () => {
   };
   const events = [
     event('DeviceFileEvents', 'FileCreated', 1, { SHA256: SHA.script.toUpperCase(), InitiatingProcessFileName: 'thunderbird' }),
-    event('DeviceProcessEvents', 'ProcessCreated', 2, { FolderPath: '/bin/sh', ProcessCommandLine: `/bin/sh ${path}` }),
+    event('DeviceProcessEvents', 'ProcessCreated', 2, { FolderPath: '/usr/bin/dash', SHA256: SHA.bash, ProcessCommandLine: `/bin/sh -x ${path} --now` }),
+    event('DeviceProcessEvents', 'ProcessCreated', 3, { FolderPath: '/usr/bin/cat', SHA256: SHA.bash, ProcessCommandLine: `cat ${path}` }),
     event('DeviceFileEvents', 'FileDeleted', 3),
     event('DeviceEvents', 'ExecBlocked', 4, { SHA256: SHA.script }),
-    event('DeviceProcessEvents', 'ProcessCreated', 5, { SHA256: SHA.bash }),
+    event('DeviceFileEvents', 'FileModified', 5, { SHA256: SHA.bash }),
   ];
   const stops = joinedOf(file, new Map([['d1', events]]));
   expect(stops.map((stop) => stop.kind)).toEqual(['arrived', 'seen', 'saved', 'executed', 'blocked', 'removed']);
   expect(stops.at(-1)).toMatchObject({ count: 12, by: 'a1' });
-  expect(concerns(events[4]!, SHA.script, path)).toBe(false);
+  expect(concerns(events[5]!, SHA.script, path)).toBe(false);
+  expect(concerns(events[1]!, SHA.script, `${path}x`)).toBe(false);
 });

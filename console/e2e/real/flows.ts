@@ -1,6 +1,7 @@
 // What people do, from the first start on, on the real server. Each flow builds on those before.
 import { expect, until, type Setting } from '../checks';
 import { api, NAMES, PASSWORD, ROLES, virtualKey, type Person, type World } from './world';
+import { dryRun, order } from '../steps';
 import { matrix } from './matrix';
 
 interface Flow { name: string; setting: Setting; act: (world: World, person: Person) => Promise<void | string> }
@@ -237,6 +238,52 @@ export const flows: Flow[] = [
       await removal.locator('[data-test=undo]').click();
       await page.locator('[data-test=decision-confirm]').click();
       await until('the mails are back', async () => (await world.ask<number>({ do: 'count' })) === 12);
+      expect(errors.length === 0, errors.join(' | '));
+      await context.close();
+    },
+  },
+  {
+    name: 'mail: found in the explorer by sender, dry run, all twelve copies quarantined by filter, receipts, undo',
+    setting: en,
+    act: async (world) => {
+      const { page, context, errors } = await as(world, NAMES.responder, `/mail?attachment_sha256=${world.known.script!}`);
+      await page.locator('.grid-row').first().click();
+      const sender = (await page.locator('.pane').getByText(/<[^>]+@[^>]+>/).first().textContent()) ?? '';
+      const address = /<([^>]+)>/.exec(sender)?.[1];
+      expect(address, `an address in ${sender}`);
+      await page.locator('.pane [data-test=copy]').nth(11).waitFor();
+      world.known.message = new URL(page.url()).searchParams.get('pane')!;
+      await page.goto(`${world.base}/mail`);
+      await page.locator('[data-test=mail-search]').fill(`sender:${address}`);
+      await page.keyboard.press('Enter');
+      await until('one message with its filter', async () => (await page.locator('[data-test=token]').count()) === 1 && (await page.locator('.grid-row').count()) === 1);
+      await page.locator('[data-test=bar]').first().waitFor();
+      world.known.explorer = new URL(page.url()).search;
+      await page.locator('.grid-row .checkbox').check();
+      await page.locator('[data-test=act]').click();
+      await dryRun(page);
+      await until('twelve copies are there now', async () => (await page.locator('[data-test=dry-present]').textContent()) === '12');
+      expect((await page.locator('[data-test=dry-mailbox]').count()) === 12, 'twelve mailboxes');
+      await order(page, 'Invoice attack');
+      world.known.bulk = new URL(page.url()).pathname.split('/').at(-1)!;
+      await until('twelve receipts, done', async () => /\b12\b/.test((await page.locator('[data-test=state-done]').textContent({ timeout: 30_000 })) ?? ''));
+      expect((await world.ask<number>({ do: 'count' })) === 0, 'no copy is left in an inbox');
+      const proof = await page.locator('[data-test=progress] .grid-row').first().innerText();
+      expect(/uid/i.test(proof), `a proof by UID in ${proof}`);
+      world.known.action = (await page.locator('[data-test=bulk-action]').first().getAttribute('href'))!.split('/').at(-1)!;
+      await world.look('receipts', `/mail/bulk/${world.known.bulk}`, '[data-test=progress] .grid-row');
+      await page.goto(`${world.base}/mail/${world.known.message}`);
+      await page.locator('[data-test=timeline]').getByText('Moved to Quarantine').first().waitFor();
+      await page.goto(`${world.base}/mail/bulk/${world.known.bulk}`);
+      await page.locator('[data-test=undo]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await page.locator('[data-test=state-undone]').waitFor();
+      await until('the mails are back', async () => (await world.ask<number>({ do: 'count' })) === 12);
+      world.known.undo = (await page.locator('[data-test=undone-by]').first().getAttribute('href'))!;
+      await page.goto(world.base + world.known.undo);
+      await until('twelve receipts of its own', async () => (await page.locator('[data-test=progress] .grid-row').count()) === 12);
+      await world.look('undo', world.known.undo, '[data-test=progress] .grid-row');
+      await world.look('undone', `/mail/bulk/${world.known.bulk}`, '[data-test=progress] .grid-row');
       expect(errors.length === 0, errors.join(' | '));
       await context.close();
     },

@@ -13,6 +13,7 @@ export async function main(args: string[]): Promise<number> {
   const began = performance.now();
   const world = await World.open(JSON.parse(args[0] ?? '{}') as { url: string; setup_code: string });
   const { check, report } = tally();
+  world.shots = shots;
   if (shots) mkdirSync(shots, { recursive: true });
   try {
     for (const { name, setting, act } of flows) {

@@ -2,9 +2,11 @@
 // a desk and on a phone.
 import { join } from 'node:path';
 import { axe, sane, settled, sideBySide, type Setting } from '../checks';
+import type { Page } from 'playwright-core';
+import { dryRun } from '../steps';
 import type { World } from './world';
 
-interface Look { name: string; path: (world: World) => string; ready: string }
+interface Look { name: string; path: (world: World) => string; ready: string; act?: (page: Page) => Promise<void> }
 
 const LOOKS: Look[] = [
   { name: 'home', path: () => '/', ready: '.need .figure' },
@@ -22,7 +24,16 @@ const LOOKS: Look[] = [
   { name: 'device', path: ({ devices }) => `/devices/${devices['pc-tanaka']}`, ready: '.grid-row' },
   { name: 'device-overview', path: ({ devices }) => `/devices/${devices['pc-sato']}?tab=overview`, ready: '.facts' },
   { name: 'file', path: ({ known }) => `/files/${known.script}`, ready: '[data-test=file-copy]' },
-  { name: 'mail', path: () => '/mail', ready: '.grid-row' },
+  { name: 'mail', path: () => '/mail', ready: '[data-test=bar]' },
+  { name: 'mail-pane', path: ({ known }) => `/mail${known.explorer}&pane=${known.message}&pivot=location`, ready: '.pane [data-test=copy]' },
+  { name: 'mail-grouped', path: () => '/mail?group=campaign', ready: '[data-test=group]' },
+  { name: 'message', path: ({ known }) => `/mail/${known.message}`, ready: '[data-test=sighting]' },
+  {
+    name: 'dry-run', path: ({ known }) => `/mail${known.explorer}`, ready: '.grid-row',
+    act: async (page) => { await page.locator('.grid-row .checkbox').check(); await page.locator('[data-test=act]').click(); await dryRun(page); },
+  },
+  { name: 'progress', path: ({ known }) => `/mail/bulk/${known.bulk}`, ready: '[data-test=progress] .grid-row' },
+  { name: 'action-page', path: ({ known }) => `/actions/${known.action}`, ready: '[data-test=progress] .grid-row' },
   { name: 'investigations', path: () => '/investigations', ready: '.grid-row' },
   { name: 'investigation', path: ({ known }) => `/investigations/${known.investigation}`, ready: '.graph-node' },
   { name: 'investigation-log', path: ({ known }) => `/investigations/${known.investigation}?tab=log`, ready: 'table.log' },
@@ -56,6 +67,7 @@ export async function lookAtPages(world: World, check: Check, { shots, all }: { 
         errors.length = 0;
         await page.goto(world.base + look.path(world));
         await settled(page, look.ready);
+        if (look.act) await look.act(page);
         if (shots) await page.screenshot({ path: join(shots, `${name.replaceAll(' ', '-')}.png`), fullPage: width < 500 });
         await sane(page);
         await axe(page);

@@ -1,10 +1,11 @@
 // The real server and what is outside the browser: people with their browsers, devices, mail.
 import { createHash } from 'node:crypto';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { launch } from '../browser.mjs';
-import { complaints, WAIT_MS, type Setting } from '../checks';
+import { complaints, settled, WAIT_MS, type Setting } from '../checks';
 import { totp, TOTP_STEP_MS } from '../totp.mjs';
 
 export const PASSWORD = 'console-only-passphrase-42';
@@ -28,6 +29,8 @@ export class World {
   devices: Record<string, string> = {};
   /** What later flows need of earlier ones. */
   known: Record<string, string> = {};
+  /** Folder for screenshots. */
+  shots = '';
   private lastStep = 0;
   private lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   private states: Record<string, Awaited<ReturnType<BrowserContext['storageState']>>> = {};
@@ -38,6 +41,18 @@ export class World {
     // browsers have no passkeys on pages with certificate errors: this server's key is trusted
     const browser = await launch([`--ignore-certificate-errors-spki-list=${await keyHash(settings.url)}`]);
     return new World(settings.url, settings.setup_code, browser);
+  }
+
+  /** Keeps a screenshot of a state that passes, in both languages; nothing without `--shots`. */
+  async look(name: string, path: string, ready: string) {
+    if (!this.shots) return;
+    for (const language of ['en', 'ja'] as const) {
+      const { page, context } = await this.person({ language, theme: 'light' }, 'admin');
+      await page.goto(this.base + path);
+      await settled(page, ready);
+      await page.screenshot({ path: join(this.shots, `${name}-${language}-light-1440.png`) });
+      await context.close();
+    }
   }
 
   /** Asks for something outside the browser. */

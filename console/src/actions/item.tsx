@@ -5,6 +5,7 @@ import { useCan, useDecide, type Decision } from '../api/queries';
 import type { Action, Receipt } from '../api/types';
 import { useNow, useT } from '../i18n';
 import { parseEntity, to, visible } from '../lib/entity';
+import { proofGroups } from '../lib/proof';
 import { ms } from '../lib/time';
 import { Button } from '../ui/button';
 import { ActionChip, ReceiptChip } from '../ui/chips';
@@ -203,26 +204,23 @@ export function ReceiptTable({ receipts }: { receipts: Receipt[] }) {
   );
 }
 
-/** A proof is a JSON object as text; anything else is shown as it came. */
+/** What each row says already, and hashes, only in full. */
+const LONG = /^(mailbox|sha256)$/;
+
 export function Proof({ proof, line }: { proof: string; line?: boolean }) {
-  let entries: [string, string][] = [];
-  try {
-    const value: unknown = JSON.parse(proof);
-    if (value && typeof value === 'object') {
-      entries = Object.entries(value).map(([name, one]) => [name, typeof one === 'object' ? JSON.stringify(one) : String(one)]);
-    }
-  } catch {
-    entries = [['', proof]];
-  }
+  const groups = proofGroups(proof);
   return (
     <span className="mono small">
-      {entries.map(([name, value]) => (
-        <span key={name} style={{ display: line ? 'inline' : 'block', marginRight: line ? 8 : 0 }}>
-          {name ? <span className="secondary">{visible(name)} </span> : null}
-          {visible(value)}
+      {groups.map((group, index) => (
+        <span key={index} className="proof" style={{ display: line ? 'inline' : 'block' }}>
+          {group.filter(([name]) => !line || !LONG.test(name)).map(([name, value]) => (
+            <span key={name} style={{ display: line ? 'inline' : 'block', marginRight: line ? 8 : 0 }}>
+              {name ? <span className="secondary">{visible(name)} </span> : null}
+              {visible(value)}
+            </span>
+          ))}
         </span>
       ))}
     </span>
   );
 }
-

@@ -9,6 +9,8 @@ export type Stop =
 
 /** Programs that save attachments, by the name of their executable. */
 const MAIL_CLIENTS = /^(thunderbird(-bin)?|betterbird|evolution|geary|kmail|claws-mail|sylpheed|mutt|neomutt|alpine|outlook\.exe|olk\.exe|hxtsr\.exe|thunderbird\.exe)$/i;
+/** Programs that run a file given to them. */
+const INTERPRETERS = /(^|[/\\])(sh|bash|dash|zsh|ksh|python[\d.]*|perl|ruby|node|php|java|pwsh(\.exe)?|powershell\.exe|[cw]script\.exe|mshta\.exe)$/i;
 /** Repeated runs on one device that are told. */
 const RUNS_MAX = 5;
 
@@ -16,8 +18,17 @@ const str = (value: unknown) => (typeof value === 'string' ? value : '');
 
 /** Whether an event is about this file: by hash, or by a path it had on that device. */
 export function concerns(event: EventRow, sha256: string, path: string): boolean {
-  if (str(event.SHA256)) return str(event.SHA256).toLowerCase() === sha256;
-  return path.includes('/') && (str(event.FolderPath) === path || str(event.ProcessCommandLine).includes(path));
+  if (str(event.SHA256).toLowerCase() === sha256) return true;
+  if (!/[/\\]/.test(path)) return false;
+  if (event.Table === 'DeviceProcessEvents') return runs(str(event.ProcessCommandLine), path);
+  return !str(event.SHA256) && str(event.FolderPath) === path;
+}
+
+/** Whether a command line hands the file to an interpreter, options aside (`/bin/sh -x PATH`). */
+function runs(command: string, path: string): boolean {
+  const [program = '', ...rest] = command.split(' ');
+  const at = rest.findIndex((word) => word !== '' && !word.startsWith('-'));
+  return INTERPRETERS.test(program) && at >= 0 && `${rest.slice(at).join(' ')} `.startsWith(`${path} `);
 }
 
 function stopOf(event: EventRow, device: string, path: string): Stop {

@@ -32,7 +32,8 @@ export function AssetsTab({ incident }: { incident: IncidentDetail }) {
           <div className="row wrapping">{incident.users.map((user) => <Chip key={user} tone="outline"><EntityLink entity={`user:${user}`} name={user} /></Chip>)}</div>
         )}
       </Card>
-      <Card flush title={`${t('incident.mailboxes')} (${incident.mailboxes.length})`}>
+      <Card flush title={`${t('incident.mailboxes')} (${incident.mailboxes.length})`}
+        head={messages.data?.items.length ? <Link className="button compact" to={to.messagesOf(incident.id, messages.data.items.map((copy) => copy.message_id))} data-test="find-mail">{t('message.find')}</Link> : null}>
         <Loaded query={messages}>{({ items }) => <Mailboxes incident={incident} copies={items} />}</Loaded>
       </Card>
     </div>

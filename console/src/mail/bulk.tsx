@@ -58,7 +58,7 @@ export default function BulkPage() {
       <Progress actions={actions} />
       {actions.length > 0 ? (
         <p className="small secondary row wrapping">{t('removal.actions', { count: actions.length })}: {actions.map((action) => <Link key={action.id} to={to.action(action.id)} className="mono" data-test="bulk-action">{action.id.slice(-8)}</Link>)}
-          {actions.filter((action) => action.undone_by).map((action) => <span key={action.id} className="row">{t('removal.undoneBy')} <Link className="mono" to={to.action(action.undone_by!)}>{action.undone_by!.slice(-8)}</Link></span>)}
+          {actions.filter((action) => action.undone_by).map((action) => <span key={action.id} className="row">{t('removal.undoneBy')} <Link className="mono" to={to.action(action.undone_by!)} data-test="undone-by">{action.undone_by!.slice(-8)}</Link></span>)}
         </p>
       ) : null}
     </Page>

@@ -91,7 +91,7 @@ function Mailboxes({ mailboxes }: { mailboxes: DryRunMailbox[] }) {
                 <td><span className="row wrapping"><span className="wrap">{visible(one.recipient)}</span>{one.protected ? <Chip tone="medium">{t('wizard.protected')}</Chip> : null}{one.shared ? <Chip tone="low">{t('wizard.shared')}</Chip> : null}</span></td>
                 <td>
                   <span className="row wrapping">
-                    {one.places.map((place) => <span key={place.folder} className="row" style={{ gap: 4 }}><LocationChip location={place.location} /><span className="small secondary">{visible(place.folder)}</span><span className="num">{number(place.mails, language)}</span></span>)}
+                    {one.places.map((place) => <span key={place.folder} className="row" style={{ gap: 4 }}><LocationChip location={place.location} /><span className="small secondary truncate" style={{ maxWidth: 160 }}>{visible(place.folder)}</span><span className="num">{number(place.mails, language)}</span></span>)}
                     {one.absent > 0 ? <span className="small secondary">{t('wizard.absent', { count: one.absent })}</span> : null}
                     {one.error ? <><Chip tone="high">{t('wizard.notAsked')}</Chip><span className="small secondary wrap">{visible(one.error)}</span></> : null}
                   </span>

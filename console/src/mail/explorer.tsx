@@ -61,10 +61,14 @@ export default function MailExplorer() {
       return next;
     }, { replace: true });
   }, [setParams]);
-  const setQuery = useCallback((next: MailQuery) => {
+  const setQuery = useCallback((query: MailQuery, drop = '') => {
     setSelected(new Set());
     setAll(false);
-    setParams((before) => writeQuery(before, next), { replace: true });
+    setParams((before) => {
+      const next = writeQuery(before, query);
+      next.delete(drop);
+      return next;
+    }, { replace: true });
   }, [setParams]);
   const put = (name: string, value: string | null) => write((next) => (value ? next.set(name, value) : next.delete(name)));
   const addFilter = (token: Token) => setQuery({ ...query, tokens: addToken(query.tokens, token) });
@@ -90,18 +94,18 @@ export default function MailExplorer() {
   };
 
   const columns = useMemo<Column<ExplorerMessage>[]>(() => [
-    { id: 'subject', head: t('columns.subject'), width: 'minmax(180px, 1fr)', cell: ({ message }) => <Link to={to.message(message.message_id)} className="strong" style={{ color: 'var(--text)' }}>{visible(message.subject) || t('mail.noSubject')}</Link> },
-    { id: 'sender', head: t('columns.sender'), width: '200px', from: 620, cell: ({ message }) => visible(message.sender_from || message.sender_mail_from) },
+    { id: 'subject', head: t('columns.subject'), width: 'minmax(140px, 1fr)', cell: ({ message }) => <Link to={to.message(message.message_id)} className="strong" style={{ color: 'var(--text)' }}>{visible(message.subject) || t('mail.noSubject')}</Link> },
+    { id: 'sender', head: t('columns.sender'), width: '200px', from: 850, cell: ({ message }) => visible(message.sender_from || message.sender_mail_from) },
     {
-      id: 'recipients', head: t('explorer.recipients'), width: '190px', from: 830, cell: (row) => (
+      id: 'recipients', head: t('explorer.recipients'), width: '190px', from: 1030, cell: (row) => (
         <span className="row"><span className="truncate">{visible(row.message.recipient)}</span>{row.recipient_count > 1 ? <span className="chip num" title={t('explorer.groupRecipients', { count: row.recipient_count })}>{t('explorer.more', { count: number(row.recipient_count - 1, language) })}</span> : null}</span>
       ),
     },
-    { id: 'files', head: t('columns.files'), width: '52px', from: 960, cell: ({ message }) => (message.attachments.length ? <span className="row num" style={{ gap: 4 }}><Paperclip size={14} aria-hidden />{message.attachments.length}</span> : '') },
-    { id: 'verdict', head: t('columns.verdict'), width: '132px', from: 720, cell: ({ message }) => <VerdictChip verdict={message.verdict} /> },
-    { id: 'delivered', head: t('columns.delivered'), width: '132px', from: 1280, cell: (row) => <Places recipients={row.recipients} of={(state) => state.delivery_location} /> },
-    { id: 'now', head: t('columns.now'), width: '176px', from: 380, cell: (row) => <Places recipients={row.recipients} /> },
-    { id: 'time', head: t('columns.time'), width: '92px', end: true, from: 520, cell: ({ message }) => <Ago at={message.received_at} /> },
+    { id: 'files', head: t('columns.files'), width: '52px', from: 1090, cell: ({ message }) => (message.attachments.length ? <span className="row num" style={{ gap: 4 }}><Paperclip size={14} aria-hidden />{message.attachments.length}</span> : '') },
+    { id: 'verdict', head: t('columns.verdict'), width: '132px', from: 620, cell: ({ message }) => <VerdictChip verdict={message.verdict} /> },
+    { id: 'delivered', head: t('columns.delivered'), width: '150px', from: 1250, cell: (row) => <Places recipients={row.recipients} of={(state) => state.delivery_location} /> },
+    { id: 'now', head: t('columns.now'), width: 'minmax(150px, 190px)', cell: (row) => <Places recipients={row.recipients} /> },
+    { id: 'time', head: t('columns.time'), width: '92px', end: true, from: 470, cell: ({ message }) => <Ago at={message.received_at} /> },
   ], [t, language]);
 
   const shown = items?.find((one) => one.message.message_id === pane);
@@ -116,7 +120,7 @@ export default function MailExplorer() {
         </div>
       }>
       {wizard}
-      <FilterBar query={query} onChange={setQuery} inputRef={search} />
+      <FilterBar query={query} onChange={(next) => setQuery(next)} inputRef={search} />
       <CountsChart query={asked} pivot={pivot} onPivot={(next: PivotName) => put('pivot', next === 'verdict' ? null : next)}
         onSpan={(from, until) => setQuery({ ...query, span: { range: 'custom', from: new Date(from).toISOString(), to: new Date(until).toISOString() } })}
         onValue={(value) => addFilter({ field: pivot, negate: false, values: [value] })} />
@@ -124,7 +128,7 @@ export default function MailExplorer() {
         <div className="grid" style={{ minHeight: 0 }}>
           {grouping ? (
             <Groups query={query} asked={asked} by={grouping} onAct={ask} onBy={(by: Grouping) => put('group', by)}
-              onOpen={(token) => { setQuery({ ...query, tokens: addToken(query.tokens, token) }); write((next) => next.delete('group'), true); }} />
+              onOpen={(token) => setQuery({ ...query, tokens: addToken(query.tokens, token) }, 'group')} />
           ) : (
             <>
               <Stale query={list} />

@@ -169,7 +169,7 @@ function Line({ one }: { one: Happening }) {
       case 'movedAction':
         return <>{t('message.events.movedAction', { place: t(`location.${one.place}`) })}{mailboxes}{one.action ? <> <Link to={to.action(one.action)}>{t('removal.open')}</Link></> : null}</>;
       default:
-        return <>{t(`message.events.${one.kind}`, { what: describe(one.action.spec).title })} <span className="secondary">{t('actions.by', { who: one.who })}</span> <Link to={to.action(one.action.id)}>{t('removal.open')}</Link></>;
+        return <>{t(`message.events.${one.kind}`, { what: describe(one.action.spec).title })} <span className="secondary">{t('actions.by', { who: one.who })}</span>{one.kind === 'ordered' ? <> <Link to={to.action(one.action.id)}>{t('removal.open')}</Link></> : null}</>;
     }
   };
   return (

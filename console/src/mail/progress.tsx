@@ -29,12 +29,12 @@ export function ProgressButtons({ actions }: { actions: Action[] }) {
   const [comment, setComment] = useState('');
   const [sending, setSending] = useState(false);
   const why = !may && t('states.needRole', { role: t('role.responder') });
-  const of = {
+  const of: Partial<Record<Decision, Action[]>> & Record<'approve' | 'cancel' | 'undo', Action[]> = {
     approve: actions.filter((action) => action.state === 'pendingApproval'),
     decline: actions.filter((action) => action.state === 'pendingApproval'),
     cancel: actions.filter((action) => action.state === 'queued'),
     undo: actions.filter(canUndo),
-  } satisfies Record<Decision, Action[]>;
+  };
   const retries = actions.map((action) => ({ action, retry: retryOf(action) })).filter((one) => one.retry !== null);
   const failed = retries.reduce((sum, { retry }) => sum + retry!.count, 0);
   const retry = async () => {
@@ -71,8 +71,8 @@ export function ProgressButtons({ actions }: { actions: Action[] }) {
       {failed > 0 ? <Button why={why} busy={sending} data-test="retry" onClick={() => void retry()}><RotateCcw size={15} aria-hidden />{t('removal.retry', { count: failed })}</Button> : null}
       {of.undo.length > 0 ? <Button why={why} data-test="undo" onClick={() => start('undo')}><Undo2 size={15} aria-hidden />{t('removal.undo')}</Button> : null}
       <Dialog open={asking !== null} onClose={() => setAsking(null)} title={asking ? t(`decision.${asking}`) : ''} confirm={asking ? t(`decision.${asking}`) : undefined}
-        description={asking ? t('removal.actions', { count: of[asking].length }) : undefined} danger={asking === 'decline'} busy={busy} test="decision-confirm"
-        onConfirm={() => asking && run(of[asking].map((action) => action.id), asking, comment, () => setAsking(null))}>
+        description={asking ? t('removal.actions', { count: of[asking]?.length ?? 0 }) : undefined} danger={asking === 'decline'} busy={busy} test="decision-confirm"
+        onConfirm={() => asking && run((of[asking] ?? []).map((action) => action.id), asking, comment, () => setAsking(null))}>
         {asking ? <p>{asking === 'undo' ? t('removal.undoHint') : t(`decisionHint.${asking}`)}</p> : null}
         <TextArea label={t('actions.comment')} value={comment} onChange={setComment} />
       </Dialog>
@@ -106,7 +106,7 @@ export function Progress({ actions }: { actions: Action[] }) {
         <button type="button" className="chip" aria-pressed={only === null} onClick={() => setOnly(null)}>{t('removal.all')} <span className="num">{number(rows.length, language)}</span></button>
         {receiptStates.map((state) => (counts.get(state) ? (
           <button key={state} type="button" className="chip" aria-pressed={only === state} onClick={() => setOnly(only === state ? null : state)} data-test={`state-${state}`}>
-            <i className={`swatch receipt-${state}`} aria-hidden />{t(`removal.states.${state}`)} <span className="num">{number(counts.get(state) ?? 0, language)}</span>
+            <i className={`swatch receipt-${state}`} aria-hidden />{t(`receiptState.${state}`)} <span className="num">{number(counts.get(state) ?? 0, language)}</span>
           </button>
         ) : null))}
       </div>

@@ -11,7 +11,8 @@ export const RUNNING_POLL_MS = 2_000;
 export const receiptStates = ['failed', 'running', 'pending', 'done', 'alreadyDone', 'notFound', 'undone'] as const satisfies readonly ReceiptState[];
 
 export const isMailAction = (action: Action): boolean => 'copies' in action.spec || action.spec.kind === 'restore_messages';
-export const isOver = (action: Action): boolean => !['pendingApproval', 'queued', 'running'].includes(action.state);
+const OVER: readonly string[] = ['declined', 'succeeded', 'partiallySucceeded', 'failed', 'expired', 'cancelled', 'undone'];
+export const isOver = (action: Action): boolean => OVER.includes(action.state);
 
 /** One row per copy: its receipt, or that it still waits. */
 export function rowsOf(actions: Action[]): CopyRow[] {

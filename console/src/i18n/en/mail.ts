@@ -228,7 +228,6 @@ export const mail = {
     ordered: 'Ordered by {{who}}',
     progress: 'Progress',
     done: '{{done}} of {{total}}',
-    states: { pending: 'Pending', running: 'Running', done: 'Done', alreadyDone: 'Already gone', notFound: 'Not found', failed: 'Failed', undone: 'Undone' },
     all: 'All',
     retry_one: 'Retry {{count}} failed',
     retry_other: 'Retry {{count}} failed',

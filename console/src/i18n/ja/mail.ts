@@ -230,7 +230,6 @@ export const mail: typeof english = {
     ordered: '指示: {{who}}',
     progress: '進行状況',
     done: '{{total}} 件中 {{done}} 件',
-    states: { pending: '待機中', running: '実行中', done: '完了', alreadyDone: 'すでになし', notFound: '見つからず', failed: '失敗', undone: '取り消し済み' },
     all: 'すべて',
     retry_one: '失敗した {{count}} 件を再試行',
     retry_other: '失敗した {{count}} 件を再試行',

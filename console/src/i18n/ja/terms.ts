@@ -247,7 +247,7 @@ export const terms: typeof english = {
     inbox: '受信トレイ・フォルダー',
     junkFolder: '迷惑メール',
     deletedItems: '削除済み',
-    quarantine: '検疫',
+    quarantine: '隔離',
     dropped: '受信拒否',
     failed: '配送失敗',
     unknown: '不明',
