@@ -14,7 +14,7 @@ import '../styles/pages.css';
 
 const STATES = {
   pending: 'pendingApproval',
-  running: 'queued,running',
+  running: 'queued,running,paused,cancelling',
   history: 'succeeded,partiallySucceeded,failed,declined,expired,cancelled',
   undone: 'undone',
   all: '',

@@ -181,7 +181,7 @@ export const remedies = [
   'moveToQuarantine', 'moveToJunk', 'moveToDeletedItems', 'moveToInbox', 'softDelete', 'hardDelete',
 ] as const satisfies readonly MessageRemedy[];
 export const actionStates = [
-  'pendingApproval', 'declined', 'queued', 'running', 'succeeded', 'partiallySucceeded', 'failed',
+  'pendingApproval', 'declined', 'queued', 'running', 'paused', 'cancelling', 'succeeded', 'partiallySucceeded', 'failed',
   'expired', 'cancelled', 'undone',
 ] as const satisfies readonly ActionState[];
 export const investigationStates = [

@@ -130,6 +130,8 @@ const ACTIONS: Record<ActionState, [Tone, ReactNode]> = {
   declined: ['', <CircleX key="i" size={13} aria-hidden />],
   queued: ['', <Clock key="i" size={13} aria-hidden />],
   running: ['accent', spinner],
+  paused: ['', <CircleDashed key="i" size={13} aria-hidden />],
+  cancelling: ['', spinner],
   succeeded: ['ok', <CheckCircle2 key="i" size={13} aria-hidden />],
   partiallySucceeded: ['medium', <CircleAlert key="i" size={13} aria-hidden />],
   failed: ['high', <CircleX key="i" size={13} aria-hidden />],
@@ -156,6 +158,7 @@ const RECEIPTS: Record<ReceiptState, [Tone, ReactNode]> = {
   alreadyDone: ['ok', <CheckCircle2 key="i" size={13} aria-hidden />],
   notFound: ['', <CircleHelp key="i" size={13} aria-hidden />],
   failed: ['high', <CircleX key="i" size={13} aria-hidden />],
+  cancelled: ['', <CircleX key="i" size={13} aria-hidden />],
   undone: ['informational', <Undo2 key="i" size={13} aria-hidden />],
 };
 

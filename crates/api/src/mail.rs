@@ -384,8 +384,12 @@ fn quarantine() -> MessageRemedy {
 pub enum BulkState {
     /// The filter is being expanded into actions.
     Expanding,
+    /// A person holds it.
+    Paused,
     /// Every action is ordered; each tells its own progress.
     Ordered,
+    /// A person stopped it; no more actions are made.
+    Cancelled,
 }
 
 /// A filter that is expanded into actions.

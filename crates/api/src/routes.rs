@@ -408,10 +408,16 @@ fn pivots() -> Vec<Route> {
             .takes::<DryRun>()
             .gives::<DryRunResult>(),
         post("/mail/bulk", "createMailBulk", Act, "Move or remove whatever a filter picks, in batches")
+            .step_up()
             .idempotent()
             .takes::<NewMailBulk>()
             .creates::<MailBulk>(),
         get("/mail/bulk/{id}", "getMailBulk", Read, "Read a bulk action with the actions made of it")
+            .gives::<MailBulk>(),
+        post("/mail/bulk/{id}/pause", "pauseMailBulk", Act, "Hold a bulk action and every action made of it")
+            .gives::<MailBulk>(),
+        post("/mail/bulk/{id}/resume", "resumeMailBulk", Act, "Go on with a held bulk action").gives::<MailBulk>(),
+        post("/mail/bulk/{id}/cancel", "cancelMailBulk", Act, "Stop a bulk action and every action made of it")
             .gives::<MailBulk>(),
         post("/verdicts", "createVerdict", Triage, "Hand in the verdict of a sandbox or scanner")
             .idempotent()
@@ -435,9 +441,27 @@ fn response() -> Vec<Route> {
             .takes::<ApproveActions>()
             .gives::<ApprovedActions>(),
         get("/actions/{id}", "getAction", Read, "Read an action with its receipts").etag().gives::<Action>(),
-        post("/actions/{id}/approve", "approveAction", Act, "Approve an action").takes::<Decision>().gives::<Action>(),
+        post("/actions/{id}/approve", "approveAction", Act, "Approve an action")
+            .step_up()
+            .takes::<Decision>()
+            .gives::<Action>(),
         post("/actions/{id}/decline", "declineAction", Act, "Decline an action").takes::<Decision>().gives::<Action>(),
-        post("/actions/{id}/cancel", "cancelAction", Act, "Withdraw an action").takes::<Decision>().gives::<Action>(),
+        post("/actions/{id}/cancel", "cancelAction", Act, "Withdraw an action, or stop a running one on mail")
+            .takes::<Decision>()
+            .gives::<Action>(),
+        post("/actions/{id}/pause", "pauseAction", Act, "Hold a running action on mail")
+            .takes::<Decision>()
+            .gives::<Action>(),
+        post("/actions/{id}/resume", "resumeAction", Act, "Go on with a held action")
+            .takes::<Decision>()
+            .gives::<Action>(),
+        post("/actions/{id}/retry", "retryAction", Act, "Try the targets that failed once more")
+            .step_up()
+            .takes::<Decision>()
+            .gives::<Action>(),
+        post("/actions/{id}/disarm", "disarmAction", Act, "Stop treating late copies of an action's mails")
+            .takes::<Decision>()
+            .gives::<Action>(),
         post("/actions/{id}/undo", "undoAction", Act, "Undo an action; answers the action that undoes it")
             .takes::<Decision>()
             .gives::<Action>(),

@@ -15,4 +15,18 @@ pub struct StreamEvent {
     /// Its short number, for incidents and investigations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<i64>,
+    /// How far it has come, for actions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// Targets of an action.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// All of them.
+    pub targets: usize,
+    /// Those whose end is known.
+    pub settled: usize,
+    /// Of these, failed.
+    pub failed: usize,
 }

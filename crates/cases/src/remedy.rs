@@ -79,6 +79,10 @@ fn status_for(piece: &Evidence, action: &Action) -> Option<(RemediationStatus, O
         ActionState::Declined => {
             (RemediationStatus::Declined, action.comment.as_ref().map(|text| Text::same(text.clone())))
         }
+        // stopped half-way: what was done before stands
+        ActionState::Cancelled if receipts.iter().any(|receipt| receipt.state == ReceiptState::Done) => {
+            from_receipts(&receipts)
+        }
         ActionState::Expired | ActionState::Cancelled | ActionState::Undone => {
             let word = action.state.word();
             (RemediationStatus::Active, Some(Text::new(format!("Action {word}."), state_ja(action.state))))

@@ -559,6 +559,7 @@ fn states_follow_steps_and_actions() {
                     at: at(61),
                 })
                 .collect(),
+            follow_up: None,
             undone_by: None,
             undoes: None,
             created_at: at(61),

@@ -2,7 +2,7 @@
 
 use crate::alert::words;
 use crate::{
-    ActionId, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId, MessageId, ProcessKey,
+    ActionId, DeliveryLocation, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId, MessageId, ProcessKey,
     Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -200,6 +200,17 @@ impl MessageRemedy {
         self != MessageRemedy::HardDelete
     }
 
+    /// Where a copy is after it; late copies found elsewhere are treated again.
+    pub fn target(self) -> DeliveryLocation {
+        match self {
+            MessageRemedy::MoveToJunk => DeliveryLocation::JunkFolder,
+            MessageRemedy::MoveToInbox => DeliveryLocation::Inbox,
+            MessageRemedy::MoveToDeletedItems => DeliveryLocation::DeletedItems,
+            MessageRemedy::SoftDelete | MessageRemedy::MoveToQuarantine => DeliveryLocation::Quarantine,
+            MessageRemedy::HardDelete => DeliveryLocation::Dropped,
+        }
+    }
+
     /// True when the copies leave the user's sight.
     pub fn removes(self) -> bool {
         matches!(self, MessageRemedy::SoftDelete | MessageRemedy::HardDelete | MessageRemedy::MoveToQuarantine)
@@ -227,6 +238,10 @@ words! {
         Queued,
         /// Runs.
         Running,
+        /// A person holds it; what was begun is finished, the rest waits.
+        Paused,
+        /// A person stops it; what was begun is finished.
+        Cancelling,
         /// Every target succeeded.
         Succeeded,
         /// Some targets succeeded.
@@ -235,7 +250,7 @@ words! {
         Failed,
         /// Nobody approved in time, or the device did not come back in time.
         Expired,
-        /// Withdrawn before it ran.
+        /// Withdrawn before it ran, or stopped before every target was treated.
         Cancelled,
         /// Undone again.
         Undone,
@@ -254,8 +269,17 @@ words! {
         NotFound,
         /// Failed, with a reason.
         Failed,
+        /// Never tried: the action was stopped before.
+        Cancelled,
         /// Undone again.
         Undone,
+    }
+    /// How a late copy came.
+    LateCause {
+        /// The same mail was delivered again, or to somebody else.
+        Delivered,
+        /// It was moved back, or put back by a mail program.
+        Returned,
     }
 }
 
@@ -273,6 +297,47 @@ pub struct Receipt {
     pub proof: Option<String>,
     /// When.
     pub at: Timestamp,
+}
+
+impl Receipt {
+    /// True while nothing is known of what became of the target.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, ReceiptState::Pending | ReceiptState::Running)
+    }
+}
+
+/// What was done to one late copy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LateReceipt {
+    /// How it came.
+    pub cause: LateCause,
+    /// When it was noticed.
+    pub noticed_at: Timestamp,
+    /// What became of it.
+    pub receipt: Receipt,
+}
+
+/// A mail action that stays armed: the same mail (Message-ID and content) delivered or moved back
+/// later is found and treated the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FollowUp {
+    /// Armed until then.
+    pub until: Timestamp,
+    /// Who disarmed it before.
+    pub disarmed_by: Option<String>,
+    /// When it was disarmed.
+    pub disarmed_at: Option<Timestamp>,
+    /// Late copies, oldest first; one may come back several times.
+    pub receipts: Vec<LateReceipt>,
+}
+
+impl FollowUp {
+    /// True while late copies are treated.
+    pub fn is_armed(&self, now: Timestamp) -> bool {
+        self.disarmed_at.is_none() && now < self.until
+    }
 }
 
 /// Something we did or propose.
@@ -301,6 +366,9 @@ pub struct Action {
     pub investigation_id: Option<InvestigationId>,
     /// One per target.
     pub receipts: Vec<Receipt>,
+    /// Late copies; none for what is not armed, and before it runs.
+    #[serde(default)]
+    pub follow_up: Option<FollowUp>,
     /// The action that undoes this one, once ordered.
     pub undone_by: Option<ActionId>,
     /// The action this one undoes.
@@ -318,9 +386,11 @@ pub struct Action {
 impl Action {
     /// Derives the state of a running action from its receipts; `None` while targets are open.
     pub fn state_of_receipts(&self) -> Option<ActionState> {
-        let open = |receipt: &&Receipt| matches!(receipt.state, ReceiptState::Pending | ReceiptState::Running);
-        if self.receipts.iter().any(|receipt| open(&receipt)) {
+        if self.receipts.iter().any(Receipt::is_open) {
             return None;
+        }
+        if self.receipts.iter().any(|receipt| receipt.state == ReceiptState::Cancelled) {
+            return Some(ActionState::Cancelled);
         }
         let failed = self.receipts.iter().filter(|receipt| receipt.state == ReceiptState::Failed).count();
         Some(match failed {
@@ -328,5 +398,16 @@ impl Action {
             all if all == self.receipts.len() => ActionState::Failed,
             _ => ActionState::PartiallySucceeded,
         })
+    }
+
+    /// Every receipt, those of late copies too.
+    pub fn all_receipts(&self) -> impl Iterator<Item = &Receipt> {
+        let late = self.follow_up.iter().flat_map(|follow_up| &follow_up.receipts);
+        self.receipts.iter().chain(late.map(|late| &late.receipt))
+    }
+
+    /// True while late copies are treated.
+    pub fn is_armed(&self, now: Timestamp) -> bool {
+        self.follow_up.as_ref().is_some_and(|follow_up| follow_up.is_armed(now))
     }
 }

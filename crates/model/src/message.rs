@@ -190,3 +190,15 @@ pub struct MessageCopy {
     /// Grows by one with every change (ETag).
     pub version: i64,
 }
+
+impl MessageCopy {
+    /// The action that moved it last; none = its owner, or nobody.
+    pub fn moved_by_action(&self) -> Option<crate::ActionId> {
+        self.moved_by.as_deref()?.strip_prefix("action:")?.parse().ok()
+    }
+
+    /// True when an action dealt with it at or after that time: what was seen before is no news.
+    pub fn acted_on_since(&self, time: Timestamp) -> bool {
+        self.moved_by_action().is_some() && self.moved_at.is_some_and(|at| at >= time)
+    }
+}

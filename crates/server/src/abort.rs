@@ -38,6 +38,10 @@ pub const POINTS: &[&str] = &[
     "job.worked",
     "undo.ordering",
     "undo.ordered",
+    "late.found",
+    "late.worked",
+    "late.settling",
+    "late.settled",
 ];
 
 /// Points of each step of an investigation, after `step.<name>.`.

@@ -80,7 +80,7 @@ pub async fn update(
     let detail = serde_json::to_value(change).unwrap_or_default();
     tx.audit(&record(now, by, "alert.update", &format!("alert:{id}"), detail)).await?;
     tx.commit().await?;
-    let event = |event, id: String, version, number| LiveEvent { event, id, version, number };
+    let event = |event, id: String, version, number| LiveEvent { event, id, version, number, progress: None };
     ctx.live.send(event("alert.updated", id.to_string(), alert.version, None));
     if let Some((number, version)) = incident_version {
         ctx.live.send(event("incident.updated", alert.incident_id.to_string(), version, Some(number)));

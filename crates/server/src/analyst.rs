@@ -1,6 +1,7 @@
 //! The analyst: events become sightings, alerts, incidents and jobs, in one transaction with how far
 //! it has read. Events analysed twice change nothing the second time.
 
+mod copies;
 mod finding;
 mod place;
 
@@ -10,9 +11,10 @@ use crate::app::{ANALYST, Ctx};
 use crate::demos;
 use crate::live::LiveEvent;
 use anyhow::{Context, Result};
+use copies::Copies;
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{DemoId, Event, InvestigationId, MailSource, MessageCopy, Severity, Sighting, Table, Timestamp};
+use hinomi_model::{DemoId, Event, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +68,7 @@ pub(crate) struct News {
 impl News {
     pub(crate) fn tell(&mut self, event: &'static str, id: impl ToString, version: i64, number: Option<i64>) {
         let id = id.to_string();
-        self.events.insert((event, id.clone()), LiveEvent { event, id, version, number });
+        self.events.insert((event, id.clone()), LiveEvent { event, id, version, number, progress: None });
     }
 
     pub(crate) fn job(&mut self) {
@@ -123,7 +125,7 @@ pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
         tx.set_offset(ANALYST, offset).await.context("move offset")?;
         return Ok(tx.commit().await?);
     }
-    let news = take_all(ctx, &mut tx, analysis).await?;
+    let news = take_all(ctx, &mut tx, analysis, &mut Copies::default()).await?;
     tx.set_offset(ANALYST, offset).await.context("move offset")?;
     let important = news.jobs;
     if important {
@@ -137,85 +139,37 @@ pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
     Ok(())
 }
 
-/// Writes what mails found in a mailbox said, together with how far the crawl came.
+/// Writes what mails found in a mailbox said, together with how far the crawl came. Returns copies
+/// whose place was not believed: an action dealt with them after the look began.
 ///
 /// # Errors
 /// When the store cannot be read or written; nothing was changed then.
-pub(crate) async fn commit_crawl(ctx: &Ctx, analysis: &Analysis, done: &crate::crawl::Done<'_>) -> Result<()> {
+pub(crate) async fn commit_crawl(
+    ctx: &Ctx,
+    analysis: &Analysis,
+    done: &crate::crawl::Done<'_>,
+) -> Result<Vec<MessageCopyRef>> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
-    let news = take_all(ctx, &mut tx, analysis).await?;
+    let mut seen = Copies { look: Some(done.look), ..Copies::default() };
+    let news = take_all(ctx, &mut tx, analysis, &mut seen).await?;
     done.write(&mut tx).await?;
+    // before the commit: a crash in between notices and tells it again, under the same ReportId
+    ctx.ingest.append_once(seen.moves).await.context("store rows about moved mail")?;
     tx.commit().await.context("commit analysis")?;
     news.send(ctx);
-    Ok(())
+    Ok(seen.acted_since)
 }
 
-async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis) -> Result<News> {
+async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis, seen: &mut Copies) -> Result<News> {
     let Analysis { sightings, copies, findings, .. } = analysis;
     let mut news = News::default();
     tx.upsert_sightings(sightings).await.context("write sightings")?;
-    put_messages(tx, copies, ctx.now()).await?;
+    seen.put(tx, copies, ctx.now(), &mut news).await?;
     for finding in findings {
         take(ctx, tx, finding, copies, &mut news).await?;
     }
     Ok(news)
-}
-
-/// Stores the copies of mails. A row read again never overwrites where the copy is now; a mailbox that
-/// was looked into tells where it is.
-async fn put_messages(tx: &mut Tx, copies: &[MessageCopy], now: Timestamp) -> Result<()> {
-    for copy in copies {
-        match tx.message(copy.message_id, &copy.recipient).await? {
-            None => {
-                let whole = of_known_message(tx, copy).await?;
-                tx.put_message(&whole).await?;
-            }
-            Some(known) if copy.source == MailSource::Crawl => {
-                if known.latest_location != copy.latest_location || known.folder != copy.folder {
-                    let moved = known.latest_location != copy.latest_location || known.folder.is_some();
-                    let mut seen =
-                        MessageCopy { latest_location: copy.latest_location, folder: copy.folder.clone(), ..known };
-                    if moved {
-                        seen.moved_by = Some("owner".to_owned());
-                        seen.moved_at = Some(now);
-                    }
-                    tx.update_message(&seen, seen.version).await?;
-                }
-            }
-            Some(known) if known.attachments.len() < copy.attachments.len() || known.urls.len() < copy.urls.len() => {
-                let merged = MessageCopy {
-                    latest_location: known.latest_location,
-                    folder: known.folder,
-                    moved_by: known.moved_by,
-                    moved_at: known.moved_at,
-                    verdict: known.verdict.max(copy.verdict),
-                    ..copy.clone()
-                };
-                tx.put_message(&merged).await?;
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// A new copy of a message the gateway saw keeps what the gateway knew of it.
-async fn of_known_message(tx: &mut Tx, copy: &MessageCopy) -> Result<MessageCopy> {
-    if copy.source == MailSource::Gateway {
-        return Ok(copy.clone());
-    }
-    let Some(shared) = tx.message_shared(copy.message_id).await? else { return Ok(copy.clone()) };
-    Ok(MessageCopy {
-        recipient: copy.recipient.clone(),
-        delivery_action: copy.delivery_action,
-        delivery_location: copy.delivery_location,
-        latest_location: copy.latest_location,
-        folder: copy.folder.clone(),
-        moved_by: None,
-        moved_at: None,
-        ..shared
-    })
 }
 
 async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy], news: &mut News) -> Result<()> {

@@ -63,6 +63,8 @@ pub struct App {
     pub demos: crate::demos::Stage,
     /// Whoever changes which files of the lake count holds it from the first file to the catalogue.
     pub files: tokio::sync::Mutex<()>,
+    /// Held while a bulk action on mail makes an action or changes its state.
+    pub bulk: tokio::sync::Mutex<()>,
     rules: RwLock<Arc<Engine>>,
 }
 
@@ -120,6 +122,7 @@ impl App {
             desk: crate::analyst::Desk::default(),
             demos: crate::demos::Stage::default(),
             files: tokio::sync::Mutex::default(),
+            bulk: tokio::sync::Mutex::default(),
             rules: RwLock::new(hinomi_detect::content::engine()),
         })
     }

@@ -120,6 +120,78 @@ fn read(row: &MailBulkRow) -> Result<MailBulk> {
     serde_json::from_str(&row.doc).context("read bulk action")
 }
 
+/// Holds a bulk action and the actions made of it that run.
+///
+/// # Errors
+/// When the store fails.
+pub async fn pause(ctx: &Ctx, id: Uuid, by: &str) -> Result<Option<MailBulk>> {
+    let change = |bulk: &mut MailBulk| bulk.state == BulkState::Expanding && set(bulk, BulkState::Paused);
+    let bulk = change_state(ctx, id, change).await?;
+    for action in bulk.iter().flat_map(|bulk| &bulk.actions) {
+        over(actions::pause(ctx, *action, by).await)?;
+    }
+    Ok(bulk)
+}
+
+/// Goes on with a held bulk action and its actions.
+///
+/// # Errors
+/// When the store fails.
+pub async fn resume(ctx: &Ctx, id: Uuid, by: &str) -> Result<Option<MailBulk>> {
+    let change = |bulk: &mut MailBulk| bulk.state == BulkState::Paused && set(bulk, BulkState::Expanding);
+    let bulk = change_state(ctx, id, change).await?;
+    if let Some(bulk) = bulk.as_ref().filter(|bulk| bulk.state == BulkState::Expanding) {
+        let key = format!("mail_bulk:{id}:{}:{}", bulk.actions.len(), ctx.now());
+        let payload = json!({"bulk": bulk.id}).to_string();
+        ctx.store.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at: ctx.now() }).await?;
+        ctx.jobs.notify_one();
+    }
+    for action in bulk.iter().flat_map(|bulk| &bulk.actions) {
+        over(actions::resume(ctx, *action, by).await)?;
+    }
+    Ok(bulk)
+}
+
+/// Stops a bulk action and its actions; what was begun is finished.
+///
+/// # Errors
+/// When the store fails.
+pub async fn cancel(ctx: &Ctx, id: Uuid, by: &str) -> Result<Option<MailBulk>> {
+    let change = |bulk: &mut MailBulk| bulk.state != BulkState::Ordered && set(bulk, BulkState::Cancelled);
+    let bulk = change_state(ctx, id, change).await?;
+    for action in bulk.iter().flat_map(|bulk| &bulk.actions) {
+        over(actions::cancel(ctx, *action, by).await)?;
+    }
+    Ok(bulk)
+}
+
+/// Changes the state of a bulk action between two of its batches.
+async fn change_state(
+    ctx: &Ctx,
+    id: Uuid,
+    change: impl FnOnce(&mut MailBulk) -> bool,
+) -> Result<Option<MailBulk>> {
+    let _turn = ctx.bulk.lock().await;
+    let Some(mut bulk) = get(ctx, id).await? else { return Ok(None) };
+    if change(&mut bulk) {
+        ctx.store.update_mail_bulk(id, &serde_json::to_string(&bulk)?).await?;
+    }
+    Ok(Some(bulk))
+}
+
+fn set(bulk: &mut MailBulk, state: BulkState) -> bool {
+    bulk.state = state;
+    true
+}
+
+/// An action that is over already, or never ran, is no reason to leave the others.
+fn over(changed: Result<hinomi_model::Action, actions::ActionError>) -> Result<()> {
+    match changed {
+        Ok(_) | Err(actions::ActionError::WrongState { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Expands a bulk action, from where it was; called by its job.
 ///
 /// # Errors
@@ -130,6 +202,12 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
         let (copies, next) = batch(ctx, &bulk).await?;
+        // held or stopped by a person only between two batches
+        let _turn = ctx.bulk.lock().await;
+        bulk = get(ctx, id).await?.context("the bulk action is gone")?;
+        if bulk.state != BulkState::Expanding {
+            break;
+        }
         if !copies.is_empty() {
             let number = bulk.actions.len();
             let reason = Text::same(bulk.reason.as_str());
@@ -153,7 +231,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
         bulk.cursor = next;
         ctx.store.update_mail_bulk(id, &serde_json::to_string(&bulk)?).await?;
     }
-    anyhow::ensure!(bulk.state == BulkState::Ordered, "the server stops");
+    anyhow::ensure!(bulk.state != BulkState::Expanding, "the server stops");
     Ok(())
 }
 

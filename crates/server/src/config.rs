@@ -36,6 +36,8 @@ pub struct Config {
     pub mailbox_marks: MailboxMarks,
     /// Background reading of the IMAP mailboxes; none = not read.
     pub crawl: Option<CrawlConfig>,
+    /// Late copies of mails that actions dealt with.
+    pub follow_up: FollowUpConfig,
     /// Journal address; none = not served.
     pub journal: Option<JournalConfig>,
     /// Alert mails; none = no mails.
@@ -297,6 +299,23 @@ impl Default for CrawlConfig {
     }
 }
 
+/// `[follow_up]`: the same mail that is delivered or moved back after an action is treated like the rest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FollowUpConfig {
+    /// Hours an action stays armed for late copies, 0 to 720; 0 = not at all.
+    pub hours: u32,
+    /// Seconds until the mailboxes are looked into the first time, 1 to 86,400; the pauses double. What
+    /// gateway, journal and crawl see is dealt with at once.
+    pub first_look_seconds: u32,
+}
+
+impl Default for FollowUpConfig {
+    fn default() -> Self {
+        FollowUpConfig { hours: 48, first_look_seconds: 300 }
+    }
+}
+
 /// `[journal]`: takes copies of mails by LMTP (docs/mail-journal.md).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -486,6 +505,13 @@ impl Config {
             if let Some((key, value, range)) = ranges.into_iter().find(|(_, value, range)| !range.contains(value)) {
                 return bad(key, format!("{value} is not in {}..{}", range.start(), range.end()));
             }
+        }
+        let late = &self.follow_up;
+        if late.hours > 720 {
+            return bad("follow_up.hours", format!("{} is not in 0..720", late.hours));
+        }
+        if !(1..=86_400).contains(&late.first_look_seconds) {
+            return bad("follow_up.first_look_seconds", format!("{} is not in 1..86400", late.first_look_seconds));
         }
         if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
             return bad(key, message);

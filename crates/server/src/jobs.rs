@@ -116,8 +116,10 @@ async fn work(ctx: &Ctx, job: LeasedJob) {
 
 async fn attempt(ctx: &Ctx, job: &LeasedJob) -> Result<Outcome> {
     match job.kind.as_str() {
-        actions::JOB => actions::run(ctx, &job.payload).await.map(|()| Outcome::Done),
+        actions::JOB => actions::run(ctx, job).await,
         investigations::JOB => investigations::run(ctx, &job.payload).await,
+        actions::LATE_JOB => actions::follow_up::run_late(ctx, &job.payload).await,
+        actions::LOOK_JOB => actions::follow_up::run_look(ctx, &job.payload).await,
         bulk::JOB => bulk::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         notifications::JOB => notifications::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         other => anyhow::bail!("no worker for jobs of kind {other}"),
@@ -162,6 +164,8 @@ fn attempts_max(kind: &str) -> i64 {
         actions::JOB | bulk::JOB => 8,
         // waiting for each other counts as attempts too
         investigations::JOB => 50,
+        // a look that waits for the mail to arrive counts as an attempt too
+        actions::LATE_JOB | actions::LOOK_JOB => 1_000,
         _ => 1,
     }
 }
@@ -177,6 +181,7 @@ async fn chores(ctx: &Ctx) -> Result<()> {
     actions::expire(ctx, now).await?;
     indicators::refresh(ctx, now).await?;
     actions::expire_commands(ctx, now).await?;
+    ctx.store.prune_armed(now).await?;
     ctx.store.prune_jobs(now.plus_seconds(-KEEP_SECONDS)).await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Live events for open consoles: what changed, with a replay ring for `Last-Event-ID`.
 
+use hinomi_api::Progress;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +24,9 @@ pub struct LiveEvent {
     /// Its short number, when it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub number: Option<i64>,
+    /// How far it has come, when it is an action.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// An event with its id.
@@ -78,7 +82,7 @@ mod tests {
     use super::*;
 
     fn event(n: i64) -> LiveEvent {
-        LiveEvent { event: "incident.updated", id: n.to_string(), version: n, number: None }
+        LiveEvent { event: "incident.updated", id: n.to_string(), version: n, number: None, progress: None }
     }
 
     #[test]

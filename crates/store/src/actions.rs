@@ -1,10 +1,10 @@
 //! Actions.
 
 use crate::db::{
-    Arg, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, document_by, insert_document, list,
+    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, document_by, insert_document, list,
     put_document, read_document, search_text, update_document,
 };
-use crate::error::Result;
+use crate::error::{Result, StoreError};
 use hinomi_model::{Action, ActionId, ActionState, IncidentId, InvestigationId, Timestamp};
 
 /// Most actions returned as expired at once.
@@ -28,6 +28,8 @@ pub struct ActionFilter {
 reads! {
     /// Returns an action.
     fn action(id: ActionId) -> Option<Action>;
+    /// Returns the state of an action.
+    fn action_state(id: ActionId) -> Option<ActionState>;
     /// Returns the action made with this idempotency key.
     fn action_by_idempotency(key: &str) -> Option<Action>;
     /// Lists actions, newest first.
@@ -73,6 +75,12 @@ impl Document for Action {
 
 async fn action(db: &mut Db<'_>, id: ActionId) -> Result<Option<Action>> {
     document(db, vec![Arg::id(id)]).await
+}
+
+async fn action_state(db: &mut Db<'_>, id: ActionId) -> Result<Option<ActionState>> {
+    let sql = Sql::new("SELECT state FROM actions WHERE id = $1").bind(Arg::id(id));
+    let Some(row) = sql.row(db).await? else { return Ok(None) };
+    row.text("state")?.parse().map(Some).map_err(|error| StoreError::damaged("state", error))
 }
 
 async fn action_by_idempotency(db: &mut Db<'_>, key: &str) -> Result<Option<Action>> {

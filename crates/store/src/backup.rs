@@ -44,6 +44,8 @@ const TABLES: &[(&str, &str)] = &[
     ("mail_crawls", "mailbox"),
     ("mail_bulk", "id"),
     ("mail_journal", "action_id, message_id, recipient"),
+    ("mail_armed", "identity, action_id"),
+    ("mail_late", "id"),
     ("commands", "id"),
     ("directory", "id"),
     ("directory_keys", "kind, value, person_id"),

@@ -20,6 +20,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/20261122_30_directory.sql"),
     },
     Migration { version: 20261122_40, name: "demos", sql: include_str!("../migrations/sqlite/20261122_40_demos.sql") },
+    Migration {
+        version: 20261122_45,
+        name: "follow_up",
+        sql: include_str!("../migrations/sqlite/20261122_45_follow_up.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -38,6 +43,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_40,
         name: "demos",
         sql: include_str!("../migrations/postgres/20261122_40_demos.sql"),
+    },
+    Migration {
+        version: 20261122_45,
+        name: "follow_up",
+        sql: include_str!("../migrations/postgres/20261122_45_follow_up.sql"),
     },
 ];
 

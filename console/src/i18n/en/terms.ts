@@ -139,6 +139,8 @@ export const terms = {
     declined: 'Declined',
     queued: 'Queued',
     running: 'Running',
+    paused: 'Held',
+    cancelling: 'Stopping',
     succeeded: 'Done',
     partiallySucceeded: 'Partly done',
     failed: 'Failed',
@@ -153,6 +155,7 @@ export const terms = {
     alreadyDone: 'Already so',
     notFound: 'Not found',
     failed: 'Failed',
+    cancelled: 'Not tried',
     undone: 'Undone',
   },
   actionKind: {

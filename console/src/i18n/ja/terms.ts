@@ -141,6 +141,8 @@ export const terms: typeof english = {
     declined: '却下',
     queued: '待機中',
     running: '実行中',
+    paused: '一時停止中',
+    cancelling: '中止処理中',
     succeeded: '完了',
     partiallySucceeded: '一部完了',
     failed: '失敗',
@@ -155,6 +157,7 @@ export const terms: typeof english = {
     alreadyDone: '対処不要 (済み)',
     notFound: '見つかりません',
     failed: '失敗',
+    cancelled: '未実行 (中止)',
     undone: '元に戻しました',
   },
   actionKind: {

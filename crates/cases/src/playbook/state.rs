@@ -30,7 +30,7 @@ pub fn final_state(investigation: &Investigation, actions: &[Action]) -> (Invest
         );
         return (State::PendingApproval, Some(join(waits, failure)));
     }
-    if count(&[ActionState::Running]) > 0 {
+    if count(&[ActionState::Running, ActionState::Paused, ActionState::Cancelling]) > 0 {
         return (State::Running, failure);
     }
     let queued = count(&[ActionState::Queued]);

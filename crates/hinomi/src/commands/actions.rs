@@ -4,8 +4,8 @@ use crate::client::Client;
 use crate::output::{self, exit};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use hinomi_api::{ApproveActions, ApprovedActions};
-use hinomi_model::{Action, ActionId, Language};
+use hinomi_api::{ApproveActions, ApprovedActions, Decision};
+use hinomi_model::{Action, ActionId, Language, Receipt};
 
 /// Verbs of actions.
 #[derive(Debug, Subcommand)]
@@ -31,6 +31,41 @@ pub enum Actions {
         #[arg(long)]
         yes: bool,
     },
+    /// Show an action with the receipt of every target, late copies too
+    Show {
+        /// Id
+        id: ActionId,
+    },
+    /// Hold a running action on mail: what was begun is finished, the rest waits
+    Pause(Change),
+    /// Go on with a held action
+    Resume(Change),
+    /// Withdraw an action, or stop a running one on mail: what was begun is finished
+    Cancel(Change),
+    /// Try the targets that failed once more
+    Retry(Change),
+    /// Undo what an action did, late copies too
+    Undo(Change),
+    /// Stop treating late copies of an action's mails
+    Disarm(Change),
+}
+
+/// What the verbs that change one action take.
+#[derive(Debug, clap::Args)]
+pub struct Change {
+    /// Id
+    id: ActionId,
+    /// A remark for the record
+    #[arg(long)]
+    comment: Option<String>,
+}
+
+impl Change {
+    async fn run(self, client: &Client, verb: &str, json: bool, language: Language) -> Result<u8> {
+        let path = format!("/actions/{}/{verb}", self.id);
+        let action: Action = client.post(&path, &Decision { comment: self.comment }).await?;
+        Ok(one(json, &action, language))
+    }
 }
 
 impl Actions {
@@ -66,6 +101,16 @@ impl Actions {
                 eprintln!("nothing was approved: add --yes to approve these actions");
                 Ok(exit::NOTHING)
             }
+            Actions::Show { id } => {
+                let action: Action = client.get(&format!("/actions/{id}"), &[]).await?;
+                Ok(one(json, &action, language))
+            }
+            Actions::Pause(change) => change.run(client, "pause", json, language).await,
+            Actions::Resume(change) => change.run(client, "resume", json, language).await,
+            Actions::Cancel(change) => change.run(client, "cancel", json, language).await,
+            Actions::Retry(change) => change.run(client, "retry", json, language).await,
+            Actions::Undo(change) => change.run(client, "undo", json, language).await,
+            Actions::Disarm(change) => change.run(client, "disarm", json, language).await,
         }
     }
 }
@@ -83,4 +128,29 @@ fn table(json: bool, actions: &[Action], language: Language) -> u8 {
             action.created_at.to_string(),
         ]
     })
+}
+
+/// One action with its receipts.
+fn one(json: bool, action: &Action, language: Language) -> u8 {
+    if json {
+        output::json(action);
+        return exit::DONE;
+    }
+    table(false, std::slice::from_ref(action), language);
+    if let Some(follow_up) = &action.follow_up {
+        let armed = match (&follow_up.disarmed_by, follow_up.disarmed_at) {
+            (Some(by), Some(at)) => format!("disarmed by {by} at {at}"),
+            _ => format!("armed for late copies until {}", follow_up.until),
+        };
+        output::line(&output::printable(&armed));
+    }
+    let row = |late: &str, receipt: &Receipt| {
+        let detail = receipt.detail.get(language).to_owned();
+        vec![receipt.target.value.clone(), receipt.state.word(), late.to_owned(), detail, receipt.at.to_string()]
+    };
+    let mut rows: Vec<Vec<String>> = action.receipts.iter().map(|receipt| row("", receipt)).collect();
+    let late = action.follow_up.iter().flat_map(|follow_up| &follow_up.receipts);
+    rows.extend(late.map(|late| row(&late.cause.word(), &late.receipt)));
+    output::list(false, &rows, &["TARGET", "STATE", "LATE", "WHAT HAPPENED", "AT"], Clone::clone);
+    exit::DONE
 }

@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use hinomi_model::MessageRemedy;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ pub struct Engine {
     connector: Arc<dyn Connector>,
     limits: Limits,
     backoff: Arc<Backoff>,
+    halt: Arc<AtomicBool>,
 }
 
 /// Gets what a mailbox holds, or why it could not be read.
@@ -37,7 +39,17 @@ pub(super) struct Open {
 impl Engine {
     /// Builds an engine over a mail system; `limits` bound the analysis of what is found.
     pub fn new(connector: Arc<dyn Connector>, limits: Limits) -> Self {
-        Engine { connector, limits, backoff: Arc::default() }
+        Engine { connector, limits, backoff: Arc::default(), halt: Arc::default() }
+    }
+
+    /// The same engine for work that ends early when `halt` is set: copies that were begun are
+    /// finished, the others are left and not told.
+    pub fn halting(&self, halt: Arc<AtomicBool>) -> Engine {
+        Engine { halt, ..self.clone() }
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
     }
 
     /// The mail system.
@@ -94,9 +106,31 @@ impl Engine {
     ) {
         self.each(by_mailbox(wanted, |one| &one.mailbox), |mailbox, group| async move {
             let mut open = None;
-            for one in &group {
-                let treated = self.attempts(&mailbox, &mut open, &Treat { remedy, one, journal, vault }).await;
+            for one in group.iter().take_while(|_| !self.is_halted()) {
+                let treated = self.attempts(&mailbox, &mut open, &Treat { remedy, one, acts: true, journal, vault }).await;
                 on(treated.unwrap_or_else(|error| failed(&one.copy, &error)));
+            }
+            close(open).await;
+        })
+        .await;
+    }
+
+    /// Finds out what a treatment that was cut short came to, and journals it; nothing more is done.
+    /// `on` gets each outcome; one without steps was never touched.
+    pub async fn settle(
+        &self,
+        remedy: MessageRemedy,
+        begun: Vec<Wanted>,
+        journal: &dyn Journal,
+        vault: &dyn Vault,
+        on: &(dyn Fn(Outcome) + Send + Sync),
+    ) {
+        self.each(by_mailbox(begun, |one| &one.mailbox), |mailbox, group| async move {
+            let mut open = None;
+            for one in &group {
+                let work = Treat { remedy, one, acts: false, journal, vault };
+                let settled = self.attempts(&mailbox, &mut open, &work).await;
+                on(settled.unwrap_or_else(|error| failed(&one.copy, &error)));
             }
             close(open).await;
         })
@@ -115,7 +149,7 @@ impl Engine {
         let touched = treated.into_iter().filter(|outcome| !outcome.steps.is_empty()).collect();
         self.each(by_mailbox(touched, |one: &Outcome| &one.steps[0].located.mailbox), |mailbox, group| async move {
             let mut open = None;
-            for one in &group {
+            for one in group.iter().take_while(|_| !self.is_halted()) {
                 let restored = self.attempts(&mailbox, &mut open, &PutBack { one, journal, vault }).await;
                 on(restored.unwrap_or_else(|error| failed(&one.copy, &error)));
             }
@@ -203,6 +237,7 @@ impl Work for Read<'_> {
 struct Treat<'a> {
     remedy: MessageRemedy,
     one: &'a Wanted,
+    acts: bool,
     journal: &'a dyn Journal,
     vault: &'a dyn Vault,
 }
@@ -210,7 +245,7 @@ struct Treat<'a> {
 impl Work for Treat<'_> {
     type Done = Outcome;
     fn run<'w>(&'w self, engine: &'w Engine, open: &'w mut Open) -> BoxFuture<'w, Result<Outcome, RemediateError>> {
-        Box::pin(engine.treat_one(open, self.remedy, self.one, self.journal, self.vault))
+        Box::pin(engine.treat_one(open, self.remedy, self.one, self.acts, self.journal, self.vault))
     }
 }
 

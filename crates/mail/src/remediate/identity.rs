@@ -3,6 +3,7 @@
 use crate::connector::Search;
 use crate::parse::Analysis;
 use hinomi_model::MessageCopy;
+use sha2::{Digest, Sha256};
 
 /// Message-ID and content of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -39,6 +40,19 @@ impl Identity {
             body_sha256: analysis.body_sha256.clone(),
             attachments: analysis.attachment_hashes(),
         }
+    }
+
+    /// The same text for the same mail: Message-ID **and** content. None without a Message-ID.
+    pub fn key(&self) -> Option<String> {
+        if self.internet_message_id.is_empty() {
+            return None;
+        }
+        let mut hasher = Sha256::new();
+        for part in [&self.internet_message_id, &self.body_sha256].into_iter().chain(&self.attachments) {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Some(hex::encode(hasher.finalize()))
     }
 
     /// What to search a mailbox by; none when the message has nothing to search for.

@@ -5,7 +5,7 @@ use super::find::raw_hash;
 use super::words::restored;
 use super::{Journal, Outcome, RemediateError, Restored, Step, StoredMail, Vault};
 use crate::connector::{Mail, Mark, NewMail, Place};
-use hinomi_model::Text;
+use hinomi_model::{ReceiptState, Text};
 
 /// Mails that arrived since an interrupted restore and are compared with the wanted one.
 const ARRIVED_MAX: usize = 1_000;
@@ -20,16 +20,23 @@ impl Engine {
         vault: &dyn Vault,
     ) -> Result<Outcome, RemediateError> {
         let known = journal.entry(&treated.copy).await.map_err(RemediateError::Journal)?;
-        if let Some(outcome) = known.as_ref().and_then(|entry| entry.outcome.clone()) {
-            return Ok(outcome);
+        let known = known.unwrap_or_default();
+        let mut intent = known.intent;
+        match known.outcome {
+            // what did not succeed is tried again, as far as it did not
+            Some(outcome) if outcome.state == ReceiptState::Failed => intent.steps = outcome.steps,
+            Some(outcome) => return Ok(outcome),
+            None => {}
         }
-        let mut intent = known.unwrap_or_default().intent;
         if intent.steps.is_empty() {
             intent.steps = treated.steps.clone();
         }
         for at in 0..intent.steps.len() {
             let claimed = claimed(&intent.steps, at);
             let mut step = intent.steps[at].clone();
+            if step.restored.is_some() {
+                continue;
+            }
             let earlier = match &step.mark {
                 Some(mark) => arrived(open, mark, &step, &claimed).await?,
                 None => None,

@@ -52,12 +52,15 @@ impl Deed {
 }
 
 impl Engine {
-    /// Treats every mail that is the wanted one; resumes what an earlier run left open.
+    /// Treats every mail that is the wanted one; resumes what an earlier run left open. Without `acts`
+    /// it only finds out what that run came to: what is still there stays.
+    #[allow(clippy::too_many_arguments)]
     pub(super) async fn treat_one(
         &self,
         open: &mut Open,
         remedy: MessageRemedy,
         wanted: &Wanted,
+        acts: bool,
         journal: &dyn Journal,
         vault: &dyn Vault,
     ) -> Result<Outcome, RemediateError> {
@@ -78,7 +81,7 @@ impl Engine {
                 already = settle_moves(&mut steps, deed, arrived);
                 forget_moved(&mut steps, &before, &open_ones);
             }
-            if open_ones.is_empty() {
+            if open_ones.is_empty() || !acts {
                 break;
             }
             let wanted_mails = open_ones.len();
@@ -88,6 +91,9 @@ impl Engine {
             }
         }
         let outcome = treated(&wanted.copy, Treated { remedy, steps, differing, already });
+        if !acts && outcome.steps.is_empty() {
+            return Ok(outcome);
+        }
         journal.outcome(&outcome).await.map_err(RemediateError::Journal)?;
         Ok(outcome)
     }

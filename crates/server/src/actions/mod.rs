@@ -5,10 +5,14 @@
 //! server that dies at any point resumes without doing anything twice.
 
 mod demo;
+pub mod follow_up;
+mod hold;
 mod receipts;
 mod run;
 mod spread;
 
+pub use follow_up::{LATE_JOB, LOOK_JOB, disarm};
+pub use hold::{cancel, pause, resume, retry};
 pub(crate) use receipts::expire_commands;
 pub use receipts::on_command_result;
 pub(crate) use run::{give_up, run};
@@ -19,6 +23,7 @@ use crate::app::Ctx;
 use crate::demos;
 use crate::ids;
 use crate::live::LiveEvent;
+use hinomi_api::Progress;
 use hinomi_cases::targets_of;
 use hinomi_model::{
     Action, ActionId, ActionSpec, ActionState, DemoId, EntityKey, IncidentId, IndicatorKind, InvestigationId, Receipt,
@@ -129,6 +134,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         incident_id: proposal.incident,
         investigation_id: proposal.investigation,
         receipts: fresh_receipts(targets_of(&proposal.spec), now),
+        follow_up: None,
         undone_by: None,
         undoes: None,
         created_at: now,
@@ -201,23 +207,6 @@ pub async fn decline(ctx: &Ctx, id: ActionId, by: &str, comment: Option<String>)
     Ok(action)
 }
 
-/// Withdraws an action that has not begun: pending, or queued for a device that is away.
-///
-/// # Errors
-/// [`ActionError`] when it runs already or is over.
-pub async fn cancel(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionError> {
-    let _turn = ctx.desk.turn().await;
-    let mut tx = ctx.store.begin().await?;
-    let mut action = load(&mut tx, id).await?;
-    want(&action, "cancel", &[ActionState::PendingApproval, ActionState::Queued])?;
-    let now = ctx.now();
-    close(&mut tx, &mut action, ActionState::Cancelled, now).await?;
-    tx.audit(&audit(now, by, "action.cancel", &action, json!({}))).await?;
-    tx.commit().await?;
-    announce(ctx, &action);
-    Ok(action)
-}
-
 /// Undoes what an action did: orders the opposite action for every target that was dealt with.
 ///
 /// # Errors
@@ -226,7 +215,9 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut done = load(&mut tx, id).await?;
-    let over = [ActionState::Succeeded, ActionState::PartiallySucceeded];
+    // what failed or was stopped half-way can be undone as far as it went
+    let over =
+        [ActionState::Succeeded, ActionState::PartiallySucceeded, ActionState::Failed, ActionState::Cancelled];
     want(&done, "undo", &over)?;
     if let Some(undo) = done.undone_by
         && let Some(undo) = tx.action(undo).await?
@@ -234,7 +225,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     {
         return Ok(undo);
     }
-    let (spec, targets) = opposite(&done)?;
+    let (spec, targets) = opposite(&done, &begun(&mut tx, &done).await?)?;
     let now = ctx.now();
     let mut action = Action {
         id: ids::within(done.id.demo()),
@@ -248,6 +239,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
         incident_id: done.incident_id,
         investigation_id: done.investigation_id,
         receipts: fresh_receipts(targets, now),
+        follow_up: None,
         undone_by: None,
         undoes: Some(done.id),
         created_at: now,
@@ -257,6 +249,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     };
     tx.insert_action(&action, None).await?;
     done.undone_by = Some(action.id);
+    follow_up::stand_down(&mut tx, &mut done, by, now).await?;
     done.version = tx.put_action(&done).await?;
     tx.audit(&audit(now, by, "action.undo", &done, json!({"by_action": action.id.to_string()}))).await?;
     decide(&mut tx, &mut action, by, None, now).await?;
@@ -366,9 +359,16 @@ pub(crate) fn device_of(spec: &ActionSpec) -> Option<hinomi_model::DeviceId> {
     }
 }
 
-fn opposite(done: &Action) -> Result<(ActionSpec, Vec<EntityKey>), ActionError> {
+/// Targets of a mail action that were begun and never settled: their mail may be gone.
+async fn begun(tx: &mut Tx, done: &Action) -> Result<Vec<EntityKey>, StoreError> {
+    let open = tx.journal_open(done.id).await?;
+    Ok(open.into_iter().map(|row| EntityKey::message_copy(row.copy.message_id, &row.copy.recipient)).collect())
+}
+
+fn opposite(done: &Action, begun: &[EntityKey]) -> Result<(ActionSpec, Vec<EntityKey>), ActionError> {
     let cannot = || ActionError::WrongState { what: "action", state: done.spec.kind().to_owned(), wanted: "undo" };
-    let targets = restorable(done);
+    let mut targets = restorable(done);
+    targets.extend(begun.iter().filter(|begun| !targets.contains(begun)).cloned().collect::<Vec<_>>());
     let spec = match &done.spec {
         spec if spec.message_remedy().is_some() && spec.can_undo() && !targets.is_empty() => {
             ActionSpec::RestoreMessages { action_id: done.id }
@@ -391,14 +391,25 @@ fn opposite(done: &Action) -> Result<(ActionSpec, Vec<EntityKey>), ActionError> 
 
 /// Targets an action really changed: only they can be put back.
 fn restorable(done: &Action) -> Vec<EntityKey> {
-    let changed = done.receipts.iter().filter(|receipt| receipt.state == ReceiptState::Done);
-    changed.map(|receipt| receipt.target.clone()).collect()
+    let changed = done.all_receipts().filter(|receipt| receipt.state == ReceiptState::Done);
+    let mut targets: Vec<EntityKey> = Vec::new();
+    let mut known = std::collections::HashSet::new();
+    targets.extend(changed.filter(|receipt| known.insert(&receipt.target)).map(|receipt| receipt.target.clone()));
+    targets
 }
 
 fn fresh_receipts(targets: Vec<EntityKey>, now: Timestamp) -> Vec<Receipt> {
     let receipt =
         |target| Receipt { target, state: ReceiptState::Pending, detail: Text::default(), proof: None, at: now };
     targets.into_iter().map(receipt).collect()
+}
+
+/// Lets a job run an action.
+async fn queue(tx: &mut Tx, action: &mut Action, key: String, now: Timestamp) -> Result<(), StoreError> {
+    action.expires_at = now.plus_seconds(QUEUED_SECONDS);
+    let payload = json!({"action": action.id.to_string()}).to_string();
+    tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at: now }).await?;
+    Ok(())
 }
 
 /// Marks an action approved and orders its job.
@@ -413,10 +424,13 @@ async fn decide(
     action.decided_by = Some(by.to_owned());
     action.decided_at = Some(now);
     action.comment = comment;
-    action.expires_at = now.plus_seconds(QUEUED_SECONDS);
-    let payload = json!({"action": action.id.to_string()}).to_string();
-    let key = format!("action:{}", action.id);
-    tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at: now }).await?;
+    if let ActionSpec::RestoreMessages { action_id } = action.spec
+        && let Some(mut treated) = tx.action(action_id).await?
+        && follow_up::stand_down(tx, &mut treated, by, now).await?
+    {
+        tx.put_action(&treated).await?;
+    }
+    queue(tx, action, format!("action:{}", action.id), now).await?;
     save(tx, action, now).await?;
     let entry = audit(now, by, "action.approve", action, json!({"comment": action.comment}));
     Ok(demos::audit(tx, action.id.demo(), &entry).await?)
@@ -474,18 +488,23 @@ pub(crate) fn record(now: Timestamp, by: &str, what: &str, target: &str, detail:
 
 /// Tells consoles and workers about a changed action.
 pub(crate) fn announce(ctx: &Ctx, action: &Action) {
+    let progress = Progress {
+        targets: action.receipts.len(),
+        settled: action.receipts.iter().filter(|receipt| !receipt.is_open()).count(),
+        failed: action.receipts.iter().filter(|receipt| receipt.state == ReceiptState::Failed).count(),
+    };
     ctx.live.send(LiveEvent {
         event: "action.updated",
         id: action.id.to_string(),
         version: action.version,
-        number: None,
+        number: None,        progress: Some(progress),
     });
     if let Some(incident) = action.incident_id {
         ctx.live.send(LiveEvent {
             event: "incident.updated",
             id: incident.to_string(),
             version: action.version,
-            number: None,
+            number: None,            progress: None,
         });
     }
     if let Some(investigation) = action.investigation_id {
@@ -493,7 +512,7 @@ pub(crate) fn announce(ctx: &Ctx, action: &Action) {
             event: "investigation.progress",
             id: investigation.to_string(),
             version: action.version,
-            number: None,
+            number: None,            progress: None,
         });
     }
     if action.state == ActionState::Queued {

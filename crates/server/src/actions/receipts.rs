@@ -133,37 +133,51 @@ pub(super) fn finish(action: &mut Action, now: Timestamp) {
     }
 }
 
-/// Stores receipts of mailbox work as they arrive; `last` ends the action.
-pub(super) async fn store(ctx: &Ctx, id: ActionId, receipts: Vec<Receipt>, last: bool) -> Result<Action, ActionError> {
+/// Stores receipts of mailbox work as they arrive.
+pub(super) async fn store(ctx: &Ctx, id: ActionId, receipts: Vec<Receipt>) -> Result<(), ActionError> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut action = load(&mut tx, id).await?;
-    let now = ctx.now();
     for receipt in receipts {
         match action.receipts.iter_mut().find(|known| known.target == receipt.target) {
             Some(known) => *known = receipt,
             None => action.receipts.push(receipt),
         }
     }
-    if last {
-        for receipt in action.receipts.iter_mut().filter(|receipt| open(receipt)) {
-            receipt.state = ReceiptState::Failed;
-            receipt.detail = Text::new("No answer for this target.", "この対象の結果がありません。");
-            receipt.at = now;
-        }
-        finish(&mut action, now);
-        let detail = json!({"state": action.state.word(), "targets": action.receipts.len()});
-        tx.audit(&super::audit(now, "system", "action.finish", &action, detail)).await?;
-        save(&mut tx, &mut action, now).await?;
-    } else {
-        action.version = tx.put_action(&action).await?;
-    }
+    action.version = tx.put_action(&action).await?;
     tx.commit().await?;
-    abort_point(if last { "action.finished" } else { "mail.receipts" });
+    abort_point("mail.receipts");
     announce(ctx, &action);
-    Ok(action)
+    Ok(())
 }
 
-fn open(receipt: &Receipt) -> bool {
-    matches!(receipt.state, ReceiptState::Pending | ReceiptState::Running)
+/// Ends mailbox work: of an action that was held meanwhile nothing, of a stopped one what was not
+/// tried is told, and one the server's own end cut short stays as it is.
+pub(super) async fn end(ctx: &Ctx, id: ActionId) -> Result<(), ActionError> {
+    let _turn = ctx.desk.turn().await;
+    let mut tx = ctx.store.begin().await?;
+    let mut action = load(&mut tx, id).await?;
+    let now = ctx.now();
+    let left = action.receipts.iter().any(Receipt::is_open);
+    match action.state {
+        ActionState::Paused if left => return Ok(()),
+        ActionState::Running if left && ctx.stop.is_cancelled() => return Ok(()),
+        ActionState::Cancelling => super::hold::tell_cancelled(&mut action, now),
+        ActionState::Running | ActionState::Paused => {
+            for receipt in action.receipts.iter_mut().filter(|receipt| receipt.is_open()) {
+                receipt.state = ReceiptState::Failed;
+                receipt.detail = Text::new("No answer for this target.", "この対象の結果がありません。");
+                receipt.at = now;
+            }
+        }
+        _ => return Ok(()),
+    }
+    finish(&mut action, now);
+    let detail = json!({"state": action.state.word(), "targets": action.receipts.len()});
+    tx.audit(&super::audit(now, "system", "action.finish", &action, detail)).await?;
+    save(&mut tx, &mut action, now).await?;
+    tx.commit().await?;
+    abort_point("action.finished");
+    announce(ctx, &action);
+    Ok(())
 }

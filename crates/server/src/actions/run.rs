@@ -1,19 +1,23 @@
 //! Running an approved action.
 
-use super::receipts::{finish, store};
+use super::receipts::{end, finish, store};
 use super::{ActionError, announce, device_of, load, save};
 use crate::abort::abort_point;
 use crate::app::Ctx;
-use crate::mailboxes::Order;
+use crate::jobs::Outcome;
+use crate::mailboxes::{Halt, Order};
 use crate::{ids, indicators};
 use anyhow::Context;
 use hinomi_model::{
     Action, ActionId, ActionSpec, ActionState, DeviceId, EntityKey, EntityKind, Indicator, IndicatorId, IndicatorKind,
-    IndicatorSpec, MessageCopyRef, MessageRemedy, Receipt, ReceiptState, Text, Timestamp,
+    IndicatorSpec, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
 };
-use hinomi_store::Job;
+use hinomi_store::{Job, JobFilter, JobState, LeasedJob, Page};
 use hinomi_wire::Command;
 use serde_json::json;
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -21,6 +25,8 @@ use tokio::sync::mpsc;
 const RECEIPTS_EVERY: Duration = Duration::from_millis(200);
 /// … at most so many.
 const RECEIPTS_TOGETHER_MAX: usize = 500;
+/// Pause between two looks whether an action was held or stopped.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
 /// Seconds connected devices have to acknowledge a new block list before the action stops waiting.
 const SETTLE_SECONDS: i64 = 30;
 
@@ -28,26 +34,29 @@ const SETTLE_SECONDS: i64 = 30;
 ///
 /// # Errors
 /// When it could not be run now; the job tries again.
-pub(crate) async fn run(ctx: &Ctx, payload: &str) -> anyhow::Result<()> {
-    let payload: serde_json::Value = serde_json::from_str(payload).context("read action job")?;
+pub(crate) async fn run(ctx: &Ctx, job: &LeasedJob) -> anyhow::Result<Outcome> {
+    let payload: serde_json::Value = serde_json::from_str(&job.payload).context("read action job")?;
     let id: ActionId = payload["action"].as_str().unwrap_or_default().parse().context("read action id")?;
     let action = ctx.store.action(id).await?.context("the action is gone")?;
-    if !matches!(action.state, ActionState::Queued | ActionState::Running) {
-        return Ok(());
+    if !matches!(action.state, ActionState::Queued | ActionState::Running | ActionState::Cancelling) {
+        return Ok(Outcome::Done);
     }
     if id.demo().is_some() {
-        return Ok(super::demo::pretend(ctx, id).await?);
+        super::demo::pretend(ctx, id).await?;
+        return Ok(Outcome::Done);
     }
     if payload["settle"].as_bool() == Some(true) {
-        return settle(ctx, id).await;
+        settle(ctx, id).await?;
+        return Ok(Outcome::Done);
     }
     match &action.spec {
-        spec if let Some((remedy, copies)) = spec.message_remedy() => treat_mail(ctx, &action, remedy, copies).await,
-        ActionSpec::RestoreMessages { action_id } => restore_mail(ctx, &action, *action_id).await,
-        ActionSpec::AddIndicator { indicator } => add_indicator(ctx, &action, indicator).await,
-        ActionSpec::RemoveIndicator { indicator_id } => remove_indicator(ctx, &action, *indicator_id).await,
-        _ => order(ctx, &action).await,
+        spec if spec.message_remedy().is_some() => return on_mail(ctx, id, job).await,
+        ActionSpec::RestoreMessages { .. } => return on_mail(ctx, id, job).await,
+        ActionSpec::AddIndicator { indicator } => add_indicator(ctx, &action, indicator).await?,
+        ActionSpec::RemoveIndicator { indicator_id } => remove_indicator(ctx, &action, *indicator_id).await?,
+        _ => order(ctx, &action).await?,
     }
+    Ok(Outcome::Done)
 }
 
 /// Marks an action failed whose job gave up.
@@ -60,7 +69,7 @@ pub(crate) async fn give_up(ctx: &Ctx, payload: &str, error: &str) -> anyhow::Re
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut action = load(&mut tx, id).await?;
-    if !matches!(action.state, ActionState::Queued | ActionState::Running) {
+    if !matches!(action.state, ActionState::Queued | ActionState::Running | ActionState::Cancelling) {
         return Ok(());
     }
     let now = ctx.now();
@@ -78,7 +87,7 @@ pub(crate) async fn give_up(ctx: &Ctx, payload: &str, error: &str) -> anyhow::Re
 }
 
 fn is_open(receipt: &Receipt) -> bool {
-    matches!(receipt.state, ReceiptState::Pending | ReceiptState::Running)
+    receipt.is_open()
 }
 
 /// Orders a command from a device. The command is stored once per action, whatever crashes between.
@@ -128,28 +137,81 @@ async fn order(ctx: &Ctx, action: &Action) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn treat_mail(
-    ctx: &Ctx,
-    action: &Action,
-    remedy: MessageRemedy,
-    copies: &[MessageCopyRef],
-) -> anyhow::Result<()> {
-    let wanted: Vec<MessageCopyRef> = copies.iter().filter(|copy| is_wanted(action, copy)).cloned().collect();
-    begin(ctx, action.id).await?;
+/// Works on mailboxes until the action is done, held, stopped, or the server stops.
+async fn on_mail(ctx: &Ctx, id: ActionId, job: &LeasedJob) -> anyhow::Result<Outcome> {
+    if is_taken(ctx, id, job).await? {
+        return Ok(Outcome::Later(ctx.now().plus_seconds(1)));
+    }
+    let Some(action) = begin(ctx, id).await? else { return Ok(Outcome::Done) };
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
+    // a stopped action only finishes what was begun
+    let begun: Option<HashSet<MessageCopyRef>> = match action.state {
+        ActionState::Cancelling => {
+            Some(ctx.store.journal_open(id).await?.into_iter().map(|row| row.copy).collect())
+        }
+        _ => None,
+    };
+    let open = |copy: &MessageCopyRef| {
+        is_wanted(&action, copy) && begun.as_ref().is_none_or(|begun| begun.contains(copy))
+    };
+    let halt = Halt::default();
     let (sender, receiver) = mpsc::unbounded_channel();
     let work = async {
         // the sender goes into the callback and ends with the work: that ends the other half
         let tell = move |receipt: Receipt| drop(sender.send(receipt));
-        let order = Order { action: action.id, remedy, senders_copy: action.spec.senders_copy() };
-        mail.treat(order, &wanted, &tell).await.map(drop)
+        match (&action.spec, action.spec.message_remedy()) {
+            (spec, Some((remedy, copies))) => {
+                let wanted: Vec<MessageCopyRef> = copies.iter().filter(|copy| open(copy)).cloned().collect();
+                let order = Order { action: id, remedy, senders_copy: spec.senders_copy() };
+                mail.treat_until(order, &wanted, &halt, &tell).await.map(drop)
+            }
+            (ActionSpec::RestoreMessages { action_id }, _) => {
+                mail.restore_until(id, *action_id, &open, &halt, &tell).await.map(drop)
+            }
+            _ => Ok(()),
+        }
     };
-    let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
+    let both = async { tokio::join!(work, collect(ctx, id, receiver)) };
+    let (worked, stored) = tokio::select! {
+        done = both => done,
+        never = watch(ctx, &action, &halt) => match never {},
+    };
     worked?;
     stored?;
     abort_point("mail.worked");
-    store(ctx, action.id, Vec::new(), true).await?;
-    Ok(())
+    end(ctx, id).await?;
+    // cut short by the server's own end: the next one goes on
+    let left = ctx.store.action_state(id).await? == Some(ActionState::Running);
+    Ok(if left { Outcome::Later(ctx.now()) } else { Outcome::Done })
+}
+
+/// True while an earlier job still works on the same action: it was held and goes on before that job
+/// has stopped.
+async fn is_taken(ctx: &Ctx, id: ActionId, job: &LeasedJob) -> anyhow::Result<bool> {
+    let filter = JobFilter { state: vec![JobState::Leased], kind: Some(super::JOB.to_owned()) };
+    let leased = ctx.store.jobs(&filter, &Page::first(200)).await?.items;
+    let payload = serde_json::from_str::<serde_json::Value>(&job.payload).unwrap_or_default();
+    let same = |other: &str| {
+        serde_json::from_str::<serde_json::Value>(other).is_ok_and(|other| other["action"] == payload["action"])
+    };
+    debug_assert_eq!(payload["action"].as_str(), Some(id.to_string().as_str()));
+    Ok(leased.iter().any(|other| other.id < job.id && same(&other.payload)))
+}
+
+/// Halts the work when the action is held or stopped, or the server stops.
+async fn watch(ctx: &Ctx, action: &Action, halt: &Halt) -> Infallible {
+    loop {
+        tokio::select! {
+            () = ctx.stop.cancelled() => break,
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+        let state = ctx.store.action_state(action.id).await;
+        if action.state == ActionState::Running && state.is_ok_and(|state| state != Some(ActionState::Running)) {
+            break;
+        }
+    }
+    halt.store(true, Ordering::Relaxed);
+    std::future::pending().await
 }
 
 /// True when a copy has no settled receipt: a resumed action goes on with these.
@@ -158,35 +220,21 @@ fn is_wanted(action: &Action, copy: &MessageCopyRef) -> bool {
     action.receipts.iter().find(|receipt| receipt.target == target).is_none_or(is_open)
 }
 
-async fn restore_mail(ctx: &Ctx, action: &Action, removed: ActionId) -> anyhow::Result<()> {
-    let open = |copy: &MessageCopyRef| is_wanted(action, copy);
-    begin(ctx, action.id).await?;
-    let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let work = async {
-        let tell = move |receipt: Receipt| drop(sender.send(receipt));
-        mail.restore(action.id, removed, &open, &tell).await.map(drop)
-    };
-    let (worked, stored) = tokio::join!(work, collect(ctx, action.id, receiver));
-    worked?;
-    stored?;
-    abort_point("mail.worked");
-    store(ctx, action.id, Vec::new(), true).await?;
-    Ok(())
-}
-
-async fn begin(ctx: &Ctx, id: ActionId) -> Result<(), ActionError> {
+/// Marks a queued action as running and arms it; none when a person held or withdrew it meanwhile.
+async fn begin(ctx: &Ctx, id: ActionId) -> Result<Option<Action>, ActionError> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut action = load(&mut tx, id).await?;
     if action.state == ActionState::Queued {
+        let now = ctx.now();
         action.state = ActionState::Running;
-        save(&mut tx, &mut action, ctx.now()).await?;
+        super::follow_up::arm(ctx, &mut tx, &mut action, now).await?;
+        save(&mut tx, &mut action, now).await?;
         tx.commit().await?;
         abort_point("mail.begun");
         announce(ctx, &action);
     }
-    Ok(())
+    Ok(matches!(action.state, ActionState::Running | ActionState::Cancelling).then_some(action))
 }
 
 /// Stores receipts while they come in, several in one transaction; ends when their sender does.
@@ -199,7 +247,7 @@ async fn collect(ctx: &Ctx, id: ActionId, mut receipts: mpsc::UnboundedReceiver<
         {
             ready.push(receipt);
         }
-        store(ctx, id, std::mem::take(&mut ready), false).await?;
+        store(ctx, id, std::mem::take(&mut ready)).await?;
     }
     Ok(())
 }

@@ -34,14 +34,16 @@ async fn undo_original(
     id: hinomi_model::ActionId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if !matches!(undo.state, ActionState::Succeeded | ActionState::PartiallySucceeded) {
+    let over = [ActionState::Succeeded, ActionState::PartiallySucceeded, ActionState::Cancelled];
+    if !over.contains(&undo.state) {
         return Ok(());
     }
     let Some(mut original) = tx.action(id).await? else { return Ok(()) };
     if original.state == ActionState::Undone {
         return Ok(());
     }
-    for receipt in &mut original.receipts {
+    let late = original.follow_up.iter_mut().flat_map(|follow_up| &mut follow_up.receipts);
+    for receipt in original.receipts.iter_mut().chain(late.map(|late| &mut late.receipt)) {
         let back = undo.receipts.iter().any(|done| {
             done.target == receipt.target && matches!(done.state, ReceiptState::Done | ReceiptState::AlreadyDone)
         });
@@ -50,7 +52,7 @@ async fn undo_original(
             receipt.at = now;
         }
     }
-    let left = original.receipts.iter().any(|receipt| receipt.state == ReceiptState::Done);
+    let left = original.all_receipts().any(|receipt| receipt.state == ReceiptState::Done);
     if !left {
         original.state = ActionState::Undone;
     }

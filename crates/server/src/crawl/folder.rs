@@ -13,6 +13,8 @@ use std::collections::HashSet;
 
 /// Mails committed together.
 const BATCH: usize = 20;
+/// Looks at a mail that actions keep dealing with.
+const LOOKS_MAX: usize = 3;
 
 /// The work on one mailbox.
 pub(super) struct Walker<'w> {
@@ -27,6 +29,7 @@ impl Walker<'_> {
     /// Reads what is new in every folder; false when the server stops meanwhile.
     pub async fn walk(mut self) -> Result<bool> {
         let mail = self.ctx.mail.get().context("mailboxes are not configured")?;
+        let look = self.ctx.now();
         let mut walk = mail.walk(&self.state.mailbox).await?;
         let mut there = HashSet::new();
         for folder in walk.folders.clone() {
@@ -38,7 +41,7 @@ impl Walker<'_> {
         for gone in self.ctx.store.crawl_folder_names(&self.state.mailbox).await? {
             if !there.contains(&gone) {
                 let uids = self.ctx.store.crawl_places(&self.state.mailbox, &gone).await?;
-                Step::gone(self.ctx, &self.state.mailbox, &gone, &uids).await?;
+                Step::gone(self.ctx, &self.state.mailbox, &gone, &uids, look).await?;
             }
         }
         walk.connection.logout().await;
@@ -47,6 +50,7 @@ impl Walker<'_> {
 
     async fn folder(&mut self, walk: &mut Walk, name: &str, location: hinomi_model::DeliveryLocation) -> Result<bool> {
         let mailbox = self.state.mailbox.clone();
+        let look = self.ctx.now();
         let open = match walk.connection.reselect(name, true).await {
             // a folder nobody may read is no reason to leave out the others
             Err(ImapError::Refused { text, .. }) => {
@@ -59,7 +63,7 @@ impl Walker<'_> {
         if let Some(known) = known.as_ref().filter(|known| known.uid_validity != open.uid_validity) {
             tracing::info!(mailbox = %mailbox, validity = known.uid_validity, "a folder was renumbered, it is read again");
             let uids = self.ctx.store.crawl_places(&mailbox, name).await?;
-            Step::gone(self.ctx, &mailbox, name, &uids).await?;
+            Step::gone(self.ctx, &mailbox, name, &uids, look).await?;
         }
         let known = known.filter(|known| known.uid_validity == open.uid_validity);
         let mut folder = known.unwrap_or_else(|| CrawlFolder {
@@ -81,10 +85,11 @@ impl Walker<'_> {
             }
             self.batch(walk, &mut folder, batch).await?;
         }
+        let look = self.ctx.now();
         let there: HashSet<u32> = walk.connection.uids_from(1).await?.into_iter().collect();
         let places = self.ctx.store.crawl_places(&mailbox, name).await?;
         let gone: Vec<u32> = places.into_iter().filter(|uid| !there.contains(uid)).collect();
-        Step::gone(self.ctx, &mailbox, name, &gone).await?;
+        Step::gone(self.ctx, &mailbox, name, &gone, look).await?;
         folder.uid_next = folder.uid_next.max(open.uid_next);
         folder.mails = Some(u32::try_from(there.len()).unwrap_or(u32::MAX));
         folder.seen_at = self.ctx.now();
@@ -92,8 +97,29 @@ impl Walker<'_> {
         Ok(true)
     }
 
-    /// Reads some mails and commits what they say together with how far the folder was read.
+    /// Reads some mails and commits what they say together with how far the folder was read. Those an
+    /// action dealt with meanwhile are read again: only a look that began after the act says where
+    /// they are.
     async fn batch(&mut self, walk: &mut Walk, folder: &mut CrawlFolder, uids: &[u32]) -> Result<()> {
+        let mut again = self.read(walk, folder, uids, true).await?;
+        for _ in 1..LOOKS_MAX {
+            if again.is_empty() {
+                return Ok(());
+            }
+            again = self.read(walk, folder, &again, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads mails once; returns those to be read again. `new` ones are counted.
+    async fn read(
+        &mut self,
+        walk: &mut Walk,
+        folder: &mut CrawlFolder,
+        uids: &[u32],
+        new: bool,
+    ) -> Result<Vec<u32>> {
+        let look = self.ctx.now();
         let shown = folder_for_people(&folder.folder);
         let mut step = Step::default();
         for uid in uids {
@@ -108,7 +134,7 @@ impl Walker<'_> {
                     tracing::warn!(mailbox = %folder.mailbox, uid, "a mail cannot be read and is left out: {error}");
                     self.state.skipped += 1;
                     folder.uid_next = uid.saturating_add(1);
-                    step.commit(self.ctx, folder, self.state).await?;
+                    step.commit(self.ctx, folder, self.state, look).await?;
                     return Err(error).context("read a mail");
                 }
             };
@@ -128,10 +154,12 @@ impl Walker<'_> {
             };
             step.events.extend(self.reader.rows(&mail, id, found).await?.into_iter().flatten());
             step.places.push((*uid, id, recipient));
-            self.state.mails += 1;
+            self.state.mails += i64::from(new);
         }
-        folder.uid_next = uids.last().map_or(folder.uid_next, |last| last.saturating_add(1));
+        if new {
+            folder.uid_next = uids.last().map_or(folder.uid_next, |last| last.saturating_add(1));
+        }
         folder.seen_at = self.ctx.now();
-        step.commit(self.ctx, folder, self.state).await
+        step.commit(self.ctx, folder, self.state, look).await
     }
 }

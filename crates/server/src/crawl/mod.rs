@@ -7,6 +7,7 @@
 //! committed in one transaction: a killed server goes on where it was and tells nothing twice.
 
 mod folder;
+pub(crate) mod moved;
 mod step;
 
 use step::Step;

@@ -1,10 +1,11 @@
 //! What one step of the crawl writes, all or nothing.
 
-use crate::analyst;
+use super::moved;
+use crate::analyst::{self, News};
 use crate::app::Ctx;
 use anyhow::{Context, Result};
 use hinomi_mail::imap::folder_for_people;
-use hinomi_model::{DeliveryLocation, Event, MessageId};
+use hinomi_model::{DeliveryLocation, Event, MessageCopyRef, MessageId, Timestamp};
 use hinomi_store::{CrawlFolder, CrawlMailbox, Tx};
 
 /// Rows of some mails, where they lie, and how far the folder was read with them.
@@ -16,21 +17,37 @@ pub(crate) struct Step {
 
 impl Step {
     /// Lets the analyst take the mails in and notes how far the folder was read, in one transaction.
-    pub async fn commit(&self, ctx: &Ctx, folder: &CrawlFolder, mailbox: &CrawlMailbox) -> Result<()> {
+    /// `look` is when the first of them was asked for. Returns the mails to be read again: an action
+    /// dealt with them since.
+    pub async fn commit(
+        &self,
+        ctx: &Ctx,
+        folder: &CrawlFolder,
+        mailbox: &CrawlMailbox,
+        look: Timestamp,
+    ) -> Result<Vec<u32>> {
         let analysis = analyst::read(ctx, &self.events, None).await?;
-        let done = Done { step: self, folder, mailbox };
-        analyst::commit_crawl(ctx, &analysis, &done).await.context("store a step of the crawl")
+        let done = Done { look, step: self, folder, mailbox };
+        let acted_since =
+            analyst::commit_crawl(ctx, &analysis, &done).await.context("store a step of the crawl")?;
+        let of = |(uid, id, recipient): &(u32, MessageId, String)| {
+            let acted = |one: &MessageCopyRef| one.message_id == *id && one.recipient == *recipient;
+            acted_since.iter().any(acted).then_some(*uid)
+        };
+        Ok(self.places.iter().filter_map(of).collect())
     }
 
     /// Notes that mails are gone from a folder: moved by their owner to where they were seen too, or
-    /// to a place not known.
-    pub async fn gone(ctx: &Ctx, mailbox: &str, folder: &str, uids: &[u32]) -> Result<()> {
+    /// to a place not known. `look` is when the folder was asked for what it holds.
+    pub async fn gone(ctx: &Ctx, mailbox: &str, folder: &str, uids: &[u32], look: Timestamp) -> Result<()> {
         if uids.is_empty() {
             return Ok(());
         }
         let now = ctx.now();
         let left = folder_for_people(folder);
+        let _turn = ctx.desk.turn().await;
         let mut tx = ctx.store.begin().await?;
+        let (mut moves, mut news) = (Vec::new(), News::default());
         for gone in tx.remove_crawl_places(mailbox, folder, uids).await? {
             let Some(mut copy) = tx.message(gone.message_id, &gone.recipient).await? else { continue };
             let (location, folder) = match gone.elsewhere {
@@ -40,22 +57,28 @@ impl Step {
             // what an action took out is where the action says
             let ours = matches!(copy.latest_location, DeliveryLocation::Quarantine | DeliveryLocation::Dropped);
             let known_elsewhere = copy.folder.as_ref().is_some_and(|known| *known != left);
-            if ours || known_elsewhere || (copy.latest_location == location && copy.folder == folder) {
+            if ours || known_elsewhere || copy.acted_on_since(look) || (copy.latest_location == location && copy.folder == folder) {
                 continue;
             }
+            let before = copy.clone();
             copy.latest_location = location;
             copy.folder = folder;
             copy.moved_by = Some("owner".to_owned());
             copy.moved_at = Some(now);
+            moves.push(moved::tell(&mut tx, &before, &copy, now, &mut news).await?);
             tx.update_message(&copy, copy.version).await?;
         }
+        ctx.ingest.append_once(moves).await.context("store rows about moved mail")?;
         tx.commit().await?;
+        news.send(ctx);
         Ok(())
     }
 }
 
 /// A step, where it leaves the folder and the mailbox.
 pub(crate) struct Done<'s> {
+    /// When the look began.
+    pub look: Timestamp,
     step: &'s Step,
     folder: &'s CrawlFolder,
     mailbox: &'s CrawlMailbox,

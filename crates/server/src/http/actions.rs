@@ -151,6 +151,56 @@ pub async fn cancel(
     Ok(Versioned(action.version, action))
 }
 
+/// `POST /actions/{id}/pause`
+pub async fn pause(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<ActionId>,
+    MaybeJson(body): MaybeJson<Decision>,
+) -> Answer<Versioned<Action>> {
+    remark(&caller, id, body)?;
+    let action = crate::actions::pause(&http.ctx, id, &caller.name()).await?;
+    Ok(Versioned(action.version, action))
+}
+
+/// `POST /actions/{id}/resume`
+pub async fn resume(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<ActionId>,
+    MaybeJson(body): MaybeJson<Decision>,
+) -> Answer<Versioned<Action>> {
+    remark(&caller, id, body)?;
+    let action = crate::actions::resume(&http.ctx, id, &caller.name()).await?;
+    Ok(Versioned(action.version, action))
+}
+
+/// `POST /actions/{id}/retry`
+pub async fn retry(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<ActionId>,
+    MaybeJson(body): MaybeJson<Decision>,
+) -> Answer<Versioned<Action>> {
+    remark(&caller, id, body)?;
+    let action = http.ctx.store.action(id).await?.ok_or_else(Fail::not_found)?;
+    check_presence(&http, &caller, &action.spec)?;
+    let action = crate::actions::retry(&http.ctx, id, &caller.name()).await?;
+    Ok(Versioned(action.version, action))
+}
+
+/// `POST /actions/{id}/disarm`
+pub async fn disarm(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<ActionId>,
+    MaybeJson(body): MaybeJson<Decision>,
+) -> Answer<Versioned<Action>> {
+    remark(&caller, id, body)?;
+    let action = crate::actions::disarm(&http.ctx, id, &caller.name()).await?;
+    Ok(Versioned(action.version, action))
+}
+
 /// `POST /actions/{id}/undo`
 pub async fn undo(
     State(http): State<Http>,

@@ -49,6 +49,13 @@ pub fn action_of(id: &str) -> String {
         "approveActions" | "approveAction" => "action.approve",
         "declineAction" => "action.decline",
         "cancelAction" => "action.cancel",
+        "pauseAction" => "action.pause",
+        "resumeAction" => "action.resume",
+        "retryAction" => "action.retry",
+        "disarmAction" => "action.disarm",
+        "pauseMailBulk" => "mail.bulk_pause",
+        "resumeMailBulk" => "mail.bulk_resume",
+        "cancelMailBulk" => "mail.bulk_cancel",
         "undoAction" => "action.undo",
         other => other,
     };
@@ -71,6 +78,10 @@ pub fn recorded_inside(id: &str) -> bool {
             | "approveAction"
             | "declineAction"
             | "cancelAction"
+            | "pauseAction"
+            | "resumeAction"
+            | "retryAction"
+            | "disarmAction"
             | "undoAction"
     )
 }

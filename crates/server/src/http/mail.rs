@@ -124,3 +124,34 @@ pub async fn get_bulk(State(http): State<Http>, Path(id): Path<uuid::Uuid>) -> A
     let bulk = bulk::get(&http.ctx, id).await.map_err(failed)?;
     bulk.map(Json).ok_or_else(Fail::not_found)
 }
+
+/// `POST /mail/bulk/{id}/pause`
+pub async fn pause_bulk(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<uuid::Uuid>,
+) -> Answer<Json<MailBulk>> {
+    held(bulk::pause(&http.ctx, id, &caller.name()).await)
+}
+
+/// `POST /mail/bulk/{id}/resume`
+pub async fn resume_bulk(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<uuid::Uuid>,
+) -> Answer<Json<MailBulk>> {
+    held(bulk::resume(&http.ctx, id, &caller.name()).await)
+}
+
+/// `POST /mail/bulk/{id}/cancel`
+pub async fn cancel_bulk(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<uuid::Uuid>,
+) -> Answer<Json<MailBulk>> {
+    held(bulk::cancel(&http.ctx, id, &caller.name()).await)
+}
+
+fn held(bulk: anyhow::Result<Option<MailBulk>>) -> Answer<Json<MailBulk>> {
+    bulk.map_err(failed)?.map(Json).ok_or_else(Fail::not_found)
+}

@@ -173,7 +173,7 @@ impl Session {
                 event: "device.status",
                 id: self.device.to_string(),
                 version,
-                number: None,
+                number: None,                progress: None,
             }),
             Err(error) => tracing::warn!(error = %error, "status of {} could not be stored", self.device),
         }

@@ -11,6 +11,7 @@ mod look;
 mod open;
 pub(crate) mod settle;
 mod system;
+mod treated;
 mod vault;
 mod walk;
 
@@ -32,9 +33,10 @@ use hinomi_model::{
 };
 use hinomi_store::Store;
 use journal::StoreJournal;
-use settle::Kind;
+use settle::{Deed, Kind};
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use system::System;
 use tokio::sync::mpsc;
 
@@ -92,6 +94,9 @@ impl Located {
         }
     }
 }
+
+/// Set when work on mailboxes is to end early: what was begun is finished.
+pub type Halt = Arc<AtomicBool>;
 
 /// What is to be done to copies of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,8 +171,48 @@ impl Mailboxes {
         copies: &[MessageCopyRef],
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Result<Vec<Receipt>> {
+        self.treat_until(order, copies, &Halt::default(), on).await
+    }
+
+    /// Treats copies as [`Mailboxes::treat`] does until `halt` is set: copies not begun by then have
+    /// no receipt.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn treat_until(
+        &self,
+        order: Order,
+        copies: &[MessageCopyRef],
+        halt: &Halt,
+        on: &(dyn Fn(Receipt) + Send + Sync),
+    ) -> Result<Vec<Receipt>> {
+        self.treat_under(order, order.action, copies, halt, on).await
+    }
+
+    /// Treats a late copy as its action does; its journal and rows are under `entry`.
+    ///
+    /// # Errors
+    /// As in [`Mailboxes::treat`].
+    pub async fn treat_late(
+        &self,
+        order: Order,
+        entry: ActionId,
+        copy: &MessageCopyRef,
+    ) -> Result<Option<Receipt>> {
+        let copies = std::slice::from_ref(copy);
+        Ok(self.treat_under(order, entry, copies, &Halt::default(), &|_| {}).await?.pop())
+    }
+
+    async fn treat_under(
+        &self,
+        order: Order,
+        entry: ActionId,
+        copies: &[MessageCopyRef],
+        halt: &Halt,
+        on: &(dyn Fn(Receipt) + Send + Sync),
+    ) -> Result<Vec<Receipt>> {
         let homes = self.homes().await?;
-        let journal = StoreJournal::open(&self.store, order.action).await.context("read mail journal")?;
+        let journal = StoreJournal::open(&self.store, entry).await.context("read mail journal")?;
         let mut receipts = Vec::new();
         let mut known = Vec::new();
         let mut senders: BTreeMap<MessageCopyRef, (usize, Wanted)> = BTreeMap::new();
@@ -200,11 +245,14 @@ impl Mailboxes {
             let on_outcome = move |outcome: Outcome| drop(send.send(outcome));
             let (journal, vault) = (&journal, &self.vault);
             let work = by_system(known.into_iter()).into_iter().map(|(system, wanted)| {
-                self.systems[system].engine.treat(order.remedy, wanted, journal, vault, &on_outcome)
+                let engine = self.systems[system].engine.halting(halt.clone());
+                let on_outcome = &on_outcome;
+                async move { engine.treat(order.remedy, wanted, journal, vault, on_outcome).await }
             });
             futures::future::join_all(work).await;
         };
-        let (_, settled) = tokio::join!(work, self.settle_all(order.action, Kind::Remedy(order.remedy), receive, on));
+        let deed = Deed { action: order.action, entry, kind: Kind::Remedy(order.remedy) };
+        let (_, settled) = tokio::join!(work, self.settle_all(deed, receive, on));
         receipts.extend(settled);
         Ok(receipts)
     }
@@ -222,9 +270,23 @@ impl Mailboxes {
         open: &(dyn Fn(&MessageCopyRef) -> bool + Send + Sync),
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Result<Vec<Receipt>> {
+        self.restore_until(action, treated, open, &Halt::default(), on).await
+    }
+
+    /// Puts back as [`Mailboxes::restore`] does until `halt` is set.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn restore_until(
+        &self,
+        action: ActionId,
+        treated: ActionId,
+        open: &(dyn Fn(&MessageCopyRef) -> bool + Send + Sync),
+        halt: &Halt,
+        on: &(dyn Fn(Receipt) + Send + Sync),
+    ) -> Result<Vec<Receipt>> {
         let homes = self.homes().await?;
-        let mut treated = StoreJournal::open(&self.store, treated).await.context("read mail journal")?.outcomes();
-        treated.retain(|outcome| open(&outcome.copy));
+        let treated = self.treated(&homes, treated, open).await?;
         let journal = StoreJournal::open(&self.store, action).await.context("read mail journal")?;
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {
@@ -235,12 +297,14 @@ impl Mailboxes {
                 // the first system when the list has lost the mailbox since: it says why it fails
                 Some((homes.of(&mailbox).map_or(0, |(system, _)| system), outcome))
             }));
-            let work = groups
-                .into_iter()
-                .map(|(system, treated)| self.systems[system].engine.restore(treated, journal, vault, &on_outcome));
+            let work = groups.into_iter().map(|(system, treated)| {
+                let engine = self.systems[system].engine.halting(halt.clone());
+                let on_outcome = &on_outcome;
+                async move { engine.restore(treated, journal, vault, on_outcome).await }
+            });
             futures::future::join_all(work).await;
         };
-        let (_, receipts) = tokio::join!(work, self.settle_all(action, Kind::Restore, receive, on));
+        let (_, receipts) = tokio::join!(work, self.settle_all(Deed::of(action, Kind::Restore), receive, on));
         Ok(receipts)
     }
 

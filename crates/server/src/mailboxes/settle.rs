@@ -16,6 +16,28 @@ pub(super) enum Kind {
     Restore,
 }
 
+/// Whose work it is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deed {
+    /// The action.
+    pub action: ActionId,
+    /// What its journal and rows are under: the action itself, or a late copy's own id.
+    pub entry: ActionId,
+    /// What was done.
+    pub kind: Kind,
+}
+
+impl Deed {
+    /// What an action does itself.
+    pub fn of(action: ActionId, kind: Kind) -> Deed {
+        Deed { action, entry: action, kind }
+    }
+
+    fn is_late(self) -> bool {
+        self.entry != self.action
+    }
+}
+
 /// Tries to update one row against somebody else who does so too.
 const UPDATE_TRIES: usize = 5;
 /// Most outcomes handled in one go.
@@ -25,8 +47,7 @@ impl Mailboxes {
     /// Takes outcomes until the work ends and makes receipts of them, many in one transaction.
     pub(super) async fn settle_all(
         &self,
-        action: ActionId,
-        kind: Kind,
+        deed: Deed,
         mut outcomes: UnboundedReceiver<Outcome>,
         on: &(dyn Fn(Receipt) + Send + Sync),
     ) -> Vec<Receipt> {
@@ -34,27 +55,27 @@ impl Mailboxes {
         let mut together = Vec::new();
         while outcomes.recv_many(&mut together, TOGETHER_MAX).await > 0 {
             let outcomes = std::mem::take(&mut together);
-            let copies = match self.locations(action, kind, &outcomes).await {
+            let copies = match self.locations(deed, &outcomes).await {
                 Ok(copies) => copies,
                 Err(error) => {
                     // the receipts and the journal stand; only the index does not know yet
-                    tracing::error!(action = %action, "the location of messages could not be noted: {error}");
+                    tracing::error!(action = %deed.action, "the location of messages could not be noted: {error}");
                     vec![None; outcomes.len()]
                 }
             };
             let (mut events, mut all) = (Vec::new(), Vec::new());
             for (outcome, copy) in outcomes.into_iter().zip(copies) {
                 if outcome.state != ReceiptState::NotFound {
-                    events.push(row(action, kind, &outcome, copy.as_ref()));
+                    events.push(row(deed, &outcome, copy.as_ref()));
                 }
-                all.push(settled(kind, outcome, copy.as_ref()));
+                all.push(settled(deed.kind, outcome, copy.as_ref()));
             }
             abort_point("mail.settled");
             // before the receipts: a copy without receipt is settled again after a crash, and its row
             // is known then
             if let Err(error) = self.ingest.append_once(events).await {
                 // the receipts and the journal stand; only the hunting rows are missing
-                tracing::error!(action = %action, "rows about mailbox work could not be stored: {error}");
+                tracing::error!(action = %deed.action, "rows about mailbox work could not be stored: {error}");
             }
             abort_point("mail.told");
             for receipt in all {
@@ -68,14 +89,13 @@ impl Mailboxes {
     /// Notes where copies are now and returns their rows.
     async fn locations(
         &self,
-        action: ActionId,
-        kind: Kind,
+        deed: Deed,
         outcomes: &[Outcome],
     ) -> Result<Vec<Option<MessageCopy>>, StoreError> {
         let mut tx = self.store.begin().await?;
         let mut copies = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
-            let to = (outcome.state == ReceiptState::Done).then(|| Moved::by(action, kind, outcome));
+            let to = (outcome.state == ReceiptState::Done).then(|| Moved::by(deed, outcome));
             copies.push(set_location(&mut tx, outcome, to).await?);
         }
         tx.commit().await?;
@@ -91,16 +111,16 @@ struct Moved {
 }
 
 impl Moved {
-    fn by(action: ActionId, kind: Kind, outcome: &Outcome) -> Self {
+    fn by(deed: Deed, outcome: &Outcome) -> Self {
         let step = outcome.steps.first();
-        let place = match kind {
+        let place = match deed.kind {
             Kind::Remedy(_) => step.and_then(|step| step.moved_to.as_ref()),
             Kind::Restore => step.and_then(|step| step.restored.as_ref()).map(|restored| &restored.place),
         };
         Moved {
-            location: location(kind, outcome),
+            location: location(deed.kind, outcome),
             folder: place.map(|place| place.folder.name.clone()),
-            by: format!("action:{action}"),
+            by: format!("action:{}", deed.action),
         }
     }
 
@@ -148,22 +168,18 @@ fn settled(kind: Kind, outcome: Outcome, copy: Option<&MessageCopy>) -> Receipt 
 /// Where a copy is after it was dealt with.
 fn location(kind: Kind, outcome: &Outcome) -> DeliveryLocation {
     match kind {
-        Kind::Remedy(MessageRemedy::SoftDelete | MessageRemedy::MoveToQuarantine) => DeliveryLocation::Quarantine,
-        Kind::Remedy(MessageRemedy::HardDelete) => DeliveryLocation::Dropped,
-        Kind::Remedy(MessageRemedy::MoveToJunk) => DeliveryLocation::JunkFolder,
-        Kind::Remedy(MessageRemedy::MoveToInbox) => DeliveryLocation::Inbox,
-        Kind::Remedy(MessageRemedy::MoveToDeletedItems) => DeliveryLocation::DeletedItems,
+        Kind::Remedy(remedy) => remedy.target(),
         Kind::Restore => outcome.steps.first().map_or(DeliveryLocation::Unknown, |step| step.located.location()),
     }
 }
 
 /// The EmailPostDeliveryEvents row.
-fn row(action: ActionId, kind: Kind, outcome: &Outcome, copy: Option<&MessageCopy>) -> Event {
+fn row(deed: Deed, outcome: &Outcome, copy: Option<&MessageCopy>) -> Event {
     let mut event = Event::new(Table::EmailPostDeliveryEvents, now());
     let from: Vec<&str> = outcome.steps.iter().map(|step| step.located.place.folder.name.as_str()).collect();
     let from = from.join(", ");
-    let to = location_text(location(kind, outcome));
-    let (word, source, target) = match kind {
+    let to = location_text(location(deed.kind, outcome));
+    let (word, source, target) = match deed.kind {
         Kind::Remedy(remedy) => (action_text(remedy), from, to.to_owned()),
         Kind::Restore => ("Restore", "Quarantine".to_owned(), from),
     };
@@ -171,15 +187,15 @@ fn row(action: ActionId, kind: Kind, outcome: &Outcome, copy: Option<&MessageCop
         .set("NetworkMessageId", outcome.copy.message_id.to_string())
         .set("RecipientEmailAddress", outcome.copy.recipient.as_str())
         .set("Action", word)
-        .set("ActionType", "Manual remediation")
-        .set("ActionTrigger", "AdminAction")
+        .set("ActionType", if deed.is_late() { "Follow-up remediation" } else { "Manual remediation" })
+        .set("ActionTrigger", if deed.is_late() { "SpecialAction" } else { "AdminAction" })
         .set("ActionResult", if outcome.state == ReceiptState::Failed { "Error" } else { "Success" })
         .set("SourceLocation", source)
         .set("DeliveryLocation", target)
         // one action settles a copy once; a resumed one tells the same row again
-        .set("ReportId", format!("{action}/{}/{}", outcome.copy.message_id, outcome.copy.recipient))
+        .set("ReportId", format!("{}/{}/{}", deed.entry, outcome.copy.message_id, outcome.copy.recipient))
         .set_some("InternetMessageId", copy.map(|copy| copy.internet_message_id.as_str()));
-    event.set_additional("ActionId", action.to_string());
+    event.set_additional("ActionId", deed.action.to_string());
     event.set_additional("Detail", outcome.detail.en.as_str());
     event
 }
@@ -193,6 +209,34 @@ fn action_text(remedy: MessageRemedy) -> &'static str {
         MessageRemedy::HardDelete => "Hard delete",
         MessageRemedy::MoveToQuarantine => "Move to quarantine",
     }
+}
+
+/// The EmailPostDeliveryEvents row of what the owner of a mailbox did with a copy: `before` is how it
+/// was known.
+pub(crate) fn owners_row(before: &MessageCopy, to: DeliveryLocation, folder: Option<&str>) -> Event {
+    let word = match to {
+        DeliveryLocation::JunkFolder => action_text(MessageRemedy::MoveToJunk),
+        DeliveryLocation::Inbox => action_text(MessageRemedy::MoveToInbox),
+        DeliveryLocation::DeletedItems => action_text(MessageRemedy::MoveToDeletedItems),
+        _ => "Removed from the mailbox",
+    };
+    let mut event = Event::new(Table::EmailPostDeliveryEvents, now());
+    event
+        .set("NetworkMessageId", before.message_id.to_string())
+        .set("InternetMessageId", before.internet_message_id.as_str())
+        .set("RecipientEmailAddress", before.recipient.as_str())
+        .set("Action", word)
+        .set("ActionType", "User action")
+        .set("ActionTrigger", "UserAction")
+        .set("ActionResult", "Success")
+        .set("SourceLocation", location_text(before.latest_location))
+        .set("DeliveryLocation", location_text(to))
+        // noticed once per state of the copy; what was cut short notices it again
+        .set("ReportId", format!("owner/{}/{}/{}", before.message_id, before.recipient, before.version));
+    if let Some(folder) = folder {
+        event.set_additional("Folder", folder);
+    }
+    event
 }
 
 /// The text the hunting tables use.

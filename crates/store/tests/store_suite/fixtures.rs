@@ -116,6 +116,7 @@ pub fn action(number: u64, incident: u64, state: ActionState) -> Action {
         incident_id: Some(id(incident)),
         investigation_id: None,
         receipts: vec![],
+        follow_up: None,
         undone_by: None,
         undoes: None,
         created_at: at(number as i64),

@@ -1,0 +1,593 @@
+//! Mail actions that are held, stopped, tried again and undone, and those that stay armed for late
+//! copies, over a real Dovecot.
+
+use hinomi_model::{
+    Action, ActionId, ActionSpec, ActionState, Classification, DeliveryLocation, Determination, Event, Incident,
+    IncidentStatus, LateCause, MailField, MailFilter, MessageCopy, MessageCopyRef, MessageRemedy, Receipt,
+    ReceiptState, Severity, Table, Text, Timestamp,
+};
+use hinomi_server::actions::{self, Proposal};
+use hinomi_server::config::{Config, CrawlConfig, ImapConfig, MailTls, MailboxesConfig};
+use hinomi_server::serve::{Running, ServeOptions, start};
+use hinomi_store::Page;
+use hinomi_testkit::mail::{MailRig, MailRigConfig};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const DATE: &str = "01-Feb-2020 10:00:00 +0000";
+
+/// A server over a mail system of its own.
+struct House {
+    rig: MailRig,
+    dir: tempfile::TempDir,
+    users_file: PathBuf,
+    config: Config,
+    running: Option<Running>,
+}
+
+impl House {
+    async fn start(users: usize, change: impl FnOnce(&mut Config)) -> House {
+        let rig = MailRig::start(MailRigConfig { users, smtp: false, ..Default::default() }).await.expect("rig");
+        let dir = tempfile::tempdir().expect("temp dir");
+        let users_file = dir.path().join("users");
+        std::fs::write(&users_file, rig.users.join("\n")).expect("users");
+        let mut config = Config::default();
+        config.listen.console = "127.0.0.1:0".parse().expect("address");
+        config.listen.sensors = config.listen.console;
+        config.gateway.enabled = false;
+        config.gateway.own_domains = vec!["example.test".to_owned()];
+        config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second: 1_000, ..Default::default() });
+        config.mailboxes = vec![mailboxes(&rig, dir.path(), &users_file)];
+        change(&mut config);
+        let mut house = House { rig, dir, users_file, config, running: None };
+        house.run().await;
+        house
+    }
+
+    async fn run(&mut self) {
+        let options = ServeOptions {
+            data: self.dir.path().join("data"),
+            config: self.config.clone(),
+            write_enrolment_token: None,
+        };
+        self.running = Some(start(options).await.expect("server starts"));
+    }
+
+    async fn stop(&mut self) {
+        self.running.take().expect("runs").stop().await.expect("stops");
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("runs")
+    }
+
+    async fn put(&self, user: usize, folder: &str, raw: &[u8]) {
+        let mut client = self.rig.imap(&self.rig.users[user]).await.expect("login");
+        client.append(folder, "", DATE, raw).await.expect("append");
+    }
+
+    async fn count(&self, user: usize, folder: &str) -> usize {
+        self.rig.imap(&self.rig.users[user]).await.expect("login").count(folder).await.expect("count")
+    }
+
+    /// Waits until the copies of a Message-ID are as wanted.
+    async fn copies(&self, id: &str, what: &str, wanted: impl Fn(&[MessageCopy]) -> bool) -> Vec<MessageCopy> {
+        let filter = MailFilter::default().with(MailField::InternetMessageId, id);
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let found = self.running().ctx.store.messages(&filter, &Page::first(200)).await.expect("list").items;
+            if wanted(&found) {
+                return found;
+            }
+            assert!(Instant::now() < end, "{what}: {found:#?}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+
+    async fn order(&self, remedy: MessageRemedy, copies: &[MessageCopy], by: &str, incident: Option<Incident>) -> ActionId {
+        let refs = copies.iter().map(|copy| MessageCopyRef {
+            message_id: copy.message_id,
+            recipient: copy.recipient.clone(),
+        });
+        let proposal = Proposal {
+            spec: ActionSpec::of_remedy(remedy, refs.collect(), false),
+            reason: Text::same("test"),
+            by,
+            incident: incident.map(|incident| incident.id),
+            investigation: None,
+            idempotency_key: None,
+            approve_now: Some((by, None)),
+        };
+        actions::propose(&self.running().ctx, proposal).await.expect("ordered").id
+    }
+
+    /// Waits until an action is as wanted.
+    async fn action(&self, id: ActionId, what: &str, wanted: impl Fn(&Action) -> bool) -> Action {
+        let end = Instant::now() + DEADLINE;
+        loop {
+            let action = self.running().ctx.store.action(id).await.expect("read").expect("there");
+            if wanted(&action) {
+                return action;
+            }
+            assert!(Instant::now() < end, "{what}: {action:#?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn over(&self, id: ActionId) -> Action {
+        self.action(id, "over", |action| action.finished_at.is_some()).await
+    }
+
+    /// Rows about what was done after delivery: what, why, recipient.
+    fn rows(&self) -> Vec<(String, String, String)> {
+        let mut reader = self.running().ctx.ingest.log().read_from(0);
+        let mut rows = Vec::new();
+        while let Some((_, payload)) = reader.try_next().expect("log reads") {
+            let end = payload.iter().position(|byte| *byte == b'\n').expect("header");
+            let header: serde_json::Value = serde_json::from_slice(&payload[..end]).expect("json");
+            let count = header["count"].as_u64().expect("count") as usize;
+            let events: Vec<Event> = hinomi_wire::unpack(&payload[end + 1..], count).expect("unpacks");
+            rows.extend(events.iter().filter(|event| event.table == Table::EmailPostDeliveryEvents).map(|event| {
+                let text = |name: &str| event.str(name).unwrap_or_default().to_owned();
+                (text("Action"), text("ActionType"), text("RecipientEmailAddress"))
+            }));
+        }
+        rows.sort();
+        rows
+    }
+
+    async fn incident(&self) -> Incident {
+        let mut tx = self.running().ctx.store.begin().await.expect("tx");
+        let incident = incident();
+        tx.put_incident(&incident).await.expect("put");
+        tx.commit().await.expect("commit");
+        incident
+    }
+
+    async fn activities(&self, incident: &Incident) -> Vec<String> {
+        let known = self.running().ctx.store.incident(incident.id).await.expect("read").expect("there");
+        known.activities.into_iter().map(|activity| activity.text.en).collect()
+    }
+}
+
+fn incident() -> Incident {
+    let now = Timestamp::from_micros(1_700_000_000_000_000);
+    Incident {
+        id: hinomi_server::ids::new(),
+        number: 1,
+        title: Text::same("test"),
+        title_by_person: false,
+        severity_by_person: false,
+        severity: Severity::Low,
+        status: IncidentStatus::Active,
+        classification: Classification::Unknown,
+        determination: Determination::Unknown,
+        assigned_to: None,
+        tags: vec![],
+        alerts: vec![],
+        devices: vec![],
+        users: vec![],
+        mailboxes: vec![],
+        tactics: vec![],
+        techniques: vec![],
+        investigations: vec![],
+        comments: vec![],
+        activities: vec![],
+        redirected_to: None,
+        created_at: now,
+        updated_at: now,
+        first_activity: now,
+        last_activity: now,
+        version: 0,
+    }
+}
+
+fn mailboxes(rig: &MailRig, dir: &Path, users_file: &Path) -> MailboxesConfig {
+    let password = dir.join("password");
+    std::fs::write(&password, format!("{}\n", rig.master_password)).expect("password");
+    let imap = ImapConfig {
+        host: "127.0.0.1".to_owned(),
+        port: rig.imap_addr.port(),
+        tls: MailTls::None,
+        ca_file: None,
+        master_user: Some(rig.master_user.clone()),
+        master_separator: "*".to_owned(),
+        password_file: Some(password),
+        credentials_file: None,
+    };
+    MailboxesConfig {
+        name: "main".to_owned(),
+        users_file: users_file.to_owned(),
+        connections: 2,
+        imap: Some(imap),
+        maildir: None,
+        graph: None,
+    }
+}
+
+/// A mail; `hop` is a line another delivery of the same mail has otherwise.
+fn mail(id: &str, hop: &str, text: &str) -> Vec<u8> {
+    format!(
+        "Received: by {hop}\r\nFrom: Someone <someone@elsewhere.test>\r\nTo: staff@example.test\r\nSubject: Hello\r\n\
+         Message-ID: <{id}>\r\nDate: Sun, 22 Nov 2026 01:00:00 +0000\r\nContent-Type: text/plain\r\n\r\n{text}\r\n"
+    )
+    .into_bytes()
+}
+
+fn states(action: &Action) -> Vec<ReceiptState> {
+    let mut states: Vec<ReceiptState> = action.receipts.iter().map(|receipt| receipt.state).collect();
+    states.sort();
+    states
+}
+
+fn late(action: &Action) -> Vec<(LateCause, ReceiptState)> {
+    let late = action.follow_up.iter().flat_map(|follow_up| &follow_up.receipts);
+    let mut late: Vec<_> = late.map(|late| (late.cause, late.receipt.state)).collect();
+    late.sort();
+    late
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_copies_are_treated_until_the_action_is_undone() {
+    let mut house = House::start(3, |_| {}).await;
+    let id = "wave@elsewhere.test";
+    for user in 0..2 {
+        house.put(user, "INBOX", &mail(id, "first", "please pay")).await;
+    }
+    let known = house.copies(id, "known", |found| found.len() == 2 && found.iter().all(|one| one.folder.is_some())).await;
+    let incident = house.incident().await;
+    let action = house.order(MessageRemedy::SoftDelete, &known, "kana", Some(incident.clone())).await;
+    let done = house.over(action).await;
+    assert_eq!(states(&done), [ReceiptState::Done; 2], "{done:#?}");
+    let follow_up = done.follow_up.expect("armed");
+    assert_eq!(follow_up.until.micros_since(done.decided_at.expect("decided")) / 3_600_000_000, 48);
+
+    // it comes again: to one who had it, while the server is away, and to one who had not
+    house.stop().await;
+    house.put(0, "INBOX", &mail(id, "second", "please pay")).await;
+    house.run().await;
+    house.put(2, "INBOX", &mail(id, "third", "please pay")).await;
+    house.put(2, "INBOX", &mail(id, "forged", "other words under the same Message-ID")).await;
+    let acted = house.action(action, "two late copies", |action| late(action).len() == 2).await;
+    let treated = [(LateCause::Delivered, ReceiptState::Done), (LateCause::Returned, ReceiptState::Done)];
+    assert_eq!(late(&acted), treated, "{acted:#?}");
+    assert_eq!((house.count(0, "INBOX").await, house.count(2, "INBOX").await), (0, 1), "the forged one stays");
+    assert_eq!((acted.state, states(&acted)), (ActionState::Succeeded, vec![ReceiptState::Done; 2]));
+    let told = house.activities(&incident).await;
+    assert_eq!(told.iter().filter(|text| text.contains("delivered late") || text.contains("moved back")).count(), 2);
+    let rows = house.rows();
+    let follow = |row: &&(String, String, String)| row.0 == "Soft delete" && row.1 == "Follow-up remediation";
+    assert_eq!(rows.iter().filter(follow).count(), 2, "{rows:#?}");
+    let manual = |row: &&(String, String, String)| row.0 == "Soft delete" && row.1 == "Manual remediation";
+    assert_eq!(rows.iter().filter(manual).count(), 2, "{rows:#?}");
+
+    // the undo brings everything back, and nothing takes it out again
+    let undo = actions::undo(&house.running().ctx, action, "kana").await.expect("undone").id;
+    let undone = house.over(undo).await;
+    assert_eq!((undone.state, states(&undone)), (ActionState::Succeeded, vec![ReceiptState::Done; 3]), "{undone:#?}");
+    let counts = [house.count(0, "INBOX").await, house.count(1, "INBOX").await, house.count(2, "INBOX").await];
+    assert_eq!(counts, [2, 1, 2]);
+    let original = house.action(action, "undone", |action| action.state == ActionState::Undone).await;
+    assert_eq!(original.follow_up.as_ref().and_then(|one| one.disarmed_by.as_deref()), Some("kana"));
+    assert!(late(&original).iter().all(|(_, state)| *state == ReceiptState::Undone));
+    house.put(1, "INBOX", &mail(id, "fourth", "please pay")).await;
+    let store = &house.running().ctx.store;
+    let mailbox = &house.rig.users[1];
+    let end = Instant::now() + DEADLINE;
+    while store.crawl_places(mailbox, "INBOX").await.expect("places").len() < 2 {
+        assert!(Instant::now() < end, "the crawl sees the last one");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    assert!(store.late_of_action(action).await.expect("late").iter().all(|late| late.settled_at.is_some()));
+    assert_eq!(house.count(1, "INBOX").await, 2, "nobody touches it any more");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_its_owner_moves_back_is_moved_again_with_and_without_a_crawl() {
+    for crawl in [true, false] {
+        let mut house = House::start(1, |_| {}).await;
+        let id = "back@elsewhere.test";
+        house.put(0, "INBOX", &mail(id, "first", "please pay")).await;
+        let known = house.copies(id, "known", |found| found.iter().any(|one| one.folder.is_some())).await;
+        if !crawl {
+            house.stop().await;
+            house.config.crawl = None;
+            house.config.follow_up.first_look_seconds = 1;
+            house.run().await;
+        }
+        let incident = house.incident().await;
+        let action = house.order(MessageRemedy::MoveToJunk, &known, "kana", Some(incident.clone())).await;
+        house.over(action).await;
+        let mut owner = house.rig.imap(&house.rig.users[0]).await.expect("login");
+        let uid = owner.mails("Junk").await.expect("mails")[0].uid;
+        owner.move_to("Junk", uid, "INBOX").await.expect("moved");
+        let acted = house.action(action, "moved again", |action| late(action).len() == 1).await;
+        assert_eq!(late(&acted), [(LateCause::Returned, ReceiptState::Done)], "crawl: {crawl}");
+        assert_eq!((house.count(0, "INBOX").await, house.count(0, "Junk").await), (0, 1));
+        let copy = house.copies(id, "in junk", |found| found[0].latest_location == DeliveryLocation::JunkFolder).await;
+        assert_eq!(copy[0].moved_by, Some(format!("action:{action}")));
+        if crawl {
+            let rows = house.rows();
+            let owners = |row: &&(String, String, String)| row.0 == "Move to inbox" && row.1 == "User action";
+            assert_eq!(rows.iter().filter(owners).count(), 1, "{rows:#?}");
+            let told = house.activities(&incident).await;
+            assert!(told.iter().any(|text| text.starts_with("The owner of")), "{told:?}");
+        }
+        // moved back, moved again: the undo puts it back once
+        let undo = actions::undo(&house.running().ctx, action, "kana").await.expect("undone").id;
+        let undone = house.over(undo).await;
+        assert_eq!(states(&undone), [ReceiptState::Done], "{undone:#?}");
+        assert_eq!((house.count(0, "INBOX").await, house.count(0, "Junk").await), (1, 0));
+        house.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn late_copies_of_widely_sent_mail_wait_for_a_person_and_disarmed_actions_rest() {
+    let mut house = House::start(2, |_| {}).await;
+    let id = "news@elsewhere.test";
+    let newsletter = |hop: &str| {
+        let raw = String::from_utf8(mail(id, hop, "this month")).expect("text");
+        raw.replacen("Subject:", "List-Unsubscribe: <https://elsewhere.test/>\r\nSubject:", 1).into_bytes()
+    };
+    house.put(0, "INBOX", &newsletter("first")).await;
+    let known = house.copies(id, "known", |found| found.iter().any(|one| one.folder.is_some())).await;
+    assert!(known[0].bulk);
+    let by_itself = house.order(MessageRemedy::SoftDelete, &known, "automation:full", None).await;
+    house.over(by_itself).await;
+    house.put(1, "INBOX", &newsletter("second")).await;
+    let end = Instant::now() + DEADLINE;
+    let waiting = loop {
+        let filter = hinomi_store::ActionFilter { state: vec![ActionState::PendingApproval], ..Default::default() };
+        let waiting = house.running().ctx.store.actions(&filter, &Page::first(10)).await.expect("actions").items;
+        if let Some(first) = waiting.into_iter().next() {
+            break first;
+        }
+        assert!(Instant::now() < end, "nothing was proposed");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    };
+    assert_eq!(waiting.spec.kind(), "soft_delete_messages");
+    assert_eq!(waiting.receipts[0].target.value.rsplit('/').next(), Some(house.rig.users[1].as_str()));
+    assert_eq!(house.count(1, "INBOX").await, 1, "left to a person");
+    // a person's own go holds for late copies too
+    let approved = actions::approve(&house.running().ctx, waiting.id, "kana", None).await.expect("approved").id;
+    house.over(approved).await;
+    house.put(0, "INBOX", &newsletter("third")).await;
+    let acted = house.action(approved, "late", |action| late(action).len() == 1).await;
+    assert_eq!(late(&acted), [(LateCause::Returned, ReceiptState::Done)]);
+
+    let disarmed = actions::disarm(&house.running().ctx, approved, "kana").await.expect("disarmed");
+    assert_eq!(disarmed.follow_up.and_then(|one| one.disarmed_by).as_deref(), Some("kana"));
+    assert!(actions::disarm(&house.running().ctx, approved, "kana").await.is_err());
+    actions::disarm(&house.running().ctx, by_itself, "kana").await.expect("disarmed");
+    house.put(1, "INBOX", &newsletter("fourth")).await;
+    house
+        .copies(id, "seen again", |found| {
+            let own = found.iter().find(|one| one.recipient == house.rig.users[1]);
+            own.is_some_and(|one| one.latest_location == DeliveryLocation::Inbox)
+        })
+        .await;
+    let store = &house.running().ctx.store;
+    assert!(store.late_of_action(approved).await.expect("late").iter().all(|late| late.settled_at.is_some()));
+    assert_eq!(house.count(1, "INBOX").await, 1);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_action_is_held_goes_on_is_stopped_and_undone() {
+    const MAILS: usize = 150;
+    let mut house = House::start(2, |config| config.mailboxes[0].connections = 1).await;
+    let id = |number: usize| format!("{number}@elsewhere.test");
+    for user in 0..2 {
+        let mut client = house.rig.imap(&house.rig.users[user]).await.expect("login");
+        for number in 0..MAILS {
+            let raw = mail(&id(user * MAILS + number), "first", &format!("text {number}"));
+            client.append("INBOX", "", DATE, &raw).await.expect("append");
+        }
+    }
+    let filter = MailFilter::default();
+    let end = Instant::now() + DEADLINE;
+    while house.running().ctx.store.count_messages(&filter).await.expect("count").count < 2 * MAILS as i64 {
+        assert!(Instant::now() < end, "the crawl knows them all");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let mut known = Vec::new();
+    let mut page = Page::first(200);
+    loop {
+        let listed = house.running().ctx.store.messages(&filter, &page).await.expect("list");
+        known.extend(listed.items);
+        page.after = listed.next;
+        if page.after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(known.len(), 2 * MAILS);
+    let ctx = house.running().ctx.clone();
+    let settled = |action: &Action| action.receipts.iter().filter(|receipt| !receipt.is_open()).count();
+    let action = house.order(MessageRemedy::SoftDelete, &known, "kana", None).await;
+    let first = house.action(action, "it began", |action| settled(action) > 0).await;
+    assert_eq!(first.state, ActionState::Running, "too quick to be held: more mails are needed");
+    actions::pause(&ctx, action, "kana").await.expect("held");
+    let rests = async || {
+        let leased = hinomi_store::JobFilter {
+            state: vec![hinomi_store::JobState::Leased],
+            kind: Some(actions::JOB.to_owned()),
+        };
+        let end = Instant::now() + DEADLINE;
+        while !ctx.store.jobs(&leased, &Page::first(10)).await.expect("jobs").items.is_empty() {
+            assert!(Instant::now() < end, "its job stops");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    rests().await;
+    let held = house.action(action, "held", |_| true).await;
+    assert_eq!(held.state, ActionState::Paused);
+    let gone = settled(&held);
+    let left = house.count(0, "INBOX").await + house.count(1, "INBOX").await;
+    assert!(gone > 0 && gone < 2 * MAILS && left == 2 * MAILS - gone, "{gone} done, {left} left");
+    // held through a restart
+    house.stop().await;
+    house.run().await;
+    let ctx = house.running().ctx.clone();
+    assert_eq!(house.action(action, "held", |_| true).await.state, ActionState::Paused);
+    actions::resume(&ctx, action, "kana").await.expect("goes on");
+    house.action(action, "it goes on", |action| settled(action) > gone).await;
+    actions::cancel(&ctx, action, "kana").await.expect("stopped");
+    let stopped = house.over(action).await;
+    let of = |action: &Action, state| action.receipts.iter().filter(|receipt| receipt.state == state).count();
+    let done = of(&stopped, ReceiptState::Done);
+    assert_eq!(stopped.state, ActionState::Cancelled, "too quick to be stopped: more mails are needed");
+    assert_eq!(done + of(&stopped, ReceiptState::Cancelled), 2 * MAILS);
+    assert!(done > gone && done < 2 * MAILS, "{done}");
+    assert!(!stopped.is_armed(ctx.now()));
+    let left = house.count(0, "INBOX").await + house.count(1, "INBOX").await;
+    assert_eq!(left, 2 * MAILS - done, "what is told is what was done");
+    assert!(actions::pause(&ctx, action, "kana").await.is_err());
+    let undo = actions::undo(&ctx, action, "kana").await.expect("undone").id;
+    let undone = house.over(undo).await;
+    assert_eq!(states(&undone), vec![ReceiptState::Done; done]);
+    assert_eq!(house.count(0, "INBOX").await + house.count(1, "INBOX").await, 2 * MAILS);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_failed_is_tried_again_and_a_removal_cut_short_is_undone() {
+    let mut house = House::start(3, |config| config.follow_up.hours = 0).await;
+    let id = "pay@elsewhere.test";
+    for user in 0..3 {
+        house.put(user, "INBOX", &mail(id, "first", "please pay")).await;
+    }
+    let known = house.copies(id, "known", |found| found.len() == 3).await;
+    // one mailbox is not in the list yet
+    let users = house.rig.users.clone();
+    std::fs::write(&house.users_file, users[..2].join("\n")).expect("users");
+    let action = house.order(MessageRemedy::SoftDelete, &known, "kana", None).await;
+    let failed = house.over(action).await;
+    assert_eq!(failed.state, ActionState::PartiallySucceeded, "{failed:#?}");
+    assert!(failed.follow_up.is_none(), "0 hours: not armed");
+    std::fs::write(&house.users_file, users.join("\n")).expect("users");
+    let ctx = house.running().ctx.clone();
+    let before: Vec<Receipt> = failed.receipts.iter().filter(|one| one.state == ReceiptState::Done).cloned().collect();
+    actions::retry(&ctx, action, "kana").await.expect("tried again");
+    let done = house.over(action).await;
+    assert_eq!((done.state, states(&done)), (ActionState::Succeeded, vec![ReceiptState::Done; 3]));
+    assert!(before.iter().all(|receipt| done.receipts.contains(receipt)), "what was done is not done again");
+    assert!(actions::retry(&ctx, action, "kana").await.is_err(), "nothing failed");
+
+    // as if the server had lost the mailbox between the act and its entry: one mail is gone, one was
+    // never touched
+    let rows = ctx.store.journal(action).await.expect("journal");
+    let mut tx = ctx.store.begin().await.expect("tx");
+    let mut cut = tx.action(action).await.expect("read").expect("there");
+    for row in rows.iter().take(1) {
+        tx.journal_intent(action, &row.copy, &row.intent).await.expect("open again");
+    }
+    let gone = rows[0].copy.recipient.clone();
+    for receipt in cut.receipts.iter_mut().filter(|receipt| receipt.target.value.ends_with(&gone)) {
+        receipt.state = ReceiptState::Failed;
+    }
+    cut.state = ActionState::PartiallySucceeded;
+    tx.put_action(&cut).await.expect("put");
+    tx.commit().await.expect("commit");
+    let undo = actions::undo(&ctx, action, "kana").await.expect("undone").id;
+    let undone = house.over(undo).await;
+    assert_eq!((undone.state, states(&undone)), (ActionState::Succeeded, vec![ReceiptState::Done; 3]), "{undone:#?}");
+    let counts = [house.count(0, "INBOX").await, house.count(1, "INBOX").await, house.count(2, "INBOX").await];
+    assert_eq!(counts, [1, 1, 1]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_that_began_before_an_act_does_not_say_where_the_mail_is() {
+    const MAILS: usize = 20;
+    let mut house = House::start(1, |config| config.crawl = None).await;
+    for number in 0..MAILS {
+        house.put(0, "INBOX", &mail(&format!("{number}@elsewhere.test"), "first", &format!("text {number}"))).await;
+    }
+    // known from elsewhere, as from a gateway
+    let reader = hinomi_mail::parse::Limits::default();
+    let mails = house.rig.imap(&house.rig.users[0]).await.expect("login").mails("INBOX").await.expect("mails");
+    let store = house.running().ctx.store.clone();
+    let mut tx = store.begin().await.expect("tx");
+    for mail in &mails {
+        let analysis = hinomi_mail::parse::analyse(&mail.raw, &reader);
+        tx.put_message(&copy(&analysis, &house.rig.users[0])).await.expect("put");
+    }
+    tx.commit().await.expect("commit");
+    let known = store.messages(&MailFilter::default(), &Page::first(200)).await.expect("list").items;
+    assert_eq!(known.len(), MAILS);
+    house.stop().await;
+    house.config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second: 10, ..Default::default() });
+    house.config.follow_up.hours = 0;
+    house.run().await;
+    let store = house.running().ctx.store.clone();
+    let end = Instant::now() + DEADLINE;
+    while store.crawl_mailbox(&house.rig.users[0]).await.expect("crawl").is_none_or(|one| one.state != "running") {
+        assert!(Instant::now() < end, "the crawl begins");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // the crawl reads a batch for two seconds; meanwhile all of it is moved
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let action = house.order(MessageRemedy::MoveToJunk, &known, "kana", None).await;
+    house.over(action).await;
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let crawl = store.crawl_mailbox(&house.rig.users[0]).await.expect("crawl").expect("there");
+        let places = store.crawl_places(&house.rig.users[0], "Junk").await.expect("places").len();
+        if crawl.finished_at.is_some() && places == MAILS {
+            break;
+        }
+        assert!(Instant::now() < end, "the crawl ends: {crawl:?}, {places}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let known = store.messages(&MailFilter::default(), &Page::first(200)).await.expect("list").items;
+    let by = format!("action:{action}");
+    for copy in &known {
+        assert_eq!(
+            (copy.latest_location, copy.moved_by.as_deref()),
+            (DeliveryLocation::JunkFolder, Some(by.as_str())),
+            "{copy:#?}"
+        );
+    }
+    house.stop().await;
+}
+
+fn copy(analysis: &hinomi_mail::parse::Analysis, recipient: &str) -> MessageCopy {
+    MessageCopy {
+        message_id: hinomi_server::ids::new(),
+        recipient: recipient.to_owned(),
+        internet_message_id: analysis.message_id.clone(),
+        sender_mail_from: "someone@elsewhere.test".to_owned(),
+        sender_from: analysis.from_address.clone(),
+        sender_display_name: String::new(),
+        sender_ip: String::new(),
+        subject: analysis.subject.clone(),
+        size: 1,
+        received_at: Timestamp::from_micros(1_700_000_000_000_000),
+        body_sha256: analysis.body_sha256.clone(),
+        attachments: Vec::new(),
+        urls: Vec::new(),
+        auth: hinomi_model::AuthResults::default(),
+        delivery_action: hinomi_model::DeliveryAction::Delivered,
+        delivery_location: DeliveryLocation::Inbox,
+        latest_location: DeliveryLocation::Inbox,
+        verdict: hinomi_model::Verdict::Unknown,
+        indicators: Vec::new(),
+        threats: Vec::new(),
+        source: hinomi_model::MailSource::Gateway,
+        direction: hinomi_model::MailDirection::Inbound,
+        return_path: String::new(),
+        url_domains: Vec::new(),
+        fingerprint: String::new(),
+        campaign: String::new(),
+        bulk: false,
+        findings: Vec::new(),
+        filters: Vec::new(),
+        folder: None,
+        moved_by: None,
+        moved_at: None,
+        version: 0,
+    }
+}
