@@ -190,7 +190,7 @@ export const timeline: IncidentTimeline = {
 };
 
 const propose = (n: number, spec: ActionSpec, reason: Text): Action => ({
-  id: id(6, n), spec, state: 'pendingApproval', reason, proposed_by: 'investigation:17', decided_by: null, decided_at: null, comment: null, incident_id: INCIDENT, investigation_id: INVESTIGATION, receipts: [], undone_by: null, undoes: null, created_at: at(BEGIN - 95), finished_at: null, expires_at: at(-7 * 86_400 + 3_600), version: 1,
+  id: id(6, n), spec, state: 'pendingApproval', reason, proposed_by: 'investigation:17', decided_by: null, decided_at: null, comment: null, incident_id: INCIDENT, investigation_id: INVESTIGATION, receipts: [], follow_up: null, undone_by: null, undoes: null, created_at: at(BEGIN - 95), finished_at: null, expires_at: at(-7 * 86_400 + 3_600), version: 1,
 });
 const block = (kind: 'fileSha256' | 'senderAddress', value: string): ActionSpec => ({ kind: 'add_indicator', indicator: { kind, value, action: 'block', severity: 'high', note: 'INC-1042', expires_at: null } });
 export const actions: Action[] = [

@@ -1,4 +1,4 @@
-import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
+import { Ban, Check, Pause, Play, RefreshCw, RotateCcw, ShieldOff, Undo2, X } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { useCan, useDecide, type Decision } from '../api/queries';
@@ -41,6 +41,15 @@ export function canUndo(action: Action): boolean {
   return undoable.has(action.spec.kind) && !action.undone_by && ['succeeded', 'partiallySucceeded'].includes(action.state);
 }
 
+function isMail(action: Action): boolean {
+  return action.spec.kind.endsWith('_messages') || action.spec.kind.includes('_messages_to_');
+}
+
+/** Late copies are treated: not disarmed, not over. */
+function isArmed(action: Action, now: number): boolean {
+  return !!action.follow_up && !action.follow_up.disarmed_at && ms(action.follow_up.until) > now;
+}
+
 /** One action with its decision buttons and the receipt of every target. */
 export function ActionItem({ action, showIncident, selected, onSelect, openReceipts }: {
   action: Action; showIncident?: boolean; selected?: boolean; onSelect?: () => void; openReceipts?: boolean;
@@ -48,6 +57,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
   const { t, text } = useT();
   const describe = useDescribe();
   const may = useCan('act');
+  const now = useNow();
   const [asking, setAsking] = useState<Decision | null>(null);
   const [comment, setComment] = useState('');
   const { busy, run } = useDecisions();
@@ -94,10 +104,34 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
             </Button>
           </>
         ) : null}
-        {action.state === 'queued' ? (
-          <Button compact why={why} onClick={() => start('cancel')}>
+        {isMail(action) && ['queued', 'running'].includes(action.state) ? (
+          <Button compact why={why} busy={busy} onClick={() => run([action.id], 'pause')} data-test="pause">
+            <Pause size={14} aria-hidden />
+            {t('decision.pause')}
+          </Button>
+        ) : null}
+        {action.state === 'paused' ? (
+          <Button compact why={why} busy={busy} onClick={() => run([action.id], 'resume')} data-test="resume">
+            <Play size={14} aria-hidden />
+            {t('decision.resume')}
+          </Button>
+        ) : null}
+        {action.state === 'queued' || (isMail(action) && ['running', 'paused'].includes(action.state)) ? (
+          <Button compact why={why} onClick={() => start('cancel')} data-test="cancel">
             <Ban size={14} aria-hidden />
-            {t('decision.cancel')}
+            {t(action.state === 'queued' ? 'decision.cancel' : 'decision.stop')}
+          </Button>
+        ) : null}
+        {isMail(action) && !action.undone_by && ['partiallySucceeded', 'failed'].includes(action.state) ? (
+          <Button compact why={why} onClick={() => start('retry')} data-test="retry">
+            <RefreshCw size={14} aria-hidden />
+            {t('decision.retry')}
+          </Button>
+        ) : null}
+        {isArmed(action, now) ? (
+          <Button compact why={why} onClick={() => start('disarm')} data-test="disarm">
+            <ShieldOff size={14} aria-hidden />
+            {t('decision.disarm')}
           </Button>
         ) : null}
         {canUndo(action) ? (
@@ -108,6 +142,19 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         ) : null}
       </div>
       {action.receipts.length > 0 ? <Receipts receipts={action.receipts} open={openReceipts} /> : null}
+      {action.follow_up?.disarmed_by ? (
+        <div className="receipts small secondary">{t('actions.disarmedBy', { who: action.follow_up.disarmed_by })}</div>
+      ) : isArmed(action, now) && action.follow_up ? (
+        <div className="receipts small secondary row">
+          {t('actions.armedUntil')} <Time at={action.follow_up.until} />
+        </div>
+      ) : null}
+      {action.follow_up && action.follow_up.receipts.length > 0 ? (
+        <div className="receipts" data-test="late">
+          <div className="small strong">{t('actions.late')}</div>
+          <ReceiptTable receipts={action.follow_up.receipts.map((late) => late.receipt)} />
+        </div>
+      ) : null}
       {action.undone_by ? (
         <div className="receipts small secondary row">
           <RotateCcw size={13} aria-hidden />
@@ -180,10 +227,10 @@ export function ReceiptTable({ receipts }: { receipts: Receipt[] }) {
           </tr>
         </thead>
         <tbody>
-          {receipts.map((receipt) => {
+          {receipts.map((receipt, at) => {
             const { kind, value } = parseEntity(receipt.target);
             return (
-              <tr key={receipt.target}>
+              <tr key={`${receipt.target} ${at}`}>
                 <td>
                   <EntityLink entity={receipt.target} name={kind === 'device' ? names(value) : undefined} />
                 </td>

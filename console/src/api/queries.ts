@@ -94,7 +94,7 @@ export function useOrder() {
   });
 }
 
-export type Decision = 'approve' | 'decline' | 'cancel' | 'undo';
+export type Decision = 'approve' | 'decline' | 'cancel' | 'pause' | 'resume' | 'retry' | 'undo' | 'disarm';
 
 export function useDecide() {
   return useMutation<unknown, Error, { ids: string[]; decision: Decision; comment?: string }>({

@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * Approve an action
-         * @description Permission: act.
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
          */
         post: operations["approveAction"];
         delete?: never;
@@ -98,7 +98,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Withdraw an action
+         * Withdraw an action, or stop a running one on mail
          * @description Permission: act.
          */
         post: operations["cancelAction"];
@@ -122,6 +122,86 @@ export interface paths {
          * @description Permission: act.
          */
         post: operations["declineAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/disarm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop treating late copies of an action's mails
+         * @description Permission: act.
+         */
+        post: operations["disarmAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold a running action on mail
+         * @description Permission: act.
+         */
+        post: operations["pauseAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go on with a held action
+         * @description Permission: act.
+         */
+        post: operations["resumeAction"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/retry": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try the targets that failed once more
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
+         */
+        post: operations["retryAction"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1250,8 +1330,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Remove whatever a filter picks, in batches
-         * @description Permission: act.
+         * Move or remove whatever a filter picks, in batches
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
          */
         post: operations["createMailBulk"];
         delete?: never;
@@ -1274,6 +1354,66 @@ export interface paths {
         get: operations["getMailBulk"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/bulk/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop a bulk action and every action made of it
+         * @description Permission: act.
+         */
+        post: operations["cancelMailBulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/bulk/{id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Hold a bulk action and every action made of it
+         * @description Permission: act.
+         */
+        post: operations["pauseMailBulk"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/mail/bulk/{id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Go on with a held bulk action
+         * @description Permission: act.
+         */
+        post: operations["resumeMailBulk"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1688,6 +1828,7 @@ export interface components {
             /** @description When it expires if nothing happens. Reference: pending actions expire after 7 days. */
             expires_at: components["schemas"]["Timestamp"];
             finished_at: components["schemas"]["Timestamp"] | null;
+            follow_up: components["schemas"]["FollowUp"] | null;
             /** @description Id. */
             id: components["schemas"]["ActionId"];
             incident_id: components["schemas"]["IncidentId"] | null;
@@ -1818,7 +1959,7 @@ export interface components {
          * @description State of an action.
          * @enum {string}
          */
-        ActionState: "pendingApproval" | "declined" | "queued" | "running" | "succeeded" | "partiallySucceeded" | "failed" | "expired" | "cancelled" | "undone";
+        ActionState: "pendingApproval" | "declined" | "queued" | "running" | "paused" | "cancelling" | "succeeded" | "partiallySucceeded" | "failed" | "expired" | "cancelled" | "undone";
         /** @description One line of an incident's activity log. */
         Activity: {
             /** @description Who: a person, `rule:<id>`, `investigation:<number>` or `system`. */
@@ -2128,7 +2269,7 @@ export interface components {
          * @description State of a bulk action.
          * @enum {string}
          */
-        BulkState: "expanding" | "ordered";
+        BulkState: "expanding" | "paused" | "ordered" | "cancelled";
         /**
          * @description What it turned out to be.
          * @enum {string}
@@ -2783,6 +2924,19 @@ export interface components {
             /** @description What it thinks. */
             verdict: components["schemas"]["Verdict"];
         };
+        /**
+         * @description A mail action that stays armed: the same mail (Message-ID and content) delivered or moved back
+         *     later is found and treated the same way.
+         */
+        FollowUp: {
+            disarmed_at: components["schemas"]["Timestamp"] | null;
+            /** @description Who disarmed it before. */
+            disarmed_by: string | null;
+            /** @description Late copies, oldest first; one may come back several times. */
+            receipts: components["schemas"]["LateReceipt"][];
+            /** @description Armed until then. */
+            until: components["schemas"]["Timestamp"];
+        };
         /** @description An edge of the investigation graph. */
         GraphEdge: {
             /** @description From entity. */
@@ -3155,6 +3309,20 @@ export interface components {
          * @enum {string}
          */
         Language: "en" | "ja";
+        /**
+         * @description How a late copy came.
+         * @enum {string}
+         */
+        LateCause: "delivered" | "returned";
+        /** @description What was done to one late copy. */
+        LateReceipt: {
+            /** @description How it came. */
+            cause: components["schemas"]["LateCause"];
+            /** @description When it was noticed. */
+            noticed_at: components["schemas"]["Timestamp"];
+            /** @description What became of it. */
+            receipt: components["schemas"]["Receipt"];
+        };
         /** @description A line of the investigation's log. */
         LogLine: {
             /** @description When. */
@@ -3601,6 +3769,15 @@ export interface components {
         };
         /** @description device/pid/start time in microseconds */
         ProcessKey: string;
+        /** @description Targets of an action. */
+        Progress: {
+            /** @description Of these, failed. */
+            failed: number;
+            /** @description Those whose end is known. */
+            settled: number;
+            /** @description All of them. */
+            targets: number;
+        };
         /** @description What happened to one target of an action. */
         Receipt: {
             /** @description When. */
@@ -3618,7 +3795,7 @@ export interface components {
          * @description State of one target of an action.
          * @enum {string}
          */
-        ReceiptState: "pending" | "running" | "done" | "alreadyDone" | "notFound" | "failed" | "undone";
+        ReceiptState: "pending" | "running" | "done" | "alreadyDone" | "notFound" | "failed" | "cancelled" | "undone";
         /** @description A recipient of a message and where its copy is. */
         RecipientState: {
             /** @description What the gateway did. */
@@ -3944,6 +4121,7 @@ export interface components {
              * @description Its short number, for incidents and investigations.
              */
             number?: number | null;
+            progress: components["schemas"]["Progress"] | null;
             /**
              * Format: int64
              * @description Its new version.
@@ -4364,6 +4542,146 @@ export interface operations {
         };
     };
     declineAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    disarmAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pauseAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resumeAction: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    retryAction: {
         parameters: {
             query?: never;
             header?: never;
@@ -6489,6 +6807,99 @@ export interface operations {
         };
     };
     getMailBulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancelMailBulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pauseMailBulk: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MailBulk"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resumeMailBulk: {
         parameters: {
             query?: never;
             header?: never;

@@ -2,8 +2,8 @@
 
 use crate::alert::words;
 use crate::{
-    ActionId, DeliveryLocation, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId, MessageId, ProcessKey,
-    Text, Timestamp,
+    ActionId, DeliveryLocation, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId,
+    MessageId, ProcessKey, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 

@@ -38,11 +38,10 @@ pub const POINTS: &[&str] = &[
     "job.worked",
     "undo.ordering",
     "undo.ordered",
-    "late.found",
-    "late.worked",
-    "late.settling",
-    "late.settled",
 ];
+
+/// Points that are passed when a late copy is dealt with, in order.
+pub const LATE_POINTS: &[&str] = &["late.found", "late.worked", "late.settling", "late.settled"];
 
 /// Points of each step of an investigation, after `step.<name>.`.
 pub const STEP_POINTS: &[&str] = &["begun", "answered", "stored"];

@@ -166,11 +166,7 @@ pub async fn cancel(ctx: &Ctx, id: Uuid, by: &str) -> Result<Option<MailBulk>> {
 }
 
 /// Changes the state of a bulk action between two of its batches.
-async fn change_state(
-    ctx: &Ctx,
-    id: Uuid,
-    change: impl FnOnce(&mut MailBulk) -> bool,
-) -> Result<Option<MailBulk>> {
+async fn change_state(ctx: &Ctx, id: Uuid, change: impl FnOnce(&mut MailBulk) -> bool) -> Result<Option<MailBulk>> {
     let _turn = ctx.bulk.lock().await;
     let Some(mut bulk) = get(ctx, id).await? else { return Ok(None) };
     if change(&mut bulk) {

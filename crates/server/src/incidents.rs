@@ -49,7 +49,8 @@ pub async fn update(
     tx.audit(&record(now, by, "incident.update", &format!("incident:{}", incident.number), detail)).await?;
     tx.commit().await?;
     let number = Some(incident.number);
-    let event = LiveEvent { event: "incident.updated", id: id.to_string(), version: incident.version, number, progress: None };
+    let event =
+        LiveEvent { event: "incident.updated", id: id.to_string(), version: incident.version, number, progress: None };
     ctx.live.send(event);
     for (alert, version) in changed {
         ctx.live.send(LiveEvent { event: "alert.updated", id: alert, version, number: None, progress: None });

@@ -308,7 +308,13 @@ async fn the_live_stream_replays_what_was_missed() {
     let world = world().await;
     let person = world.set_up().await;
     let live = &world.running.ctx.live;
-    let event = |n: i64| LiveEvent { event: "incident.updated", id: format!("id-{n}"), version: n, number: Some(n), progress: None };
+    let event = |n: i64| LiveEvent {
+        event: "incident.updated",
+        id: format!("id-{n}"),
+        version: n,
+        number: Some(n),
+        progress: None,
+    };
     (1..=3).for_each(|n| live.send(event(n)));
     let mut response = world
         .client

@@ -85,11 +85,15 @@ impl House {
         }
     }
 
-    async fn order(&self, remedy: MessageRemedy, copies: &[MessageCopy], by: &str, incident: Option<Incident>) -> ActionId {
-        let refs = copies.iter().map(|copy| MessageCopyRef {
-            message_id: copy.message_id,
-            recipient: copy.recipient.clone(),
-        });
+    async fn order(
+        &self,
+        remedy: MessageRemedy,
+        copies: &[MessageCopy],
+        by: &str,
+        incident: Option<Incident>,
+    ) -> ActionId {
+        let refs =
+            copies.iter().map(|copy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() });
         let proposal = Proposal {
             spec: ActionSpec::of_remedy(remedy, refs.collect(), false),
             reason: Text::same("test"),
@@ -235,7 +239,8 @@ async fn late_copies_are_treated_until_the_action_is_undone() {
     for user in 0..2 {
         house.put(user, "INBOX", &mail(id, "first", "please pay")).await;
     }
-    let known = house.copies(id, "known", |found| found.len() == 2 && found.iter().all(|one| one.folder.is_some())).await;
+    let known =
+        house.copies(id, "known", |found| found.len() == 2 && found.iter().all(|one| one.folder.is_some())).await;
     let incident = house.incident().await;
     let action = house.order(MessageRemedy::SoftDelete, &known, "kana", Some(incident.clone())).await;
     let done = house.over(action).await;

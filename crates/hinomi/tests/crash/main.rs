@@ -5,11 +5,12 @@
 //! server ends at a point, is started again with the next, until the story is over; then
 //! everything is counted. `HINOMI_FULL` visits every point, otherwise a sample by seed.
 
+mod remedies;
 mod story;
 mod truth;
 
 use anyhow::{Result, ensure};
-use hinomi_server::abort::{POINTS, STEP_POINTS};
+use hinomi_server::abort::{LATE_POINTS, POINTS, STEP_POINTS};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
 use hinomi_testkit::postgres::Postgres;
 use hinomi_testkit::process::free_address;
@@ -93,6 +94,33 @@ async fn killed_everywhere(store: &str, database: impl Fn(usize) -> Result<Optio
     Ok(())
 }
 
+/// Every remedy of mail over a mail system and a server of its own: see [`remedies`].
+async fn killed_in_remedies(store: &str, database: Option<String>) -> Result<()> {
+    let mut chance = Chance::begin(&format!("crash of remedies over {store}"))?;
+    let milter = free_address()?;
+    let rig = MailRig::start(MailRigConfig { users: 2, milter: Some(milter), ..Default::default() }).await?;
+    let folder = tempfile::tempdir()?;
+    let (server, api, truth) = story::house(&rig, milter, folder.path(), database.as_deref(), "").await?;
+    let mut stage = remedies::Stage::new(&rig, server, api, truth);
+    for (number, plan) in remedies::plans(&mut chance).iter().enumerate() {
+        stage.play(number, plan).await?;
+    }
+    let table = stage.finish().await?;
+    eprintln!("{store}: remedies killed at {} states\n{}", table.len(), table.join("\n"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_killed_in_every_remedy() -> Result<()> {
+    killed_in_remedies("SQLite", None).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_killed_in_every_remedy_over_postgresql() -> Result<()> {
+    let postgres = Postgres::start()?;
+    killed_in_remedies("PostgreSQL", Some(postgres.database("remedies")?)).await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_is_killed_in_investigation_and_actions() -> Result<()> {
     killed_everywhere("SQLite", |_| Ok(None)).await
@@ -107,7 +135,8 @@ async fn the_server_is_killed_over_postgresql() -> Result<()> {
 /// A step or point without its place in the list would never be visited.
 #[test]
 fn every_point_is_listed_once() {
-    let all = points();
+    let mut all = points();
+    all.extend(LATE_POINTS.iter().map(|point| (*point).to_owned()));
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/src");
     let mut unlisted = Vec::new();
     let mut folders = vec![sources];
@@ -129,5 +158,5 @@ fn every_point_is_listed_once() {
     }
     assert!(unlisted.is_empty(), "not listed: {unlisted:?}");
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
-    assert_eq!(all.len(), POINTS.len() + 10 * STEP_POINTS.len());
+    assert_eq!(all.len(), POINTS.len() + LATE_POINTS.len() + 10 * STEP_POINTS.len());
 }

@@ -167,28 +167,41 @@ async fn mails(rig: &MailRig) -> Result<Vec<Mail>> {
     Ok(found)
 }
 
-/// Starts the server, enrols the sensor, delivers the mail.
-async fn begin<'a>(place: Place<'a>, points: &[String]) -> Result<Story<'a>> {
-    let rig = place.rig;
-    std::fs::create_dir_all(&place.dir)?;
-    let password = place.dir.join("master.password");
+/// Starts a server over the mail system for the first time; returns it with its first administrator
+/// and the store beside it. `more` is added to its configuration (TOML).
+pub async fn house(
+    rig: &MailRig,
+    milter: SocketAddr,
+    dir: &Path,
+    database: Option<&str>,
+    more: &str,
+) -> Result<(ServerProcess, Api, Store)> {
+    std::fs::create_dir_all(dir)?;
+    let password = dir.join("master.password");
     std::fs::write(&password, &rig.master_password)?;
-    let store = place.database.as_ref().map(|url| format!("[store]\nurl = \"{url}\"\n\n")).unwrap_or_default();
+    let store = database.map(|url| format!("[store]\nurl = \"{url}\"\n\n")).unwrap_or_default();
     let more = format!(
         "{store}[[mailboxes]]\nusers_file = \"{}\"\n\n[mailboxes.imap]\nhost = \"127.0.0.1\"\nport = {}\n\
-         tls = \"none\"\nmaster_user = \"{}\"\npassword_file = \"{}\"\n\n[investigation]\n\
-         automation_level = \"semiAll\"\n",
+         tls = \"none\"\nmaster_user = \"{}\"\npassword_file = \"{}\"\n\n{more}",
         rig.users_file.display(),
         rig.imap_addr.port(),
         rig.master_user,
         password.display(),
     );
     let program = Path::new(env!("CARGO_BIN_EXE_hinomi"));
-    let mut server = ServerProcess::new(program, &place.dir, Some(place.milter), &more)?;
+    let mut server = ServerProcess::new(program, dir, Some(milter), &more)?;
     server.start(None).await?;
-    let mut api = server.set_up().await?;
+    let api = server.set_up().await?;
     let sqlite = || format!("sqlite:{}", server.data().join("hinomi.db").display());
-    let store = Store::open(&place.database.clone().unwrap_or_else(sqlite)).await?;
+    let store = Store::open(&database.map_or_else(sqlite, str::to_owned)).await?;
+    Ok((server, api, store))
+}
+
+/// Starts the server, enrols the sensor, delivers the mail.
+async fn begin<'a>(place: Place<'a>, points: &[String]) -> Result<Story<'a>> {
+    let rig = place.rig;
+    let more = "[investigation]\nautomation_level = \"semiAll\"\n";
+    let (server, mut api, store) = house(rig, place.milter, &place.dir, place.database.as_deref(), more).await?;
     let sensor = FakeSensor::enrol(&server.enrolment_token().await?, DEVICE).await?;
     let sample = Sample::new(rig.imap_addr)?;
     std::fs::write(place.dir.join("attachment"), &sample.script)?;

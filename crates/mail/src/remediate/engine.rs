@@ -107,7 +107,8 @@ impl Engine {
         self.each(by_mailbox(wanted, |one| &one.mailbox), |mailbox, group| async move {
             let mut open = None;
             for one in group.iter().take_while(|_| !self.is_halted()) {
-                let treated = self.attempts(&mailbox, &mut open, &Treat { remedy, one, acts: true, journal, vault }).await;
+                let treated =
+                    self.attempts(&mailbox, &mut open, &Treat { remedy, one, acts: true, journal, vault }).await;
                 on(treated.unwrap_or_else(|error| failed(&one.copy, &error)));
             }
             close(open).await;

@@ -156,9 +156,7 @@ fn is_treated_at(remedy: MessageRemedy, copy: &MessageCopy) -> bool {
 /// True when the action itself has nothing left to do with a target: it is done, or none of its own.
 fn is_settled(action: &Action, target: &EntityKey) -> bool {
     let own = action.receipts.iter().find(|receipt| receipt.target == *target);
-    own.is_none_or(|own| {
-        matches!(own.state, ReceiptState::Done | ReceiptState::AlreadyDone | ReceiptState::NotFound)
-    })
+    own.is_none_or(|own| matches!(own.state, ReceiptState::Done | ReceiptState::AlreadyDone | ReceiptState::NotFound))
 }
 
 /// Deals with one late copy; called by its job, possibly again after a crash.
@@ -340,7 +338,13 @@ async fn tell_incident(tx: &mut Tx, action: &Action, now: Timestamp, by: &str, t
     Ok(())
 }
 
-async fn order_look(tx: &mut Tx, action: ActionId, at: usize, began: Timestamp, when: Timestamp) -> Result<(), StoreError> {
+async fn order_look(
+    tx: &mut Tx,
+    action: ActionId,
+    at: usize,
+    began: Timestamp,
+    when: Timestamp,
+) -> Result<(), StoreError> {
     let payload = json!({"action": action.to_string(), "at": at, "began": began.as_micros()}).to_string();
     let key = format!("mail_follow:{action}:{}:{at}", began.as_micros());
     tx.enqueue(Job { kind: LOOK_JOB.to_owned(), key, payload, run_at: when }).await?;

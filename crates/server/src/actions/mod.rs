@@ -216,8 +216,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     let mut tx = ctx.store.begin().await?;
     let mut done = load(&mut tx, id).await?;
     // what failed or was stopped half-way can be undone as far as it went
-    let over =
-        [ActionState::Succeeded, ActionState::PartiallySucceeded, ActionState::Failed, ActionState::Cancelled];
+    let over = [ActionState::Succeeded, ActionState::PartiallySucceeded, ActionState::Failed, ActionState::Cancelled];
     want(&done, "undo", &over)?;
     if let Some(undo) = done.undone_by
         && let Some(undo) = tx.action(undo).await?
@@ -497,14 +496,16 @@ pub(crate) fn announce(ctx: &Ctx, action: &Action) {
         event: "action.updated",
         id: action.id.to_string(),
         version: action.version,
-        number: None,        progress: Some(progress),
+        number: None,
+        progress: Some(progress),
     });
     if let Some(incident) = action.incident_id {
         ctx.live.send(LiveEvent {
             event: "incident.updated",
             id: incident.to_string(),
             version: action.version,
-            number: None,            progress: None,
+            number: None,
+            progress: None,
         });
     }
     if let Some(investigation) = action.investigation_id {
@@ -512,7 +513,8 @@ pub(crate) fn announce(ctx: &Ctx, action: &Action) {
             event: "investigation.progress",
             id: investigation.to_string(),
             version: action.version,
-            number: None,            progress: None,
+            number: None,
+            progress: None,
         });
     }
     if action.state == ActionState::Queued {

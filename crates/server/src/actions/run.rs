@@ -146,14 +146,11 @@ async fn on_mail(ctx: &Ctx, id: ActionId, job: &LeasedJob) -> anyhow::Result<Out
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
     // a stopped action only finishes what was begun
     let begun: Option<HashSet<MessageCopyRef>> = match action.state {
-        ActionState::Cancelling => {
-            Some(ctx.store.journal_open(id).await?.into_iter().map(|row| row.copy).collect())
-        }
+        ActionState::Cancelling => Some(ctx.store.journal_open(id).await?.into_iter().map(|row| row.copy).collect()),
         _ => None,
     };
-    let open = |copy: &MessageCopyRef| {
-        is_wanted(&action, copy) && begun.as_ref().is_none_or(|begun| begun.contains(copy))
-    };
+    let open =
+        |copy: &MessageCopyRef| is_wanted(&action, copy) && begun.as_ref().is_none_or(|begun| begun.contains(copy));
     let halt = Halt::default();
     let (sender, receiver) = mpsc::unbounded_channel();
     let work = async {

@@ -21,13 +21,7 @@ pub(super) struct Copies {
 impl Copies {
     /// Stores the copies of mails. A row read again never overwrites where the copy is now; a mailbox
     /// that was looked into tells where it is, unless an action dealt with the copy meanwhile.
-    pub async fn put(
-        &mut self,
-        tx: &mut Tx,
-        copies: &[MessageCopy],
-        now: Timestamp,
-        news: &mut News,
-    ) -> Result<()> {
+    pub async fn put(&mut self, tx: &mut Tx, copies: &[MessageCopy], now: Timestamp, news: &mut News) -> Result<()> {
         let armed = tx.armed_any(now).await?;
         for copy in copies {
             let late = match tx.message(copy.message_id, &copy.recipient).await? {
@@ -69,8 +63,7 @@ impl Copies {
             return Ok(None);
         }
         if self.look.is_none_or(|look| known.acted_on_since(look)) {
-            self.acted_since
-                .push(MessageCopyRef { message_id: known.message_id, recipient: known.recipient.clone() });
+            self.acted_since.push(MessageCopyRef { message_id: known.message_id, recipient: known.recipient.clone() });
             return Ok(None);
         }
         let mut seen =

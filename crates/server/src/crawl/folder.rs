@@ -112,13 +112,7 @@ impl Walker<'_> {
     }
 
     /// Reads mails once; returns those to be read again. `new` ones are counted.
-    async fn read(
-        &mut self,
-        walk: &mut Walk,
-        folder: &mut CrawlFolder,
-        uids: &[u32],
-        new: bool,
-    ) -> Result<Vec<u32>> {
+    async fn read(&mut self, walk: &mut Walk, folder: &mut CrawlFolder, uids: &[u32], new: bool) -> Result<Vec<u32>> {
         let look = self.ctx.now();
         let shown = folder_for_people(&folder.folder);
         let mut step = Step::default();

@@ -33,8 +33,7 @@ pub(crate) async fn tell(
 
 /// Incidents that speak about a copy: by their alerts, and by the action that dealt with it last.
 async fn incidents_of(tx: &mut Tx, copy: &MessageCopy) -> Result<BTreeSet<IncidentId>, StoreError> {
-    let entities =
-        [EntityKey::message(copy.message_id), EntityKey::message_copy(copy.message_id, &copy.recipient)];
+    let entities = [EntityKey::message(copy.message_id), EntityKey::message_copy(copy.message_id, &copy.recipient)];
     let alerts = tx.open_alerts_sharing(&entities, None, Timestamp::default()).await?;
     let mut incidents: BTreeSet<IncidentId> = alerts.into_iter().map(|(_, _, incident, _)| incident).collect();
     if let Some(action) = copy.moved_by_action()

@@ -28,8 +28,7 @@ impl Step {
     ) -> Result<Vec<u32>> {
         let analysis = analyst::read(ctx, &self.events, None).await?;
         let done = Done { look, step: self, folder, mailbox };
-        let acted_since =
-            analyst::commit_crawl(ctx, &analysis, &done).await.context("store a step of the crawl")?;
+        let acted_since = analyst::commit_crawl(ctx, &analysis, &done).await.context("store a step of the crawl")?;
         let of = |(uid, id, recipient): &(u32, MessageId, String)| {
             let acted = |one: &MessageCopyRef| one.message_id == *id && one.recipient == *recipient;
             acted_since.iter().any(acted).then_some(*uid)
@@ -57,7 +56,11 @@ impl Step {
             // what an action took out is where the action says
             let ours = matches!(copy.latest_location, DeliveryLocation::Quarantine | DeliveryLocation::Dropped);
             let known_elsewhere = copy.folder.as_ref().is_some_and(|known| *known != left);
-            if ours || known_elsewhere || copy.acted_on_since(look) || (copy.latest_location == location && copy.folder == folder) {
+            if ours
+                || known_elsewhere
+                || copy.acted_on_since(look)
+                || (copy.latest_location == location && copy.folder == folder)
+            {
                 continue;
             }
             let before = copy.clone();

@@ -81,7 +81,8 @@ async fn change(http: &Http, id: DeviceId, change: impl FnOnce(&mut Device) -> A
         event: "device.status",
         id: id.to_string(),
         version: changed.version,
-        number: None,        progress: None,
+        number: None,
+        progress: None,
     });
     Ok(changed)
 }

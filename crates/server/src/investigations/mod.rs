@@ -248,6 +248,7 @@ fn announce(ctx: &Ctx, investigation: &Investigation) {
         event: "investigation.progress",
         id: investigation.id.to_string(),
         version: investigation.version,
-        number: Some(investigation.number),        progress: None,
+        number: Some(investigation.number),
+        progress: None,
     });
 }

@@ -100,7 +100,13 @@ pub(super) async fn enrol(ctx: &Ctx, request: Request<EnrolRequest>) -> Result<R
         return Err(Status::permission_denied("enrolment token is unknown, used or expired"));
     }
     tracing::info!(device.id = %id, device.name = %device.name, "device {} enrolled", device.name);
-    ctx.live.send(crate::live::LiveEvent { event: "device.status", id: id.to_string(), version: 1, number: None, progress: None });
+    ctx.live.send(crate::live::LiveEvent {
+        event: "device.status",
+        id: id.to_string(),
+        version: 1,
+        number: None,
+        progress: None,
+    });
     Ok(Response::new(EnrolReply {
         device_id: id.to_string(),
         certificate: certificate.to_vec().into(),

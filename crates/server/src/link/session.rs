@@ -173,7 +173,8 @@ impl Session {
                 event: "device.status",
                 id: self.device.to_string(),
                 version,
-                number: None,                progress: None,
+                number: None,
+                progress: None,
             }),
             Err(error) => tracing::warn!(error = %error, "status of {} could not be stored", self.device),
         }

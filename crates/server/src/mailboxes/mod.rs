@@ -193,12 +193,7 @@ impl Mailboxes {
     ///
     /// # Errors
     /// As in [`Mailboxes::treat`].
-    pub async fn treat_late(
-        &self,
-        order: Order,
-        entry: ActionId,
-        copy: &MessageCopyRef,
-    ) -> Result<Option<Receipt>> {
+    pub async fn treat_late(&self, order: Order, entry: ActionId, copy: &MessageCopyRef) -> Result<Option<Receipt>> {
         let copies = std::slice::from_ref(copy);
         Ok(self.treat_under(order, entry, copies, &Halt::default(), &|_| {}).await?.pop())
     }

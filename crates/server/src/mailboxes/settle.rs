@@ -87,11 +87,7 @@ impl Mailboxes {
     }
 
     /// Notes where copies are now and returns their rows.
-    async fn locations(
-        &self,
-        deed: Deed,
-        outcomes: &[Outcome],
-    ) -> Result<Vec<Option<MessageCopy>>, StoreError> {
+    async fn locations(&self, deed: Deed, outcomes: &[Outcome]) -> Result<Vec<Option<MessageCopy>>, StoreError> {
         let mut tx = self.store.begin().await?;
         let mut copies = Vec::with_capacity(outcomes.len());
         for outcome in outcomes {
