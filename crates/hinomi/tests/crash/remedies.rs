@@ -255,7 +255,7 @@ impl<'a> Stage<'a> {
     /// Proves presence, as hard deletes need it. A code of the authenticator app counts once in half a
     /// minute: written where the server keeps it instead of waiting for the next.
     async fn present(&mut self) -> Result<()> {
-        let me: serde_json::Value = self.api.get("/me").await?;
+        let me: serde_json::Value = self.api.get("/auth/me").await?;
         let id = me["session_id"].as_str().context("no session")?.parse()?;
         let until =
             Timestamp::from_micros(SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros() as i64).plus_seconds(300);
