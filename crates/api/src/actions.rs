@@ -30,6 +30,9 @@ pub struct NewAction {
     pub spec: ActionSpec,
     /// Why, 1 to 2,000 characters.
     pub reason: String,
+    /// Also the forwarded and replied copies of the messages, for actions on mail; see the dry run.
+    #[serde(default)]
+    pub related: bool,
     /// Incident it belongs to.
     #[serde(default)]
     pub incident_id: Option<IncidentId>,

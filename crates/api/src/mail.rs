@@ -265,6 +265,37 @@ pub struct DryRun {
     pub filter: Option<hinomi_model::MailFilter>,
     /// Counts what came after this moment apart: when the list was shown.
     pub since: Option<Timestamp>,
+    /// Also looks for forwarded and replied copies of these messages.
+    pub related: bool,
+}
+
+/// Why a message counts as a forwarded or replied copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RelatedBy {
+    /// It names the message in In-Reply-To or References.
+    Reference,
+    /// It carries the same file.
+    Attachment,
+}
+
+/// A forwarded or replied copy: a message of the organisation's own that belongs to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RelatedCopy {
+    /// The copy.
+    pub copy: hinomi_model::MessageCopyRef,
+    /// Who sent it.
+    pub sender: String,
+    /// Its subject.
+    pub subject: String,
+    /// Why it counts.
+    pub by: RelatedBy,
+    /// Message it belongs to.
+    pub of: MessageId,
+    /// Folders it is in now, proved by Message-ID and content.
+    pub folders: Vec<String>,
+    /// Why the mailbox could not be asked.
+    pub error: Option<String>,
 }
 
 /// Why a removal needs a person.
@@ -343,6 +374,9 @@ pub struct DryRunResult {
     pub mailboxes: Vec<DryRunMailbox>,
     /// Mails that only claim to be wanted, at most 100.
     pub differing: Vec<DifferingMail>,
+    /// Forwarded and replied copies, when asked for, at most 500; not among the counts above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<RelatedCopy>,
     /// Some of the messages, at most 20.
     pub sample: Vec<ExplorerMessage>,
     /// Why it needs a person; empty = it does not.
@@ -361,6 +395,9 @@ pub struct NewMailBulk {
     /// Also the sender's own copy in the sent items, for the remedies that remove.
     #[serde(default)]
     pub senders_copy: bool,
+    /// Also forwarded and replied copies of these messages.
+    #[serde(default)]
+    pub related: bool,
     /// Why, 1 to 2,000 characters.
     pub reason: String,
     /// Incident it belongs to.
@@ -405,6 +442,9 @@ pub struct MailBulk {
     pub remedy: MessageRemedy,
     /// Also the sender's own copies.
     pub senders_copy: bool,
+    /// Also forwarded and replied copies.
+    #[serde(default)]
+    pub related: bool,
     /// Why.
     pub reason: String,
     /// Incident it belongs to.

@@ -17,7 +17,7 @@ const URLS_MAX: usize = 1_000;
 ///
 /// What the tables lack stands in `AdditionalFields` of EmailEvents: `Size`, `BodySHA256`,
 /// `TextSimHash`, `Indicators` (ids), `Verdict`, `Source`, `ReturnPath`, `UrlDomains`, `Bulk`,
-/// `Findings` (codes), `Filters` ([`hinomi_model::FilterVerdict`]), `Folder`; of EmailAttachmentInfo:
+/// `References` (Message-IDs), `Findings` (codes), `Filters` ([`hinomi_model::FilterVerdict`]), `Folder`; of EmailAttachmentInfo:
 /// `ParentSHA256`, `Uninspected` with `UninspectedCode` and `UninspectedJa`.
 pub fn message_copies<'a>(events: impl IntoIterator<Item = &'a Event> + Clone) -> Vec<MessageCopy> {
     let mut files: BTreeMap<(MessageId, String), Vec<Attachment>> = BTreeMap::new();
@@ -93,6 +93,7 @@ fn copy(
         fingerprint: fields["TextSimHash"].as_str().unwrap_or_default().to_owned(),
         campaign: String::new(),
         bulk: fields["Bulk"].as_bool().unwrap_or_default(),
+        references: texts(&fields["References"]),
         findings: texts(&fields["Findings"]),
         filters: serde_json::from_value(fields["Filters"].clone()).unwrap_or_default(),
         folder: fields["Folder"].as_str().map(str::to_owned),

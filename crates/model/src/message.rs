@@ -177,6 +177,9 @@ pub struct MessageCopy {
     pub campaign: String,
     /// Sent to many by a list or newsletter, as its headers say.
     pub bulk: bool,
+    /// Message-IDs it replies to or forwards (In-Reply-To, References), at most 100; the sender's word.
+    #[serde(default)]
+    pub references: Vec<String>,
     /// Codes of what looked wrong or could not be inspected.
     pub findings: Vec<String>,
     /// What other filters and scanners think.

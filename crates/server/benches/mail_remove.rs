@@ -339,6 +339,7 @@ fn copies(users: &[String], target: &[u8]) -> Vec<MessageCopy> {
         fingerprint: String::new(),
         campaign: String::new(),
         bulk: false,
+        references: Vec::new(),
         findings: Vec::new(),
         filters: Vec::new(),
         folder: None,

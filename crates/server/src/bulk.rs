@@ -82,6 +82,7 @@ pub async fn order(
         filter,
         remedy: new.remedy,
         senders_copy: new.senders_copy,
+        related: new.related,
         reason: new.reason,
         incident_id: new.incident_id,
         propose_only: new.propose_only,
@@ -197,7 +198,10 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let id: Uuid = payload["bulk"].as_str().unwrap_or_default().parse().context("read bulk id")?;
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
-        let (copies, next) = batch(ctx, &bulk).await?;
+        let (mut copies, next) = batch(ctx, &bulk).await?;
+        if bulk.related {
+            crate::related::extend(ctx, &mut copies).await?;
+        }
         // held or stopped by a person only between two batches
         let _turn = ctx.bulk.lock().await;
         bulk = get(ctx, id).await?.context("the bulk action is gone")?;

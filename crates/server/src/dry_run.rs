@@ -1,13 +1,13 @@
 //! The dry run of a removal: what would be touched, asked live, and what a person must look at first.
 
 use crate::app::Ctx;
-use crate::mailboxes::Looked;
+use crate::mailboxes::{Looked, Mailboxes};
 use anyhow::{Context, Result};
 use hinomi_api::{
-    DifferingMail, DryRun, DryRunMailbox, DryRunPlace, DryRunResult, ExplorerMessage, NeedsPerson, RecipientState,
+    DifferingMail, DryRun, DryRunMailbox, DryRunPlace, DryRunResult, ExplorerMessage, NeedsPerson, RecipientState, RelatedCopy,
     ValueCount,
 };
-use hinomi_model::{DeliveryLocation, MailField, MailFilter, MessageCopy, MessageId};
+use hinomi_model::{DeliveryLocation, MailField, MailFilter, MessageCopy, MessageCopyRef, MessageId};
 use hinomi_store::Page;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -61,6 +61,10 @@ pub async fn make(ctx: &Ctx, order: &DryRun) -> Result<DryRunResult> {
         add(ctx, &mut mailboxes, copy, looked);
     }
     differing.truncate(DIFFERING_MAX);
+    let related = match order.related {
+        true => related(ctx, mail, &copies).await?,
+        false => Vec::new(),
+    };
     let mut needs = needs_person(ctx, &copies).await?;
     if total > MANY_COPIES {
         needs.insert(NeedsPerson::ManyCopies);
@@ -80,9 +84,27 @@ pub async fn make(ctx: &Ctx, order: &DryRun) -> Result<DryRunResult> {
         locations: locations.into_iter().map(|(value, count)| ValueCount { value, count }).collect(),
         mailboxes,
         differing,
+        related,
         sample: sample(&copies),
         needs_person: needs.into_iter().collect(),
     })
+}
+
+/// Forwarded and replied copies, asked live too.
+async fn related(ctx: &Ctx, mail: &Mailboxes, copies: &[MessageCopy]) -> Result<Vec<RelatedCopy>> {
+    let found = crate::related::find(ctx, copies).await?;
+    let asked: Vec<MessageCopy> = found.iter().map(|related| related.copy.clone()).collect();
+    let looked = tokio::time::timeout(ASK_TIME_MAX, mail.look(&asked)).await.context("ask the mailboxes in time")?;
+    let told = found.into_iter().zip(looked).map(|(related, looked)| RelatedCopy {
+        copy: MessageCopyRef { message_id: related.copy.message_id, recipient: related.copy.recipient },
+        sender: related.copy.sender_from,
+        subject: related.copy.subject,
+        by: related.by,
+        of: related.of,
+        folders: looked.present.into_iter().map(|(folder, _)| folder).collect(),
+        error: looked.error,
+    });
+    Ok(told.collect())
 }
 
 /// The copies an order names, newest first, at most 5,000 of them, and how many there are.

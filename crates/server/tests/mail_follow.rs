@@ -588,6 +588,7 @@ fn copy(analysis: &hinomi_mail::parse::Analysis, recipient: &str) -> MessageCopy
         fingerprint: String::new(),
         campaign: String::new(),
         bulk: false,
+        references: Vec::new(),
         findings: Vec::new(),
         filters: Vec::new(),
         folder: None,
@@ -595,4 +596,86 @@ fn copy(analysis: &hinomi_mail::parse::Analysis, recipient: &str) -> MessageCopy
         moved_at: None,
         version: 0,
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forwarded_and_replied_copies_are_found_shown_apart_and_taken_out() {
+    let mut house = House::start(2, |_| {}).await;
+    let users = house.rig.users.clone();
+    let with_file = |id: &str, from: &str, more: &str, text: &str| {
+        format!(
+            "From: <{from}>\r\nTo: staff@example.test\r\nSubject: papers\r\nMessage-ID: <{id}>\r\n{more}MIME-Version: 1.0\r\n\
+             Date: Sun, 22 Nov 2026 01:00:00 +0000\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+             Content-Type: text/plain\r\n\r\n{text}\r\n--b\r\nContent-Type: application/octet-stream; name=a.bin\r\n\
+             Content-Disposition: attachment; filename=a.bin\r\nContent-Transfer-Encoding: base64\r\n\r\n\
+             AAECAwQFBgcICQ==\r\n--b--\r\n"
+        )
+        .into_bytes()
+    };
+    let plain = |id: &str, from: &str, more: &str| {
+        format!(
+            "From: <{from}>\r\nTo: staff@example.test\r\nSubject: Re: papers\r\nMessage-ID: <{id}>\r\n{more}\
+             Date: Sun, 22 Nov 2026 01:00:00 +0000\r\nContent-Type: text/plain\r\n\r\nthank you\r\n"
+        )
+        .into_bytes()
+    };
+    let id = "papers@elsewhere.test";
+    house.put(0, "INBOX", &with_file(id, "someone@elsewhere.test", "", "see the papers")).await;
+    // one of us forwards it under a Message-ID of its own, the other answers
+    house.put(1, "INBOX", &with_file("forward@example.test", &users[0], "", "fyi")).await;
+    let reference = format!("In-Reply-To: <{id}>\r\nReferences: <older@example.test>\r\n <{id}>\r\n");
+    house.put(0, "INBOX", &plain("reply@example.test", &users[1], &reference)).await;
+    // neither an outsider who names it nor what has nothing to do with it
+    house.put(1, "INBOX", &plain("outside@elsewhere.test", "other@elsewhere.test", &reference)).await;
+    house.put(1, "INBOX", &plain("other@example.test", &users[0], "")).await;
+    // and one that only claims to be the reply
+    let claims = String::from_utf8(plain("reply@example.test", &users[1], "")).expect("text");
+    house.put(1, "INBOX", claims.replace("thank you", "other words").as_bytes()).await;
+    let known = house.copies(id, "known", |found| found.iter().any(|one| one.folder.is_some())).await;
+    for other in ["forward@example.test", "outside@elsewhere.test", "other@example.test"] {
+        house.copies(other, "known", |found| !found.is_empty()).await;
+    }
+    house.copies("reply@example.test", "known", |found| found.len() == 2).await;
+    let ctx = house.running().ctx.clone();
+    let mut copies = vec![MessageCopyRef { message_id: known[0].message_id, recipient: known[0].recipient.clone() }];
+    let order = hinomi_api::DryRun { copies: copies.clone(), related: true, ..Default::default() };
+    let dry = hinomi_server::dry_run::make(&ctx, &order).await.expect("dry run");
+    assert_eq!((dry.copies, dry.present), (1, 1), "related copies are not among the counts");
+    let mut shown: Vec<_> = dry.related.iter().map(|one| (one.by, one.sender.clone(), one.folders.clone())).collect();
+    shown.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
+    shown.dedup();
+    let inbox = vec!["INBOX".to_owned()];
+    assert_eq!(
+        shown,
+        [
+            (hinomi_api::RelatedBy::Reference, users[1].clone(), inbox.clone()),
+            (hinomi_api::RelatedBy::Attachment, users[0].clone(), inbox),
+        ],
+        "{dry:#?}"
+    );
+    hinomi_server::related::extend(&ctx, &mut copies).await.expect("extended");
+    let wanted: Vec<MessageCopy> = {
+        let mut found = Vec::new();
+        for copy in &copies {
+            found.extend(ctx.store.message(copy.message_id, &copy.recipient).await.expect("read"));
+        }
+        found
+    };
+    let action = house.order(MessageRemedy::SoftDelete, &wanted, "kana", None).await;
+    let done = house.over(action).await;
+    assert_eq!(done.state, ActionState::Succeeded, "{done:#?}");
+    let left = |mails: Vec<hinomi_testkit::mail::Mail>| {
+        let texts = mails.into_iter().map(|mail| String::from_utf8_lossy(&mail.raw).into_owned());
+        let mut ids: Vec<String> = texts.filter_map(|text| Some(text.split("Message-ID: <").nth(1)?.split('>').next()?.to_owned())).collect();
+        ids.sort();
+        ids
+    };
+    let mut first = house.rig.imap(&users[0]).await.expect("login");
+    assert_eq!(left(first.mails("INBOX").await.expect("mails")), Vec::<String>::new());
+    let mut second = house.rig.imap(&users[1]).await.expect("login");
+    let kept = left(second.mails("INBOX").await.expect("mails"));
+    assert!(kept.contains(&"outside@elsewhere.test".to_owned()) && kept.contains(&"other@example.test".to_owned()));
+    assert!(kept.contains(&"reply@example.test".to_owned()), "other content under the same Message-ID stays");
+    assert!(!kept.contains(&"forward@example.test".to_owned()), "{kept:?}");
+    house.stop().await;
 }

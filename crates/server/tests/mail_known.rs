@@ -152,6 +152,7 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
         filter: shared.clone(),
         remedy: hinomi_model::MessageRemedy::MoveToQuarantine,
         senders_copy: false,
+        related: false,
         reason: "test".to_owned(),
         incident_id: None,
         propose_only: false,

@@ -51,6 +51,7 @@ fn copy(id: MessageId, recipient: &str) -> MessageCopy {
         fingerprint: String::new(),
         campaign: String::new(),
         bulk: false,
+        references: Vec::new(),
         findings: Vec::new(),
         filters: Vec::new(),
         folder: None,

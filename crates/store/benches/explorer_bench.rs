@@ -205,6 +205,7 @@ fn message(number: u64) -> Vec<MessageCopy> {
         fingerprint: format!("{:016x}", mix(number)),
         campaign: String::new(),
         bulk: pick(17, 4) == 0,
+        references: Vec::new(),
         findings: vec![],
         filters: vec![],
         folder: None,

@@ -37,6 +37,9 @@ pub enum MailVerb {
         /// Also the sender's own copy
         #[arg(long)]
         senders_copy: bool,
+        /// Also forwarded and replied copies within the organisation
+        #[arg(long)]
+        related: bool,
         /// Why, for the record
         #[arg(long)]
         reason: String,
@@ -108,7 +111,7 @@ impl MailVerb {
                 test(client, &name, mailbox, json, language).await
             }
             MailVerb::Crawl(crawl) => crawl.run(client, json).await,
-            MailVerb::Remediate { message, action, recipient, senders_copy, reason, propose, yes } => {
+            MailVerb::Remediate { message, action, recipient, senders_copy, related, reason, propose, yes } => {
                 let path = format!("/messages/{message}");
                 let mut copies = client.list::<MessageCopy>(&path, &[], COPIES_MAX).await?.items;
                 copies.retain(|copy| {
@@ -125,7 +128,7 @@ impl MailVerb {
                     .collect();
                 let hard = matches!(action, Remedy::HardDelete);
                 let spec = ActionSpec::of_remedy(action.into(), targets, senders_copy);
-                let order = NewAction { spec, reason, incident_id: None, propose_only: propose || hard };
+                let order = NewAction { spec, reason, related, incident_id: None, propose_only: propose || hard };
                 let action: Action = client.post("/actions", &order).await?;
                 match json {
                     true => output::json(&action),

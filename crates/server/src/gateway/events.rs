@@ -129,6 +129,9 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
     if !seen.filters.is_empty() {
         fields["Filters"] = json!(seen.filters);
     }
+    if !analysis.references.is_empty() {
+        fields["References"] = json!(analysis.references);
+    }
     if let Some(folder) = seen.folder {
         fields["Folder"] = folder.into();
     }

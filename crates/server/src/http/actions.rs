@@ -64,8 +64,17 @@ pub async fn create(
             .ok_or_else(|| Fail::field("incident_id", "there is no such incident", "そのインシデントはありません"))?;
     }
     let name = caller.name();
+    let spec = match (body.related, body.spec.message_remedy()) {
+        (true, Some((remedy, copies))) => {
+            let mut copies = copies.to_vec();
+            let extended = crate::related::extend(&http.ctx, &mut copies).await;
+            extended.map_err(|error| Fail::internal(format!("{error:#}")))?;
+            ActionSpec::of_remedy(remedy, copies, body.spec.senders_copy())
+        }
+        _ => body.spec,
+    };
     let proposal = Proposal {
-        spec: body.spec,
+        spec,
         reason: Text::same(body.reason.trim()),
         by: &name,
         incident: body.incident_id,

@@ -8,6 +8,7 @@ mod explore;
 mod groups;
 mod load;
 mod plan;
+mod related;
 mod terms;
 mod verdicts;
 

@@ -19,6 +19,11 @@ pub(crate) fn term(kind: &str, value: &str) -> i64 {
     i64::from_be_bytes(hash[..8].try_into().expect("a SHA-256 has 32 bytes"))
 }
 
+/// The term of a Message-ID that a message replies to or forwards.
+pub(super) fn reference_term(internet_message_id: &str) -> i64 {
+    term("references", internet_message_id)
+}
+
 /// Kinds of terms whose number per hour is kept: enumerations with few values.
 pub(super) const COUNTED: &[MailField] = &[
     MailField::Direction,
@@ -116,6 +121,7 @@ pub(super) fn of_message(copy: &MessageCopy) -> Terms {
     terms.add(MailField::Bulk, if copy.bulk { "true" } else { "false" });
     copy.indicators.iter().for_each(|id| terms.add(MailField::Indicator, &id.to_string()));
     copy.findings.iter().for_each(|code| terms.add(MailField::Finding, code));
+    terms.plain.extend(copy.references.iter().map(|id| reference_term(id)));
     for filter in &copy.filters {
         let engine = folded(&filter.engine);
         terms.add(MailField::Engine, &engine);

@@ -205,6 +205,7 @@ pub fn message(number: u64, recipient: &str, sha256: &str) -> MessageCopy {
         fingerprint: String::new(),
         campaign: String::new(),
         bulk: false,
+        references: Vec::new(),
         findings: vec![],
         filters: vec![],
         folder: None,
