@@ -4,8 +4,8 @@ use crate::app::Ctx;
 use crate::mailboxes::{Looked, Mailboxes};
 use anyhow::{Context, Result};
 use hinomi_api::{
-    DifferingMail, DryRun, DryRunMailbox, DryRunPlace, DryRunResult, ExplorerMessage, NeedsPerson, RecipientState, RelatedCopy,
-    ValueCount,
+    DifferingMail, DryRun, DryRunMailbox, DryRunPlace, DryRunResult, ExplorerMessage, NeedsPerson, RecipientState,
+    RelatedCopy, ValueCount,
 };
 use hinomi_model::{DeliveryLocation, MailField, MailFilter, MessageCopy, MessageCopyRef, MessageId};
 use hinomi_store::Page;

@@ -160,8 +160,14 @@ async fn what_cannot_be_undone_needs_presence() {
     let order = |kind: &str| json!({ "spec": { "kind": kind, "copies": copies }, "reason": "test" });
     let hard = || Some(order("hard_delete_messages"));
     assert_eq!(world.ask(&person, "POST", "/actions", hard()).await.is(403).code(), "step_up_required");
+    let filter = json!({ "conditions": [{ "field": "subject", "values": ["x"] }] });
+    let by_filter = || Some(json!({ "filter": filter, "remedy": "hardDelete", "reason": "test" }));
+    assert_eq!(world.ask(&person, "POST", "/mail/bulk", by_filter()).await.is(403).code(), "step_up_required");
+    let proposed = json!({ "filter": filter, "remedy": "hardDelete", "reason": "test", "propose_only": true });
+    assert_eq!(world.ask(&person, "POST", "/mail/bulk", Some(proposed)).await.code(), "unavailable", "only proposed");
     world.step_up(&person).await;
     assert_eq!(world.ask(&person, "POST", "/actions", hard()).await.code(), "unavailable", "no mailboxes here");
+    assert_eq!(world.ask(&person, "POST", "/mail/bulk", by_filter()).await.code(), "unavailable", "no mailboxes here");
     for kind in ["soft_delete_messages", "quarantine_messages", "move_messages_to_junk"] {
         let other = world.person("other", Role::Responder).await;
         assert_eq!(world.ask(&other, "POST", "/actions", Some(order(kind))).await.code(), "unavailable", "{kind}");

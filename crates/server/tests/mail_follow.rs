@@ -666,7 +666,8 @@ async fn forwarded_and_replied_copies_are_found_shown_apart_and_taken_out() {
     assert_eq!(done.state, ActionState::Succeeded, "{done:#?}");
     let left = |mails: Vec<hinomi_testkit::mail::Mail>| {
         let texts = mails.into_iter().map(|mail| String::from_utf8_lossy(&mail.raw).into_owned());
-        let mut ids: Vec<String> = texts.filter_map(|text| Some(text.split("Message-ID: <").nth(1)?.split('>').next()?.to_owned())).collect();
+        let mut ids: Vec<String> =
+            texts.filter_map(|text| Some(text.split("Message-ID: <").nth(1)?.split('>').next()?.to_owned())).collect();
         ids.sort();
         ids
     };

@@ -87,11 +87,11 @@ pub async fn create_bulk(
     if body.filter.conditions.is_empty() {
         return Err(Fail::field("filter", "a filter needs a condition", "検索条件を 1 つ以上指定してください"));
     }
-    if http.ctx.mail.get().is_none() {
-        return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
-    }
     if body.remedy == MessageRemedy::HardDelete && !body.propose_only {
         caller.require_step_up(http.ctx.now())?;
+    }
+    if http.ctx.mail.get().is_none() {
+        return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
     }
     let key = idempotency_key(&headers)?.map(|key| format!("{}:{key}", caller.name()));
     let person = caller.person().is_ok();

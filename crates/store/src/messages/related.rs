@@ -24,7 +24,9 @@ async fn messages_referring(db: &mut Db<'_>, internet_message_ids: &[String], ma
     for n in numbers.into_iter().rev().take(usize::try_from(max).unwrap_or_default()) {
         // terms are hashes: the message itself has the last word
         let copies = copies_of(db, n, COPIES_MAX).await?;
-        found.extend(copies.into_iter().filter(|copy| copy.references.iter().any(|id| internet_message_ids.contains(id))));
+        found.extend(
+            copies.into_iter().filter(|copy| copy.references.iter().any(|id| internet_message_ids.contains(id))),
+        );
     }
     Ok(found)
 }
