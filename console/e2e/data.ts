@@ -53,7 +53,7 @@ export const messages: MessageCopy[] = recipients.map((recipient) => ({
   sender_display_name: '請求書係 (Billing)', sender_ip: '203.0.113.77', subject: 'ご請求書の送付 (November invoice)', size: 4_812, received_at: at(BEGIN), body_sha256: sha('body'),
   attachments, urls: ['http://supplier-invoices.example/portal?ref=8812'], auth: { spf: 'pass', dkim: 'none', dmarc: 'fail' }, delivery_action: 'delivered',
   delivery_location: 'inbox', latest_location: 'inbox', verdict: 'malicious', indicators: [], version: 1, direction: 'inbound', source: 'gateway', return_path: SENDER,
-  url_domains: ['supplier-invoices.example'], fingerprint: 'c3a1f00d12345678', campaign: CAMPAIGN, bulk: false, threats: ['malware'], findings: ['encrypted'], folder: 'INBOX', moved_at: null, moved_by: null,
+  url_domains: ['supplier-invoices.example'], fingerprint: 'c3a1f00d12345678', campaign: CAMPAIGN, bulk: false, threats: ['malware'], references: [], findings: ['encrypted'], folder: 'INBOX', moved_at: null, moved_by: null,
   filters: [
     { engine: 'rspamd', verdict: 'suspicious', threat: 'spam', reason: 'score 9.4 of 15: MIME_ARCHIVE_IN_ARCHIVE, HFILTER_HELO_UNKNOWN', link: null },
     { engine: 'sandbox', verdict: 'malicious', threat: 'malware', reason: 'invoice.sh fetched http://203.0.113.77:8080/stage2', link: 'https://sandbox.hinomi.example/report/8812' },
@@ -63,7 +63,7 @@ for (let n = 0; n < 30; n += 1) {
   messages.push({
     ...messages[0]!, message_id: id(5, 10 + n), recipient: recipients[n % 12]!, subject: ['週次報告', 'Meeting on Thursday', '見積もりの件', 'Re: delivery dates'][n % 4]!, attachments: [],
     urls: [], sender_from: `partner${n}@example.net`, sender_mail_from: `partner${n}@example.net`, sender_display_name: `Partner ${n}`, verdict: n % 7 === 3 ? 'suspicious' : n % 5 === 4 ? 'unknown' : 'noThreatsFound',
-    url_domains: [], return_path: `partner${n}@example.net`, campaign: sha(`campaign${n % 4}`).slice(0, 16), threats: n % 7 === 3 ? ['spam'] : [], findings: [], filters: [], source: n % 3 === 2 ? 'crawl' : 'gateway',
+    url_domains: [], return_path: `partner${n}@example.net`, campaign: sha(`campaign${n % 4}`).slice(0, 16), threats: n % 7 === 3 ? ['spam'] : [], references: [], findings: [], filters: [], source: n % 3 === 2 ? 'crawl' : 'gateway',
     latest_location: n % 7 === 3 ? 'junkFolder' : n % 11 === 5 ? 'deletedItems' : 'inbox', delivery_location: n % 7 === 3 ? 'junkFolder' : 'inbox', moved_by: n % 11 === 5 ? 'owner' : null, moved_at: n % 11 === 5 ? at(900) : null,
     received_at: at(BEGIN + 2_900 * (n + 1)), auth: { spf: 'pass', dkim: 'pass', dmarc: 'pass' }, size: 9_000 + n * 311, internet_message_id: `m${n}@example.net`,
   });

@@ -109,7 +109,7 @@ export function dryRun(copies: MessageCopy[], all: MessageCopy[], since: string 
       };
     }),
     differing: copies.length > 2 ? [{ recipient: copies[1]!.recipient, folder: 'INBOX', difference: 'the body differs' }] : [],
-    sample: explored(copies, all).slice(0, 20), needs_person: needs,
+    related: [], sample: explored(copies, all).slice(0, 20), needs_person: needs,
   };
 }
 
@@ -124,7 +124,7 @@ export function specOf(remedy: MessageRemedy, copies: MessageCopy[]): ActionSpec
 
 export function bulkOf(id: string, order: NewMailBulk, copies: MessageCopy[], action: string): MailBulk {
   return {
-    id, state: 'ordered', filter: order.filter, remedy: order.remedy ?? 'moveToQuarantine', senders_copy: Boolean(order.senders_copy), reason: order.reason, incident_id: order.incident_id ?? null,
+    id, state: 'ordered', filter: order.filter, remedy: order.remedy ?? 'moveToQuarantine', senders_copy: Boolean(order.senders_copy), related: Boolean(order.related), reason: order.reason, incident_id: order.incident_id ?? null,
     propose_only: Boolean(order.propose_only), ordered_by: 'admin', created_at: seed.at(0), copies: copies.length, actions: [action], needs_person: [], cursor: null,
   };
 }

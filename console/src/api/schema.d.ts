@@ -2622,6 +2622,11 @@ export interface components {
              */
             copies: components["schemas"]["MessageCopyRef"][];
             filter?: components["schemas"]["MailFilter"] | null;
+            /**
+             * @description Also looks for forwarded and replied copies of these messages.
+             * @default false
+             */
+            related: boolean;
             since?: components["schemas"]["Timestamp"] | null;
         };
         /** @description What a removal would do in one mailbox. */
@@ -2691,6 +2696,8 @@ export interface components {
              * @description Copies found in a mailbox now.
              */
             present: number;
+            /** @description Forwarded and replied copies, when asked for, at most 500; not among the counts above. */
+            related: components["schemas"]["RelatedCopy"][];
             /** @description Some of the messages, at most 20. */
             sample: components["schemas"]["ExplorerMessage"][];
         };
@@ -3374,6 +3381,8 @@ export interface components {
             propose_only: boolean;
             /** @description Why. */
             reason: string;
+            /** @description Also forwarded and replied copies. */
+            related: boolean;
             /** @description What is done with the copies. */
             remedy: components["schemas"]["MessageRemedy"];
             /** @description Also the sender's own copies. */
@@ -3494,6 +3503,8 @@ export interface components {
             received_at: components["schemas"]["Timestamp"];
             /** @description Recipient, lower case. */
             recipient: string;
+            /** @description Message-IDs it replies to or forwards (In-Reply-To, References), at most 100; the sender's word. */
+            references: string[];
             /** @description Return path as the last server wrote it, lower case; empty when unknown. */
             return_path: string;
             /** @description Display name of the From header. */
@@ -3570,6 +3581,8 @@ export interface components {
             propose_only?: boolean;
             /** @description Why, 1 to 2,000 characters. */
             reason: string;
+            /** @description Also the forwarded and replied copies of the messages, for actions on mail; see the dry run. */
+            related?: boolean;
             /** @description What to do. */
             spec: components["schemas"]["ActionSpec"];
         };
@@ -3614,6 +3627,8 @@ export interface components {
             propose_only?: boolean;
             /** @description Why, 1 to 2,000 characters. */
             reason: string;
+            /** @description Also forwarded and replied copies of these messages. */
+            related?: boolean;
             /** @description What is done with them. `hardDelete` needs step-up and cannot be undone. */
             remedy?: components["schemas"]["MessageRemedy"];
             /** @description Also the sender's own copy in the sent items, for the remedies that remove. */
@@ -3818,6 +3833,28 @@ export interface components {
             reason: components["schemas"]["Text"];
             /** @description Line of the file, from 1, or name of the entry. */
             row: string;
+        };
+        /**
+         * @description Why a message counts as a forwarded or replied copy.
+         * @enum {string}
+         */
+        RelatedBy: "reference" | "attachment";
+        /** @description A forwarded or replied copy: a message of the organisation's own that belongs to another. */
+        RelatedCopy: {
+            /** @description Why it counts. */
+            by: components["schemas"]["RelatedBy"];
+            /** @description The copy. */
+            copy: components["schemas"]["MessageCopyRef"];
+            /** @description Why the mailbox could not be asked. */
+            error: string | null;
+            /** @description Folders it is in now, proved by Message-ID and content. */
+            folders: string[];
+            /** @description Message it belongs to. */
+            of: components["schemas"]["MessageId"];
+            /** @description Who sent it. */
+            sender: string;
+            /** @description Its subject. */
+            subject: string;
         };
         /**
          * @description What became of an entity of the evidence.

@@ -61,6 +61,18 @@ export function DryRunView({ run, retry, confirm }: { run: UseMutationResult<Dry
           </div>
         </section>
       ) : null}
+      {data.related.length > 0 ? (
+        <section data-test="related-copies">
+          <h3>{t('wizard.relatedCopies')}</h3>
+          <p className="small secondary">{t('wizard.relatedHint')}</p>
+          <div className="box-scroll" tabIndex={0} role="region" aria-label={t('wizard.relatedCopies')}>
+            <table className="plain">
+              <thead><tr><th>{t('columns.mailbox')}</th><th>{t('columns.path')}</th><th>{t('wizard.relatedBy')}</th></tr></thead>
+              <tbody>{data.related.slice(0, SHOWN_MAX).map((one, index) => <tr key={index}><td className="wrap">{visible(one.copy.recipient)}</td><td className="wrap">{visible(one.error ?? (one.folders.join(', ') || '—'))}</td><td className="wrap">{t(`relatedBy.${one.by}`)} · {visible(one.sender)}: {visible(one.subject)}</td></tr>)}</tbody>
+            </table>
+          </div>
+        </section>
+      ) : null}
       {data.sample.length > 0 ? (
         <section>
           <h3>{t('wizard.sample')}</h3>

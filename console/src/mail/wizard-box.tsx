@@ -51,6 +51,7 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
   const [step, setStep] = useState(0);
   const [choice, setChoice] = useState<Choice>('moveToQuarantine');
   const [sendersCopy, setSendersCopy] = useState(false);
+  const [related, setRelated] = useState(false);
   const [confirmed, setConfirmed] = useState(false);
   const [name, setName] = useState('');
   const [reason, setReason] = useState('');
@@ -59,7 +60,7 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
 
   const dryRun = useMutation<DryRunResult, ApiError, DryRun>({ mutationFn: (order) => post<DryRunResult>('/mail/dry-run', order) });
   const ask = dryRun.mutate;
-  const askNow = () => ask(scope.filter ? { copies: [], filter: leftOver(scope.filter), since: scope.since ?? null } : { copies: scope.copies ?? [], since: scope.since ?? null });
+  const askNow = () => ask(scope.filter ? { copies: [], filter: leftOver(scope.filter), since: scope.since ?? null, related } : { copies: scope.copies ?? [], since: scope.since ?? null, related });
   const restore = choice === 'restore';
   useEffect(() => {
     if (step === 1 && !restore) askNow();
@@ -77,10 +78,10 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
       const senders_copy = sendersCopy && REMOVES.has(choice);
       const common = { reason: words, incident_id: scope.incident ?? null, propose_only: propose };
       if (scope.filter) {
-        const bulk: NewMailBulk = { ...common, filter: scope.filter, remedy: choice, senders_copy, confirmed };
+        const bulk: NewMailBulk = { ...common, filter: scope.filter, remedy: choice, senders_copy, related, confirmed };
         return to.bulk((await post<MailBulk>('/mail/bulk', bulk, { idempotencyKey: orderKey() })).id);
       }
-      const action: NewAction = { ...common, spec: specOf(choice, scope.copies ?? [], senders_copy) };
+      const action: NewAction = { ...common, related, spec: specOf(choice, scope.copies ?? [], senders_copy) };
       return to.action((await post<Action>('/actions', action, { idempotencyKey: orderKey() })).id);
     },
     onSuccess: (page) => {
@@ -128,6 +129,9 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
           {REMOVES.has(choice) ? (
             <label className="row"><input type="checkbox" className="checkbox" checked={sendersCopy} onChange={(event) => setSendersCopy(event.target.checked)} />{t('wizard.sendersCopy')}</label>
           ) : null}
+          {restore ? null : (
+            <label className="row"><input type="checkbox" className="checkbox" checked={related} onChange={(event) => setRelated(event.target.checked)} data-test="related" />{t('wizard.related')}</label>
+          )}
         </>
       ) : step === 1 ? (
         restore ? <p>{t('wizard.restoring', { count: movers.length })} {t('wizard.restoreHint')}</p> : (

@@ -375,7 +375,6 @@ pub struct DryRunResult {
     /// Mails that only claim to be wanted, at most 100.
     pub differing: Vec<DifferingMail>,
     /// Forwarded and replied copies, when asked for, at most 500; not among the counts above.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub related: Vec<RelatedCopy>,
     /// Some of the messages, at most 20.
     pub sample: Vec<ExplorerMessage>,

@@ -159,6 +159,10 @@ export const mail = {
     hardDelete: 'Gone for good. Nothing is kept; needs a fresh proof that it is you.',
     restore: 'Undoes the actions that moved these messages, with flags and dates.',
   },
+  relatedBy: {
+    reference: 'refers to it',
+    attachment: 'carries its file',
+  },
   needsPerson: {
     bulk: 'Newsletter or list mail is among them.',
     widely_delivered: 'A message went to very many recipients.',
@@ -173,6 +177,10 @@ export const mail = {
     back: 'Back',
     next: 'Next',
     action: 'Action',
+    related: 'Also forwarded and replied copies within the organisation',
+    relatedCopies: 'Forwarded and replied copies',
+    relatedHint: 'They name the mail or carry its file. Each is proved by its own Message-ID and content before it is touched.',
+    relatedBy: 'Why',
     sendersCopy: 'Also the sender\'s own copy in the sent items',
     of: 'Chosen',
     byFilter: 'Everything that matches the filter',

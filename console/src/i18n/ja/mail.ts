@@ -161,6 +161,10 @@ export const mail: typeof english = {
     hardDelete: '完全に削除します。何も残らず、あらためて本人確認が必要です。',
     restore: '選択したメールを移した対処を取り消し、フラグと日付も戻します。',
   },
+  relatedBy: {
+    reference: '参照している',
+    attachment: '同じファイルを含む',
+  },
   needsPerson: {
     bulk: 'ニュースレターや一斉配信のメールが含まれています。',
     widely_delivered: '非常に多くの宛先に届いたメールがあります。',
@@ -175,6 +179,10 @@ export const mail: typeof english = {
     back: '戻る',
     next: '次へ',
     action: '対処',
+    related: '組織内で転送・返信された写しも対象にする',
+    relatedCopies: '転送・返信された写し',
+    relatedHint: 'このメールを参照しているか、同じファイルを含むメールです。1 通ずつ Message-ID と内容で確認してから対処します。',
+    relatedBy: '理由',
     sendersCopy: '送信者の送信済みにある写しも対象にする',
     of: '対象',
     byFilter: '条件に一致するすべて',

@@ -54,7 +54,6 @@ impl Deed {
 impl Engine {
     /// Treats every mail that is the wanted one; resumes what an earlier run left open. Without `acts`
     /// it only finds out what that run came to: what is still there stays.
-    #[allow(clippy::too_many_arguments)]
     pub(super) async fn treat_one(
         &self,
         open: &mut Open,
