@@ -29,6 +29,8 @@ export interface Mode {
   broken?: RegExp;
   /** The first action of this kind needs a fresh proof. */
   stepUpFor?: ActionSpec['kind'];
+  /** Actions on mail stop half-way. */
+  unfinished?: boolean;
   /** The server answers slowly. */
   delay_ms?: number;
   language?: 'en' | 'ja';
@@ -463,6 +465,7 @@ export class Mock {
         ? { ...receipt(`messageCopy:${copy.message_id}/${copy.recipient}`, 'LOGIN failed: user is over quota', 'LOGIN に失敗: 容量の上限を超えています', null), state: 'failed' as const }
         : receipt(`messageCopy:${copy.message_id}/${copy.recipient}`, 'expunged from INBOX, UID is gone', 'INBOX から削除、UID の消失を確認', { folder: 'INBOX', uid: 40 + index, uidvalidity: 1763, copyuid: `1763 ${40 + index} ${90 + index}` }));
       if (action.receipts.some((one) => one.state === 'failed')) action.state = 'partiallySucceeded';
+      if (this.mode.unfinished) Object.assign(action, { state: 'running', finished_at: null, receipts: action.receipts.slice(0, 7).map((one, index) => (index === 6 ? { ...one, state: 'running', proof: null } : one)) });
       this.retried = true;
       this.place(action, spec.kind === 'move_messages_to_junk' ? 'junkFolder' : spec.kind === 'move_messages_to_deleted_items' ? 'deletedItems' : spec.kind === 'move_messages_to_inbox' ? 'inbox' : 'quarantine', `action:${action.id}`);
     } else if (spec.kind === 'stop_process_tree') {

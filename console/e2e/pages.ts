@@ -57,6 +57,7 @@ export const pages: PageTest[] = [
   { name: 'mail-wizard', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await page.locator('[data-test=remedy-hardDelete]').click(); } },
   { name: 'mail-dry-run', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); } },
   { name: 'mail-progress', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); await order(page); } },
+  { name: 'mail-running', path: STORY, ready: '.grid-row', mode: { unfinished: true }, act: async (page) => { await pickAll(page); await dryRun(page); await order(page); await page.locator('[data-test=state-pending]').waitFor(); } },
   { name: 'mail-action', path: `/actions/${id(6, 3)}`, ready: '[data-test=progress] .grid-row' },
   { name: 'action-of-a-device', path: `/actions/${id(6, 6)}`, ready: '[data-test=receipts] tbody tr' },
   { name: 'message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain' },

@@ -1,4 +1,5 @@
 // What people do, from the first start on, on the real server. Each flow builds on those before.
+import type { Page } from 'playwright-core';
 import { expect, until, type Setting } from '../checks';
 import { api, NAMES, PASSWORD, ROLES, virtualKey, type Person, type World } from './world';
 import { dryRun, order } from '../steps';
@@ -129,8 +130,11 @@ export const flows: Flow[] = [
     name: 'triage: queue, incident, alert, process tree; a failed step with its reason, run again to success',
     setting: en,
     act: async (world) => {
-      const { page, context, errors } = await as(world, 'admin', '/incidents');
       world.known.script = await world.ask<string>({ do: 'mail' });
+      const { page, context, errors } = await as(world, 'admin', '/mail');
+      // the mail is known before anybody opens it
+      await page.locator('.grid-row').first().waitFor();
+      await page.goto(`${world.base}/incidents`);
       await world.ask({ do: 'play', scenario: 'mail-attachment-linux', device: 'pc-tanaka' });
       const row = page.locator('.grid-row', { hasText: 'invoice.sh' });
       await row.getByRole('link').click();
@@ -259,9 +263,14 @@ export const flows: Flow[] = [
       await until('one message with its filter', async () => (await page.locator('[data-test=token]').count()) === 1 && (await page.locator('.grid-row').count()) === 1);
       await page.locator('[data-test=bar]').first().waitFor();
       world.known.explorer = new URL(page.url()).search;
-      await page.locator('.grid-row .checkbox').check();
-      await page.locator('[data-test=act]').click();
-      await dryRun(page);
+      const choose = async (on: Page) => {
+        await on.locator('.grid-row .checkbox').check();
+        await on.locator('[data-test=act]').click();
+        await dryRun(on);
+      };
+      await world.look('explorer', `/mail${world.known.explorer}&pane=${world.known.message}`, '.pane [data-test=copy]', (on) => on.locator('[data-test=bar]').first().waitFor());
+      await world.look('dry-run', `/mail${world.known.explorer}`, '.grid-row', choose);
+      await choose(page);
       await until('twelve copies are there now', async () => (await page.locator('[data-test=dry-present]').textContent()) === '12');
       expect((await page.locator('[data-test=dry-mailbox]').count()) === 12, 'twelve mailboxes');
       await order(page, 'Invoice attack');
@@ -274,6 +283,8 @@ export const flows: Flow[] = [
       await world.look('receipts', `/mail/bulk/${world.known.bulk}`, '[data-test=progress] .grid-row');
       await page.goto(`${world.base}/mail/${world.known.message}`);
       await page.locator('[data-test=timeline]').getByText('Moved to Quarantine').first().waitFor();
+      await world.look('message', `/mail/${world.known.message}`, '[data-test=sighting]');
+      await world.look('file', `/files/${world.known.script!}`, '[data-test=way] [data-kind=executed]');
       await page.goto(`${world.base}/mail/bulk/${world.known.bulk}`);
       await page.locator('[data-test=undo]').click();
       await page.locator('[data-test=decision-confirm]').click();

@@ -44,12 +44,13 @@ export class World {
   }
 
   /** Keeps a screenshot of a state that passes, in both languages; nothing without `--shots`. */
-  async look(name: string, path: string, ready: string) {
+  async look(name: string, path: string, ready: string, act?: (page: Page) => Promise<void>) {
     if (!this.shots) return;
     for (const language of ['en', 'ja'] as const) {
       const { page, context } = await this.person({ language, theme: 'light' }, 'admin');
       await page.goto(this.base + path);
       await settled(page, ready);
+      if (act) await act(page);
       await page.screenshot({ path: join(this.shots, `${name}-${language}-light-1440.png`) });
       await context.close();
     }

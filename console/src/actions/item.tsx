@@ -252,7 +252,7 @@ export function ReceiptTable({ receipts }: { receipts: Receipt[] }) {
 }
 
 /** What each row says already, and hashes, only in full. */
-const LONG = /^(mailbox|sha256)$/;
+const LONG = /^(mailbox|sha256|id\.kind)$/;
 
 export function Proof({ proof, line }: { proof: string; line?: boolean }) {
   const groups = proofGroups(proof);
@@ -262,7 +262,7 @@ export function Proof({ proof, line }: { proof: string; line?: boolean }) {
         <span key={index} className="proof" style={{ display: line ? 'inline' : 'block' }}>
           {group.filter(([name]) => !line || !LONG.test(name)).map(([name, value]) => (
             <span key={name} style={{ display: line ? 'inline' : 'block', marginRight: line ? 8 : 0 }}>
-              {name ? <span className="secondary">{visible(name)} </span> : null}
+              {name ? <span className="secondary">{visible(line ? name.replace(/\bid\./, '') : name)} </span> : null}
               {visible(value)}
             </span>
           ))}

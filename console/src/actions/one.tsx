@@ -24,8 +24,8 @@ export default function ActionPage() {
   const running = first.data && !isOver(first.data);
   const query = useGet<Action>(route, undefined, running ? { poll: RUNNING_POLL_MS } : undefined);
   const action = query.data?.id === id ? query.data : undefined;
-  const crumbs = [{ label: t('nav.actions'), to: '/actions' }, { label: t('columns.action') }];
-  if (!action) return <Page title={t('columns.action')} crumbs={crumbs}>{query.error ? <ErrorState error={query.error} retry={() => void query.refetch()} /> : <Skeleton rows={8} height={30} />}</Page>;
+  const crumbs = [{ label: t('nav.actions'), to: '/actions' }, { label: t('removal.one') }];
+  if (!action) return <Page title={t('removal.one')} crumbs={crumbs}>{query.error ? <ErrorState error={query.error} retry={() => void query.refetch()} /> : <Skeleton rows={8} height={30} />}</Page>;
   const { title, target } = describe(action.spec);
   if (!isMailAction(action)) {
     return (

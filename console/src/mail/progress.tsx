@@ -19,6 +19,9 @@ import { Ago, Time } from '../ui/time';
 import { useToast } from '../ui/toast';
 import { countsOf, receiptStates, retryOf, rowsOf, settledCount, type CopyRow } from './receipts';
 
+/** What is settled grows from the left. */
+const BAR: readonly ReceiptState[] = ['done', 'alreadyDone', 'undone', 'notFound', 'failed', 'running', 'pending'];
+
 export function ProgressButtons({ actions }: { actions: Action[] }) {
   const { t } = useT();
   const may = useCan('act');
@@ -100,7 +103,7 @@ export function Progress({ actions }: { actions: Action[] }) {
     <section className="card" data-test="progress">
       <div className="card-head"><h2>{t('removal.progress')}</h2><span className="num secondary" role="status">{t('removal.done', { done: number(settled, language), total: number(rows.length, language) })}</span></div>
       <div className="progress-bar" role="progressbar" aria-valuemin={0} aria-valuemax={rows.length} aria-valuenow={settled} aria-label={t('removal.progress')}>
-        {receiptStates.map((state) => (counts.get(state) ? <i key={state} className={`receipt-${state}`} style={{ flexGrow: counts.get(state) }} /> : null))}
+        {BAR.map((state) => (counts.get(state) ? <i key={state} className={`receipt-${state}`} style={{ flexGrow: counts.get(state) }} /> : null))}
       </div>
       <div className="filters progress-states">
         <button type="button" className="chip" aria-pressed={only === null} onClick={() => setOnly(null)}>{t('removal.all')} <span className="num">{number(rows.length, language)}</span></button>

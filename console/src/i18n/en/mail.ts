@@ -229,6 +229,7 @@ export const mail = {
     restoreNone: 'No action of Hinomi moved what is selected.',
   },
   removal: {
+    one: 'Action',
     title: 'Mail action',
     expanding: 'The filter is being expanded; {{count}} copies so far.',
     byFilter: 'By filter',

@@ -231,6 +231,7 @@ export const mail: typeof english = {
     restoreNone: '選択したメールは Hinomi の対処で移されたものではありません。',
   },
   removal: {
+    one: '対処',
     title: 'メールへの対処',
     expanding: '条件を展開しています。これまでに {{count}} 通。',
     byFilter: '条件による指示',
@@ -309,7 +310,7 @@ export const mail: typeof english = {
     title: 'メールボックスから端末まで',
     arrived: '到着',
     arrivedDetail: '{{subject}}・メールボックス {{count}} 件',
-    removed: 'メールボックスから取り除き',
+    removed: 'メールボックスから除去',
     removedDetail: 'メールボックス {{count}} 件・{{place}}',
     saved: '{{program}} が保存',
     written: '{{program}} が書き込み',
