@@ -67,7 +67,11 @@ export const mailFlows: Flow[] = [
       await page.locator('.dialog').getByText('user is over quota').waitFor();
       await page.keyboard.press('Escape');
       await page.locator('[data-test=retry]').click();
-      await page.locator('[data-test=state-done]').waitFor();
+      await page.locator('[data-test=state-failed]').waitFor({ state: 'detached' });
+      await page.locator('[data-test=follow-up]').getByText('Late copies are treated until').waitFor();
+      await page.locator('[data-test=disarm]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await page.getByText('disarmed by admin').waitFor();
       await until('all twelve are out', () => mock.data.messages.slice(0, 12).every((copy) => copy.latest_location === 'quarantine'));
       await page.goto(`${base}/mail/${STORY}`);
       await page.locator('[data-test=timeline]').getByText('Moved to Quarantine').first().waitFor();
@@ -79,7 +83,7 @@ export const mailFlows: Flow[] = [
     },
   },
   {
-    name: 'hard delete of one message asks for a proof; a group is one row and one action',
+    name: 'a group is one row; hard delete asks for a proof, is held, goes on, is stopped',
     setting: { language: 'ja', theme: 'light' },
     act: async ({ page, mock, base }) => {
       await page.goto(`${base}/mail?group=campaign`);
@@ -92,12 +96,19 @@ export const mailFlows: Flow[] = [
       await dryRun(page);
       await page.locator('[data-test=confirm-warnings]').check();
       await page.locator('[data-test=wizard-next]').click();
+      mock.mode.unfinished = true;
       await page.locator('.dialog textarea').fill('検体を確認済み');
       await page.locator('[data-test=wizard-next]').click();
       await page.locator('.dialog input[inputmode=numeric]').fill(TOTP);
       await page.locator('[data-test=step-up-confirm]').click();
       await page.locator('[data-test=progress] .grid-row').nth(11).waitFor();
       expect(mock.data.actions[0]!.spec.kind === 'hard_delete_messages', 'a hard delete');
+      await page.locator('[data-test=pause]').click();
+      await page.locator('[data-test=resume]').click();
+      await page.locator('[data-test=pause]').waitFor();
+      await page.locator('[data-test=cancel]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await page.locator('[data-test=cancel]').waitFor({ state: 'detached' });
       expect((await page.locator('[data-test=undo]').count()) === 0, 'no undo is offered');
     },
   },

@@ -394,7 +394,7 @@ export class Mock {
     return this.me();
   }
 
-  private mail(method: string, [what = '', more = '']: string[], query: URLSearchParams, body: unknown): unknown {
+  private mail(method: string, [what = '', more = '', how = '']: string[], query: URLSearchParams, body: unknown): unknown {
     const all = this.data.messages;
     if (what === 'crawl') return mail.crawl(Boolean(this.mode.empty));
     if (what === 'explorer') {
@@ -408,7 +408,7 @@ export class Mock {
       const copies = order.filter ? mail.pick(all, order.filter) : all.filter((copy) => order.copies?.some((one) => one.message_id === copy.message_id && one.recipient === copy.recipient));
       return mail.dryRun(copies, all, order.since);
     }
-    if (what === 'bulk' && method === 'POST') {
+    if (what === 'bulk' && method === 'POST' && !more) {
       const order = body as NewMailBulk;
       if (order.remedy === 'hardDelete' && !order.propose_only && !this.proved) fail(403, 'step_up_required', 'Prove again that it is you.', '本人確認が必要です。');
       const copies = mail.pick(all, order.filter);
@@ -420,6 +420,8 @@ export class Mock {
       this.bulks.push(bulk);
       return bulk;
     }
+    const held = ({ pause: 'paused', resume: 'running', cancel: 'cancelled' } as const)[how];
+    if (what === 'bulk' && held) for (const action of this.data.actions) if (this.bulks.some((bulk) => bulk.id === more && bulk.actions.includes(action.id))) action.state = held;
     if (what === 'bulk') return this.bulks.find((one) => one.id === more) ?? fail(404, 'not_found', 'There is no such removal.', '見つかりません。');
     return fail(404, 'not_found', 'There is no such route.', '見つかりません。');
   }
@@ -446,6 +448,8 @@ export class Mock {
       Object.assign(action, { decided_by: 'admin', decided_at: seed.at(0), comment: given.comment ?? null });
       if (sub === 'decline') action.state = 'declined';
       else if (sub === 'cancel') action.state = 'cancelled';
+      else if (sub === 'pause') action.state = 'paused';
+      else if (sub === 'disarm') Object.assign(action.follow_up!, { disarmed_at: seed.at(0), disarmed_by: 'admin' });
       else if (sub === 'undo') this.undo(action);
       else this.run(action);
     }
@@ -467,6 +471,7 @@ export class Mock {
       if (action.receipts.some((one) => one.state === 'failed')) action.state = 'partiallySucceeded';
       if (this.mode.unfinished) Object.assign(action, { state: 'running', finished_at: null, receipts: action.receipts.slice(0, 7).map((one, index) => (index === 6 ? { ...one, state: 'running', proof: null } : one)) });
       this.retried = true;
+      action.follow_up = spec.kind === 'quarantine_messages' ? { until: seed.at(-172_800), disarmed_at: null, disarmed_by: null, receipts: [] } : null;
       this.place(action, spec.kind === 'move_messages_to_junk' ? 'junkFolder' : spec.kind === 'move_messages_to_deleted_items' ? 'deletedItems' : spec.kind === 'move_messages_to_inbox' ? 'inbox' : 'quarantine', `action:${action.id}`);
     } else if (spec.kind === 'stop_process_tree') {
       action.receipts = [receipt(`device:${spec.process.split('/')[0]}`, '3 processes stopped', 'プロセス 3 個を停止', { killed: [4711, 4712, 4733] })];

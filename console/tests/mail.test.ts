@@ -4,7 +4,8 @@ import type { Action, EventRow, ExplorerCounts, FilePage, MessageCopy, Receipt }
 import { concerns, joinedOf } from '../src/files/joined';
 import { axisOf, chartOf, height, REST, SERIES_MAX } from '../src/mail/counts';
 import { addToken, explorerLink, filterOf, parseTyped, queryOf, readQuery, writeQuery, type Token } from '../src/mail/filter';
-import { countsOf, retryOf, rowsOf, settledCount } from '../src/mail/receipts';
+import { canUndo, isArmed } from '../src/actions/item';
+import { countsOf, failedOf, rowsOf, settledCount } from '../src/mail/receipts';
 import { timelineOf } from '../src/mail/timeline';
 import { messages, SHA } from '../e2e/data';
 
@@ -106,11 +107,15 @@ test('copies without a receipt wait while the action runs, and only then', () =>
   expect(running[0]).toMatchObject({ message: copies[0]!.message_id, recipient: copies[0]!.recipient });
 });
 
-test('only what failed is ordered again, with the options it had', () => {
-  const again = retryOf(action('partiallySucceeded', [receipt(0, 'done'), receipt(1, 'failed'), receipt(2, 'notFound')]));
-  expect(again).toMatchObject({ count: 1, spec: { kind: 'quarantine_messages', senders_copy: true, copies: [copies[1]] } });
-  expect(retryOf(action('running', [receipt(1, 'failed')]))).toBeNull();
-  expect(retryOf(action('succeeded', [receipt(0, 'done')]))).toBeNull();
+test('what failed is counted; what was stopped half-way can be undone as far as it went', () => {
+  const partly = action('partiallySucceeded', [receipt(0, 'done'), receipt(1, 'failed'), receipt(2, 'notFound')]);
+  expect(failedOf(partly)).toBe(1);
+  expect(canUndo(partly)).toBe(true);
+  expect(canUndo(action('cancelled', [receipt(0, 'done'), receipt(1, 'cancelled')]))).toBe(true);
+  expect(canUndo(action('cancelled', [receipt(0, 'cancelled')]))).toBe(false);
+  expect(canUndo({ ...partly, undone_by: 'a2' })).toBe(false);
+  expect(isArmed({ ...partly, follow_up: { until: '2026-11-24T09:00:00Z', disarmed_at: null, disarmed_by: null, receipts: [] } }, NOW)).toBe(true);
+  expect(isArmed({ ...partly, follow_up: { until: '2026-11-24T09:00:00Z', disarmed_at: '2026-11-22T09:30:00Z', disarmed_by: 'sato', receipts: [] } }, NOW)).toBe(false);
 });
 
 test('the line of a message: received, delivered, ordered, moved, finished', () => {

@@ -7,6 +7,7 @@ import { useNow, useT } from '../i18n';
 import { parseEntity, to, visible } from '../lib/entity';
 import { proofGroups } from '../lib/proof';
 import { ms } from '../lib/time';
+import { isMailAction } from '../mail/receipts';
 import { Button } from '../ui/button';
 import { ActionChip, ReceiptChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
@@ -38,15 +39,14 @@ export function useDecisions() {
 }
 
 export function canUndo(action: Action): boolean {
-  return undoable.has(action.spec.kind) && !action.undone_by && ['succeeded', 'partiallySucceeded'].includes(action.state);
-}
-
-function isMail(action: Action): boolean {
-  return action.spec.kind.endsWith('_messages') || action.spec.kind.includes('_messages_to_');
+  if (!undoable.has(action.spec.kind) || action.undone_by) return false;
+  // what failed or was stopped half-way is undone as far as it went
+  const halfWay = ['failed', 'cancelled'].includes(action.state) && action.receipts.some((receipt) => receipt.state === 'done');
+  return halfWay || ['succeeded', 'partiallySucceeded'].includes(action.state);
 }
 
 /** Late copies are treated: not disarmed, not over. */
-function isArmed(action: Action, now: number): boolean {
+export function isArmed(action: Action, now: number): boolean {
   return !!action.follow_up && !action.follow_up.disarmed_at && ms(action.follow_up.until) > now;
 }
 
@@ -104,7 +104,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
             </Button>
           </>
         ) : null}
-        {isMail(action) && ['queued', 'running'].includes(action.state) ? (
+        {isMailAction(action) && ['queued', 'running'].includes(action.state) ? (
           <Button compact why={why} busy={busy} onClick={() => run([action.id], 'pause')} data-test="pause">
             <Pause size={14} aria-hidden />
             {t('decision.pause')}
@@ -116,13 +116,13 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
             {t('decision.resume')}
           </Button>
         ) : null}
-        {action.state === 'queued' || (isMail(action) && ['running', 'paused'].includes(action.state)) ? (
+        {action.state === 'queued' || (isMailAction(action) && ['running', 'paused'].includes(action.state)) ? (
           <Button compact why={why} onClick={() => start('cancel')} data-test="cancel">
             <Ban size={14} aria-hidden />
             {t(action.state === 'queued' ? 'decision.cancel' : 'decision.stop')}
           </Button>
         ) : null}
-        {isMail(action) && !action.undone_by && ['partiallySucceeded', 'failed'].includes(action.state) ? (
+        {isMailAction(action) && !action.undone_by && ['partiallySucceeded', 'failed'].includes(action.state) ? (
           <Button compact why={why} onClick={() => start('retry')} data-test="retry">
             <RefreshCw size={14} aria-hidden />
             {t('decision.retry')}

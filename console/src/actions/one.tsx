@@ -5,7 +5,7 @@ import type { Action } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
 import { to, visible } from '../lib/entity';
-import { Progress, ProgressButtons } from '../mail/progress';
+import { FollowUps, Progress, ProgressButtons } from '../mail/progress';
 import { isMailAction, isOver, RUNNING_POLL_MS } from '../mail/receipts';
 import { ActionChip, DemoChip } from '../ui/chips';
 import { ErrorState, Skeleton, Stale } from '../ui/states';
@@ -50,6 +50,7 @@ export default function ActionPage() {
       }>
       <Stale query={query} />
       <Progress actions={[action]} />
+      <FollowUps actions={[action]} />
     </Page>
   );
 }

@@ -13,7 +13,7 @@ import { ErrorState, Skeleton, Stale } from '../ui/states';
 import { Time } from '../ui/time';
 import { useTokenWords } from './bar';
 import { explorerLink } from './filter';
-import { Progress, ProgressButtons } from './progress';
+import { FollowUps, Progress, ProgressButtons } from './progress';
 import { isOver, RUNNING_POLL_MS } from './receipts';
 import '../styles/pages.css';
 import '../styles/mail.css';
@@ -36,7 +36,7 @@ export default function BulkPage() {
   const actions = parts.map((part) => part.data).filter((action) => action !== undefined);
   const failed = parts.find((part) => part.error)?.error;
   return (
-    <Page title={`${t(`remedy.${bulk.remedy}`)}: ${visible(bulk.reason)}`} crumbs={crumbs} buttons={<ProgressButtons actions={actions} />}
+    <Page title={`${t(`remedy.${bulk.remedy}`)}: ${visible(bulk.reason)}`} crumbs={crumbs} buttons={<ProgressButtons actions={actions} bulk={bulk} />}
       chips={<><Chip tone="accent">{t('removal.byFilter')}</Chip>{[...new Set(actions.map((action) => action.state))].map((state) => <ActionChip key={state} state={state} />)}</>}
       subtitle={
         <span className="row wrapping">
@@ -56,6 +56,7 @@ export default function BulkPage() {
         <Link to={explorerLink({ ...bulk.filter, to: null, conditions: (bulk.filter.conditions ?? []).filter((one) => !(one.field === 'location' && one.negate)) })}>{t('removal.showFilter')}</Link>
       </div>
       <Progress actions={actions} />
+      <FollowUps actions={actions} />
       {actions.length > 0 ? (
         <p className="small secondary row wrapping">{t('removal.actions', { count: actions.length })}: {actions.map((action) => <Link key={action.id} to={to.action(action.id)} className="mono" data-test="bulk-action">{action.id.slice(-8)}</Link>)}
           {actions.filter((action) => action.undone_by).map((action) => <span key={action.id} className="row">{t('removal.undoneBy')} <Link className="mono" to={to.action(action.undone_by!)} data-test="undone-by">{action.undone_by!.slice(-8)}</Link></span>)}

@@ -1,14 +1,15 @@
 // Progress and receipts of an action on mail, copy by copy, with what can still be done about it.
-import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
+import { Ban, Check, Pause, Play, RefreshCw, ShieldOff, Undo2, X } from 'lucide-react';
+import { useMutation } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
-import { Link, useNavigate } from 'react-router';
-import { orderKey, post } from '../api/client';
+import { Link } from 'react-router';
+import { post } from '../api/client';
 import { invalidate, useCan, type Decision } from '../api/queries';
-import type { Action, ReceiptState } from '../api/types';
-import { useT } from '../i18n';
+import type { Action, MailBulk, ReceiptState } from '../api/types';
+import { useNow, useT } from '../i18n';
 import { to, visible } from '../lib/entity';
 import { number } from '../lib/time';
-import { canUndo, Proof, useDecisions } from '../actions/item';
+import { canUndo, isArmed, Proof, ReceiptTable, useDecisions } from '../actions/item';
 import { Button } from '../ui/button';
 import { ReceiptChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
@@ -17,69 +18,85 @@ import { Grid, type Column } from '../ui/grid';
 import { Empty } from '../ui/states';
 import { Ago, Time } from '../ui/time';
 import { useToast } from '../ui/toast';
-import { countsOf, receiptStates, retryOf, rowsOf, settledCount, type CopyRow } from './receipts';
+import { countsOf, failedOf, receiptStates, rowsOf, settledCount, type CopyRow } from './receipts';
 
 /** What is settled grows from the left. */
-const BAR: readonly ReceiptState[] = ['done', 'alreadyDone', 'undone', 'notFound', 'failed', 'running', 'pending'];
+const BAR: readonly ReceiptState[] = ['done', 'alreadyDone', 'undone', 'notFound', 'cancelled', 'failed', 'running', 'pending'];
 
-export function ProgressButtons({ actions }: { actions: Action[] }) {
+type Held = 'pause' | 'resume' | 'cancel';
+
+/** `bulk` is held and stopped as a whole, so that no further actions are made of it. */
+export function ProgressButtons({ actions, bulk }: { actions: Action[]; bulk?: MailBulk }) {
   const { t } = useT();
   const may = useCan('act');
-  const navigate = useNavigate();
-  const toast = useToast();
+  const now = useNow();
   const { busy, run } = useDecisions();
+  const toast = useToast();
   const [asking, setAsking] = useState<Decision | null>(null);
   const [comment, setComment] = useState('');
-  const [sending, setSending] = useState(false);
+  const hold = useMutation<unknown, Error, Held>({
+    mutationFn: (what) => post(`/mail/bulk/${bulk!.id}/${what}`),
+    onError: toast.failed,
+    onSettled: () => invalidate('/actions', '/mail'),
+  });
   const why = !may && t('states.needRole', { role: t('role.responder') });
-  const of: Partial<Record<Decision, Action[]>> & Record<'approve' | 'cancel' | 'undo', Action[]> = {
-    approve: actions.filter((action) => action.state === 'pendingApproval'),
-    decline: actions.filter((action) => action.state === 'pendingApproval'),
-    cancel: actions.filter((action) => action.state === 'queued'),
-    undo: actions.filter(canUndo),
+  const within = (...states: Action['state'][]) => actions.filter((action) => states.includes(action.state));
+  const failed = within('partiallySucceeded', 'failed').filter((action) => !action.undone_by && failedOf(action) > 0);
+  const of: Record<Decision, Action[]> = {
+    approve: within('pendingApproval'), decline: within('pendingApproval'), pause: within('queued', 'running'), resume: within('paused'),
+    cancel: within('queued', 'running', 'paused'), retry: failed, undo: actions.filter(canUndo), disarm: actions.filter((action) => isArmed(action, now)),
   };
-  const retries = actions.map((action) => ({ action, retry: retryOf(action) })).filter((one) => one.retry !== null);
-  const failed = retries.reduce((sum, { retry }) => sum + retry!.count, 0);
-  const retry = async () => {
-    setSending(true);
-    try {
-      let last = '';
-      for (const { action, retry: again } of retries) {
-        const made = await post<Action>('/actions', { spec: again!.spec, reason: `${t('removal.retryReason')}: ${action.reason.en}`.slice(0, 2_000), incident_id: action.incident_id }, { idempotencyKey: orderKey() });
-        last = made.id;
-      }
-      toast.ok(t('removal.retried'));
-      if (retries.length === 1) void navigate(to.action(last));
-      else void navigate('/actions?tab=all');
-    } catch (error) {
-      toast.failed(error);
-    } finally {
-      setSending(false);
-      await invalidate('/actions', '/mail');
-    }
-  };
+  const offered = (what: Held) => of[what].length > 0 || (bulk && { pause: ['expanding'], resume: ['paused'], cancel: ['expanding', 'paused'] }[what].includes(bulk.state));
   const start = (decision: Decision) => {
     setComment('');
     setAsking(decision);
   };
+  const order = (what: Decision) => {
+    if (bulk && (what === 'pause' || what === 'resume' || what === 'cancel')) hold.mutate(what, { onSuccess: () => setAsking(null) });
+    else run(of[what].map((action) => action.id), what, comment || undefined, () => setAsking(null));
+  };
+  const waiting = busy || hold.isPending;
   return (
     <>
       {of.approve.length > 0 ? (
         <>
-          <Button variant="primary" why={why} busy={busy} data-test="approve" onClick={() => run(of.approve.map((action) => action.id), 'approve')}><Check size={15} aria-hidden />{t('decision.approve')}</Button>
+          <Button variant="primary" why={why} busy={busy} data-test="approve" onClick={() => order('approve')}><Check size={15} aria-hidden />{t('decision.approve')}</Button>
           <Button why={why} data-test="decline" onClick={() => start('decline')}><X size={15} aria-hidden />{t('decision.decline')}</Button>
         </>
       ) : null}
-      {of.cancel.length > 0 ? <Button why={why} data-test="cancel" onClick={() => start('cancel')}><Ban size={15} aria-hidden />{t('removal.cancel')}</Button> : null}
-      {failed > 0 ? <Button why={why} busy={sending} data-test="retry" onClick={() => void retry()}><RotateCcw size={15} aria-hidden />{t('removal.retry', { count: failed })}</Button> : null}
-      {of.undo.length > 0 ? <Button why={why} data-test="undo" onClick={() => start('undo')}><Undo2 size={15} aria-hidden />{t('removal.undo')}</Button> : null}
+      {offered('pause') ? <Button why={why} busy={waiting} data-test="pause" onClick={() => order('pause')}><Pause size={15} aria-hidden />{t('decision.pause')}</Button> : null}
+      {offered('resume') ? <Button why={why} busy={waiting} data-test="resume" onClick={() => order('resume')}><Play size={15} aria-hidden />{t('decision.resume')}</Button> : null}
+      {offered('cancel') ? <Button why={why} data-test="cancel" onClick={() => start('cancel')}><Ban size={15} aria-hidden />{t('decision.stop')}</Button> : null}
+      {failed.length > 0 ? <Button why={why} busy={busy} data-test="retry" onClick={() => order('retry')}><RefreshCw size={15} aria-hidden />{t('removal.retry', { count: failed.reduce((sum, action) => sum + failedOf(action), 0) })}</Button> : null}
+      {of.disarm.length > 0 ? <Button why={why} data-test="disarm" onClick={() => start('disarm')}><ShieldOff size={15} aria-hidden />{t('decision.disarm')}</Button> : null}
+      {of.undo.length > 0 ? <Button why={why} data-test="undo" onClick={() => start('undo')}><Undo2 size={15} aria-hidden />{t('decision.undo')}</Button> : null}
       <Dialog open={asking !== null} onClose={() => setAsking(null)} title={asking ? t(`decision.${asking}`) : ''} confirm={asking ? t(`decision.${asking}`) : undefined}
-        description={asking ? t('removal.actions', { count: of[asking]?.length ?? 0 }) : undefined} danger={asking === 'decline'} busy={busy} test="decision-confirm"
-        onConfirm={() => asking && run((of[asking] ?? []).map((action) => action.id), asking, comment, () => setAsking(null))}>
+        description={asking ? t('removal.actions', { count: of[asking].length }) : undefined} danger={asking === 'decline'} busy={waiting} test="decision-confirm"
+        onConfirm={() => asking && order(asking)}>
         {asking ? <p>{asking === 'undo' ? t('removal.undoHint') : t(`decisionHint.${asking}`)}</p> : null}
         <TextArea label={t('actions.comment')} value={comment} onChange={setComment} />
       </Dialog>
     </>
+  );
+}
+
+/** Whether late copies are still treated, and those that were. */
+export function FollowUps({ actions }: { actions: Action[] }) {
+  const { t } = useT();
+  const now = useNow();
+  const armed = actions.filter((action) => isArmed(action, now));
+  const until = armed.map((action) => action.follow_up!.until).toSorted().at(-1);
+  const disarmed = actions.find((action) => action.follow_up?.disarmed_by)?.follow_up?.disarmed_by;
+  const late = actions.flatMap((action) => action.follow_up?.receipts ?? []);
+  if (!until && !disarmed && late.length === 0) return null;
+  return (
+    <section className="card" data-test="follow-up">
+      <div className="card-head">
+        <h2>{t('actions.late')}</h2>
+        <span className="small secondary">{until ? <>{t('actions.armedUntil')} <Time at={until} /></> : disarmed ? t('actions.disarmedBy', { who: disarmed }) : null}</span>
+      </div>
+      {late.length > 0 ? <ReceiptTable receipts={late.map((one) => one.receipt)} /> : <div className="card-body secondary">{t('removal.noLate')}</div>}
+    </section>
   );
 }
 
@@ -88,7 +105,8 @@ export function Progress({ actions }: { actions: Action[] }) {
   const [only, setOnly] = useState<ReceiptState | null>(null);
   const rows = useMemo(() => rowsOf(actions), [actions]);
   const counts = useMemo(() => countsOf(rows), [rows]);
-  const shown = only ? rows.filter((row) => row.state === only) : rows;
+  const filter = only && counts.has(only) ? only : null;
+  const shown = filter ? rows.filter((row) => row.state === filter) : rows;
   const settled = settledCount(counts);
   const [open, setOpen] = useState<CopyRow | null>(null);
   const columns = useMemo<Column<CopyRow>[]>(() => [
@@ -106,9 +124,9 @@ export function Progress({ actions }: { actions: Action[] }) {
         {BAR.map((state) => (counts.get(state) ? <i key={state} className={`receipt-${state}`} style={{ flexGrow: counts.get(state) }} /> : null))}
       </div>
       <div className="filters progress-states">
-        <button type="button" className="chip" aria-pressed={only === null} onClick={() => setOnly(null)}>{t('removal.all')} <span className="num">{number(rows.length, language)}</span></button>
+        <button type="button" className="chip" aria-pressed={filter === null} onClick={() => setOnly(null)}>{t('removal.all')} <span className="num">{number(rows.length, language)}</span></button>
         {receiptStates.map((state) => (counts.get(state) ? (
-          <button key={state} type="button" className="chip" aria-pressed={only === state} onClick={() => setOnly(only === state ? null : state)} data-test={`state-${state}`}>
+          <button key={state} type="button" className="chip" aria-pressed={filter === state} onClick={() => setOnly(filter === state ? null : state)} data-test={`state-${state}`}>
             <i className={`swatch receipt-${state}`} aria-hidden />{t(`receiptState.${state}`)} <span className="num">{number(counts.get(state) ?? 0, language)}</span>
           </button>
         ) : null))}

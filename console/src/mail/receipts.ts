@@ -8,9 +8,10 @@ export interface CopyRow extends Receipt { key: string; action: Action; message:
 export const RUNNING_POLL_MS = 2_000;
 
 /** States in the order people ask for them. */
-export const receiptStates = ['failed', 'running', 'pending', 'done', 'alreadyDone', 'notFound', 'undone'] as const satisfies readonly ReceiptState[];
+export const receiptStates = ['failed', 'running', 'pending', 'done', 'alreadyDone', 'notFound', 'cancelled', 'undone'] as const satisfies readonly ReceiptState[];
 
 export const isMailAction = (action: Action): boolean => 'copies' in action.spec || action.spec.kind === 'restore_messages';
+export const failedOf = (action: Action): number => action.receipts.filter((receipt) => receipt.state === 'failed').length;
 const OVER: readonly string[] = ['declined', 'succeeded', 'partiallySucceeded', 'failed', 'expired', 'cancelled', 'undone'];
 export const isOver = (action: Action): boolean => OVER.includes(action.state);
 
@@ -46,12 +47,4 @@ export function settledCount(counts: Map<ReceiptState, number>): number {
   let sum = 0;
   for (const [state, count] of counts) if (state !== 'pending' && state !== 'running') sum += count;
   return sum;
-}
-
-/** The same order once more for the copies that failed; none when nothing failed. */
-export function retryOf(action: Action): { spec: Action['spec']; count: number } | null {
-  if (!('copies' in action.spec) || !isOver(action)) return null;
-  const failed = new Set(action.receipts.filter((receipt) => receipt.state === 'failed').map((receipt) => receipt.target));
-  const copies = action.spec.copies.filter((copy) => failed.has(targetOf(copy)));
-  return copies.length > 0 ? { spec: { ...action.spec, copies }, count: copies.length } : null;
 }
