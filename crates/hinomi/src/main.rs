@@ -99,6 +99,12 @@ enum Command {
         #[arg(long)]
         from: PathBuf,
     },
+    /// Talk to one mail system for the server, which starts this by itself
+    #[command(hide = true)]
+    MailWorker {
+        /// Name of the mail system, for whoever lists processes
+        name: String,
+    },
     /// Print the OpenAPI document
     #[command(hide = true)]
     Openapi,
@@ -107,6 +113,10 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
+    // gives up its privileges before it has threads
+    if let Command::MailWorker { .. } = arguments.command {
+        return hinomi_server::mailboxes::worker::main();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -141,6 +151,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::EnrolmentToken(token) => token.run(json).await,
         Command::Backup { place, to } => house::make_backup(place, &to, json).await,
         Command::Restore { place, from } => house::restore(place, &from, json).await,
+        Command::MailWorker { .. } => anyhow::bail!("answered before"),
         Command::Openapi => {
             print!("{}", hinomi_api::openapi::text(env!("CARGO_PKG_VERSION")));
             Ok(output::exit::DONE)

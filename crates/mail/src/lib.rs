@@ -21,3 +21,4 @@ pub mod lmtp;
 pub mod milter;
 pub mod parse;
 pub mod remediate;
+pub mod worker;

@@ -110,6 +110,22 @@ async fn endless_and_stalled_answers_end_in_time() {
 }
 
 #[tokio::test]
+async fn a_server_that_quotes_the_password_is_not_quoted() {
+    let echo = "TAG NO user*master with hunter2-secret (AHVzZXIqbWFzdGVyAGh1bnRlcjItc2VjcmV0) may not\r\n";
+    let secret = || Secret::Password("hunter2-secret".to_owned());
+    let login = Login { user: "user*master".to_owned(), act_for: None, secret: secret() };
+    let mut connection = Connection::open(&Arc::new(server(GREETING, echo).await), &login).await.expect("login");
+    let refused = connection.select("INBOX", true).await.expect_err("refused");
+    assert_eq!(refused.to_string(), "IMAP server refused SELECT: NO user*master with … (…) may not");
+    let appended = connection.append("INBOX", &[], "22-Nov-2026 00:00:00 +0000", b"x").await;
+    assert!(!appended.expect_err("refused").to_string().contains("hunter2"));
+    // servers that refuse the login itself
+    let refusing = "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] x\r\nh1 NO bad password hunter2-secret\r\n";
+    let error = Connection::open(&Arc::new(server(refusing, "").await), &login).await.map(drop).expect_err("refused");
+    assert!(error.to_string().contains("bad password …"), "{error}");
+}
+
+#[tokio::test]
 async fn commands_cannot_be_injected() {
     let mut connection = open("TAG OK\r\n").await;
     for name in ["INBOX\r\nh9 DELETE INBOX", "a\0b", "日本"] {

@@ -1,7 +1,7 @@
 //! The dry run of a removal: what would be touched, asked live, and what a person must look at first.
 
 use crate::app::Ctx;
-use crate::mailboxes::{Looked, Mailboxes};
+use crate::mailboxes::{Looked, Mailboxes, Reading, Reason};
 use anyhow::{Context, Result};
 use hinomi_api::{
     DifferingMail, DryRun, DryRunMailbox, DryRunPlace, DryRunResult, ExplorerMessage, NeedsPerson, RecipientState,
@@ -33,16 +33,18 @@ const REGULAR_MESSAGES: i64 = 10;
 /// Senders looked at.
 const SENDERS_MAX: usize = 20;
 
-/// Makes a dry run.
+/// Makes a dry run for somebody.
 ///
 /// # Errors
 /// When the store cannot be read or no mailboxes are connected.
-pub async fn make(ctx: &Ctx, order: &DryRun) -> Result<DryRunResult> {
+pub async fn make(ctx: &Ctx, order: &DryRun, by: &str) -> Result<DryRunResult> {
     let mail = ctx.mail.get().context("no mailboxes are connected")?;
     let (copies, total) = targets(ctx, order).await?;
     let checked_at = ctx.now();
     let asked: Vec<MessageCopy> = copies.iter().take(ASKED_MAX).cloned().collect();
-    let looked = tokio::time::timeout(ASK_TIME_MAX, mail.look(&asked)).await.context("ask the mailboxes in time")?;
+    let reading = Reading { actor: by.to_owned(), reason: Reason::DryRun };
+    let looked = mail.look(&reading, &asked);
+    let looked = tokio::time::timeout(ASK_TIME_MAX, looked).await.context("ask the mailboxes in time")?;
     let mut mailboxes: BTreeMap<String, DryRunMailbox> = BTreeMap::new();
     let mut locations: BTreeMap<String, i64> = BTreeMap::new();
     let mut differing = Vec::new();
@@ -62,7 +64,7 @@ pub async fn make(ctx: &Ctx, order: &DryRun) -> Result<DryRunResult> {
     }
     differing.truncate(DIFFERING_MAX);
     let related = match order.related {
-        true => related(ctx, mail, &copies).await?,
+        true => related(ctx, mail, &reading, &copies).await?,
         false => Vec::new(),
     };
     let mut needs = needs_person(ctx, &copies).await?;
@@ -91,10 +93,11 @@ pub async fn make(ctx: &Ctx, order: &DryRun) -> Result<DryRunResult> {
 }
 
 /// Forwarded and replied copies, asked live too.
-async fn related(ctx: &Ctx, mail: &Mailboxes, copies: &[MessageCopy]) -> Result<Vec<RelatedCopy>> {
+async fn related(ctx: &Ctx, mail: &Mailboxes, reading: &Reading, copies: &[MessageCopy]) -> Result<Vec<RelatedCopy>> {
     let found = crate::related::find(ctx, copies).await?;
     let asked: Vec<MessageCopy> = found.iter().map(|related| related.copy.clone()).collect();
-    let looked = tokio::time::timeout(ASK_TIME_MAX, mail.look(&asked)).await.context("ask the mailboxes in time")?;
+    let looked = mail.look(reading, &asked);
+    let looked = tokio::time::timeout(ASK_TIME_MAX, looked).await.context("ask the mailboxes in time")?;
     let told = found.into_iter().zip(looked).map(|(related, looked)| RelatedCopy {
         copy: MessageCopyRef { message_id: related.copy.message_id, recipient: related.copy.recipient },
         sender: related.copy.sender_from,

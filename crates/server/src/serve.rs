@@ -2,6 +2,7 @@
 
 use crate::app::{App, Ctx, Urls};
 use crate::config::Config;
+use crate::mailboxes::worker::MailWorker;
 use crate::{auth, crawl, demos, directory, gateway, http, ingest, jobs, link, mailboxes};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct ServeOptions {
     pub config: Config,
     /// Writes a one-time enrolment token here, for a sensor on the same machine.
     pub write_enrolment_token: Option<PathBuf>,
+    /// Where mail workers run.
+    pub mail_worker: MailWorker,
 }
 
 /// Content of `DIR/ready.json`, written when every listener answers.
@@ -64,7 +67,7 @@ pub struct Running {
 /// # Errors
 /// Names the part that cannot start.
 pub async fn start(options: ServeOptions) -> Result<Running> {
-    let ServeOptions { data, config, write_enrolment_token } = options;
+    let ServeOptions { data, config, write_enrolment_token, mail_worker } = options;
     config.check()?;
     std::fs::create_dir_all(&data).with_context(|| format!("create {}", data.display()))?;
     let lock = lock(&data)?;
@@ -95,7 +98,7 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
     let hosts = hosts(&urls);
     let ctx: Ctx = Arc::new(App::open(config, &data, urls, &hosts).await?);
     ctx.store.all_devices_offline().await?;
-    if let Some(mailboxes) = mailboxes::open(&ctx)? {
+    if let Some(mailboxes) = mailboxes::open(&ctx, mail_worker).await? {
         // set once, here: nobody else has seen the context yet
         let _ = ctx.mail.set(mailboxes);
     }

@@ -50,6 +50,7 @@ impl House {
             data: self.dir.path().join("data"),
             config: self.config.clone(),
             write_enrolment_token: None,
+            mail_worker: Default::default(),
         };
         self.running = Some(start(options).await.expect("server starts"));
     }

@@ -32,7 +32,9 @@ async fn server(rig: &MailRig, dir: &Path, journal: Option<SocketAddr>, mails_pe
     config.journal = journal.map(|listen| JournalConfig { listen, ..JournalConfig::default() });
     config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second, ..CrawlConfig::default() });
     config.mailboxes = vec![mailboxes(rig, &password)];
-    start(ServeOptions { data: dir.join("data"), config, write_enrolment_token: None }).await.expect("server starts")
+    start(ServeOptions { data: dir.join("data"), config, write_enrolment_token: None, mail_worker: Default::default() })
+        .await
+        .expect("server starts")
 }
 
 fn mailboxes(rig: &MailRig, password: &Path) -> MailboxesConfig {
@@ -140,7 +142,7 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
     wait(&running, &trashed, "the deletion is seen", |found| found.len() == 1).await;
     // a dry run asks the mailboxes: the forged mail is shown and not counted
     let order = hinomi_api::DryRun { filter: Some(shared.clone()), ..Default::default() };
-    let dry = hinomi_server::dry_run::make(&running.ctx, &order).await.expect("dry run");
+    let dry = hinomi_server::dry_run::make(&running.ctx, &order, "test").await.expect("dry run");
     assert_eq!((dry.copies, dry.messages, dry.asked, dry.present), (4, 2, 4, 4), "{dry:#?}");
     let at = |value: &str| dry.locations.iter().find(|one| one.value == value).map(|one| one.count);
     assert_eq!((at("inbox"), at("junkFolder")), (Some(3), Some(1)), "{dry:#?}");
@@ -171,6 +173,21 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
 
     let states = running.ctx.store.crawl_mailboxes().await.expect("crawls");
     assert_eq!((states.len(), states.iter().map(|one| one.skipped).sum::<i64>()), (3, 0));
+
+    // every reading is on record: the crawl's per mailbox and run, not per mail
+    let filter = hinomi_store::AuditFilter { action: Some("mail.read".to_owned()), ..Default::default() };
+    let records = running.ctx.store.audit_records(&filter, &Page::first(200)).await.expect("audit").items;
+    let detail = |record: &hinomi_model::AuditRecord| serde_json::from_str(&record.detail).expect("JSON");
+    let details: Vec<serde_json::Value> = records.iter().map(detail).collect();
+    let of = |reason: &str| details.iter().filter(|detail| detail["reason"] == reason).cloned().collect::<Vec<_>>();
+    let crawl = of("crawl");
+    let read: i64 = crawl.iter().filter_map(|detail| detail["mails"].as_i64()).sum();
+    assert_eq!(read, states.iter().map(|one| one.mails).sum::<i64>(), "{crawl:?}");
+    assert!(crawl.len() < read as usize / 2, "{crawl:?}");
+    assert!(records.iter().all(|record| record.actor == "system" || record.actor == "test"));
+    let action = of("action");
+    assert_eq!((action.len(), of("dry_run").len()), (1, 1), "{details:?}");
+    assert_eq!((&action[0]["action"], &action[0]["mailboxes"]), (&done.actions[0].to_string().into(), &3.into()));
     running.stop().await.expect("stops");
 }
 

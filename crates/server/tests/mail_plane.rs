@@ -9,7 +9,7 @@ use hinomi_model::{
 use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig, OnBlock};
 use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};
 use hinomi_server::ingest::{Ingest, Log};
-use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order};
+use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order, Reading, Reason};
 use hinomi_store::{Page, Store};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
 use std::path::Path;
@@ -212,7 +212,7 @@ async fn a_message_is_recorded_found_removed_and_restored() {
     }
 
     let mailboxes = house.mailboxes();
-    let found = mailboxes.find(&copies).await;
+    let found = mailboxes.find(&reading(), &copies).await;
     assert!(found.iter().all(|found| matches!(found, Found::Located(at) if at.folder == "INBOX")), "{found:?}");
 
     let (removal, undo): (ActionId, ActionId) = (hinomi_server::ids::new(), hinomi_server::ids::new());
@@ -235,7 +235,7 @@ async fn a_message_is_recorded_found_removed_and_restored() {
             .any(|receipt| receipt.state == ReceiptState::Failed
                 && receipt.target.value.ends_with("nobody@example.test"))
     );
-    assert!(mailboxes.find(&copies).await.iter().all(|found| *found == Found::NotFound));
+    assert!(mailboxes.find(&reading(), &copies).await.iter().all(|found| *found == Found::NotFound));
     let removed = house.index(12).await;
     assert!(removed.iter().all(|copy| copy.latest_location == DeliveryLocation::Quarantine));
     let again = mailboxes.treat(soft_delete(hinomi_server::ids::new()), &targets[..1], &|_| {}).await.expect("removal");
@@ -299,10 +299,10 @@ async fn every_remedy_is_noted_where_the_copy_is_then_the_senders_too() {
         assert_eq!(house.rig.imap(user).await.expect("login").count(folder).await.expect("count"), 0, "{user}");
     }
 
-    let probe = mailboxes.probe("main", &reader, hinomi_server::ids::new(), Timestamp::default()).await;
+    let probe = mailboxes.probe("main", &reader, hinomi_server::ids::new(), "test").await;
     let probe = probe.expect("the connector is there").expect("the mailbox is in the list");
     assert!(probe.ok() && probe.missing.is_empty(), "{probe:?}");
-    assert!(mailboxes.probe("other", &reader, hinomi_server::ids::new(), Timestamp::default()).await.is_none());
+    assert!(mailboxes.probe("other", &reader, hinomi_server::ids::new(), "test").await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -393,4 +393,8 @@ async fn gateway_figures() {
             times[count * 99 / 100]
         );
     }
+}
+
+fn reading() -> Reading {
+    Reading { actor: "test".to_owned(), reason: Reason::DryRun }
 }

@@ -8,7 +8,7 @@ use hinomi_model::{
 };
 use hinomi_server::config::MailboxesConfig;
 use hinomi_server::ingest::{Ingest, Log};
-use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order};
+use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order, Reading, Reason};
 use hinomi_store::Store;
 use hinomi_testkit::graph::{Fault, GraphStub};
 
@@ -104,7 +104,7 @@ async fn a_mail_leaves_every_mailbox_of_a_tenant_and_comes_back() {
     targets.push(MessageCopyRef { message_id: id, recipient: "guest@example.test".to_owned() });
 
     let copies = store.message_copies(id).await.expect("copies");
-    let found = mailboxes.find(&copies).await;
+    let found = mailboxes.find(&reading(), &copies).await;
     assert_eq!(found.iter().filter(|found| matches!(found, Found::Located(_))).count(), USERS, "{found:?}");
 
     // the service is busy now and then, inside a batch and outside
@@ -127,6 +127,10 @@ async fn a_mail_leaves_every_mailbox_of_a_tenant_and_comes_back() {
 
     // the tenant cannot be asked any more: told per copy, nothing is claimed
     stub.fail(Fault::Busy(503, Some(900)), 1_000);
-    let found = mailboxes.find(&copies[..1]).await;
+    let found = mailboxes.find(&reading(), &copies[..1]).await;
     assert!(matches!(&found[0], Found::Failed(_)), "{found:?}");
+}
+
+fn reading() -> Reading {
+    Reading { actor: "test".to_owned(), reason: Reason::DryRun }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use hinomi_server::backup::{self, Store};
 use hinomi_server::config::Config;
 use hinomi_server::keys::Keys;
+use hinomi_server::mailboxes::worker::MailWorker;
 use hinomi_server::serve::{ServeOptions, start};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -73,7 +74,10 @@ pub async fn serve(place: Place, write_enrolment_token: Option<PathBuf>) -> Resu
     let (config, data) = place.config()?;
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let running = start(ServeOptions { data: data.clone(), config, write_enrolment_token }).await?;
+    // this very program, also when its file was replaced since
+    let mail_worker = MailWorker::Program(PathBuf::from("/proc/self/exe"));
+    let options = ServeOptions { data: data.clone(), config, write_enrolment_token, mail_worker };
+    let running = start(options).await?;
     line(&format!("Console            {}", running.ready.console_url));
     line(&format!("Authority          {}", data.join("keys/authority.pem").display()));
     if let Some(code) = &running.setup_code {

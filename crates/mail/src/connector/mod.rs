@@ -17,6 +17,7 @@
 pub mod imap;
 pub mod maildir;
 
+use crate::imap::{Fetched, Selected};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_model::{DeliveryLocation, Text};
@@ -88,8 +89,35 @@ pub trait Mailbox: Send {
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
 }
 
+/// Mailboxes that can be read whole, for the background crawl.
+pub trait Whole: Send + Sync + std::fmt::Debug {
+    /// Opens a mailbox for reading all of it.
+    ///
+    /// # Errors
+    /// When the system cannot be reached or refuses.
+    fn walk<'a>(&'a self, mailbox: &'a str) -> BoxFuture<'a, Result<Box<dyn Walk>, ConnectorError>>;
+}
+
+/// A mailbox opened for reading all of it. Its methods are called one after the other.
+pub trait Walk: Send {
+    /// Its folders that hold mail: no drafts, and none that only show mails of others.
+    fn folders(&self) -> &[Folder];
+
+    /// Opens a folder, read-only; `None` when the system does not let us.
+    fn select<'a>(&'a mut self, folder: &'a str) -> BoxFuture<'a, Result<Option<Selected>, ConnectorError>>;
+
+    /// UIDs of the opened folder from `first` on, ascending.
+    fn uids_from(&mut self, first: u32) -> BoxFuture<'_, Result<Vec<u32>, ConnectorError>>;
+
+    /// Reads a mail of the opened folder without marking it read; `None` when it is gone.
+    fn fetch(&mut self, uid: u32) -> BoxFuture<'_, Result<Option<Fetched>, ConnectorError>>;
+
+    /// Ends the work on this mailbox.
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
 /// What a system can do.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Abilities {
     /// Stores mails with their flags and date, byte for byte: a mail can be taken into the vault and
     /// put back from there.
@@ -101,7 +129,8 @@ pub struct Abilities {
 }
 
 /// What a message is looked for by.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Search {
     /// Message-ID without angle brackets: printable ASCII, 1 to 900 bytes.
     MessageId(String),

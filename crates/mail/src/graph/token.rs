@@ -113,8 +113,13 @@ async fn request(http: &reqwest::Client, settings: &Settings, clock: &dyn Clock)
     }
     if !status.is_success() {
         let denied: Denied = serde_json::from_slice(&body).unwrap_or_default();
+        // a service, or what stands before it, may quote what it refuses
+        let clean = |text: &str| match &settings.credential {
+            Credential::Secret(secret) => shorten(&text.replace(secret.as_str(), "…")),
+            Credential::Certificate(_) => shorten(text),
+        };
         let first_line = denied.error_description.lines().next().unwrap_or_default();
-        let text = format!("status {status}, {}: {}", shorten(&denied.error), shorten(first_line));
+        let text = format!("status {status}, {}: {}", clean(&denied.error), clean(first_line));
         return Err(GraphError::Login(text));
     }
     let granted: Granted = serde_json::from_slice(&body)

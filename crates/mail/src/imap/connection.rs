@@ -30,6 +30,8 @@ pub struct Connection {
     /// Commands not yet sent: they go out together when an answer is wanted.
     outgoing: Vec<u8>,
     login: Option<PendingLogin>,
+    /// What the login sent: it is taken out of whatever the server says in an error.
+    secrets: Vec<String>,
     pub(super) selected: Option<Opened>,
 }
 
@@ -93,6 +95,10 @@ impl Connection {
             self.ask_capabilities().await?;
         }
         let command = self.login_command(login)?;
+        let (Secret::Password(secret) | Secret::Token(secret)) = &login.secret;
+        let sent = command.split(' ').next_back().unwrap_or_default();
+        self.secrets =
+            [secret.as_str(), sent].into_iter().filter(|secret| secret.len() >= 4).map(str::to_owned).collect();
         let tag = self.queue("LOGIN", &command);
         self.login = Some(PendingLogin { tag, user: login.user.clone(), known: known.is_some() });
         match known {
@@ -131,6 +137,7 @@ impl Connection {
             tag: 0,
             outgoing: Vec::new(),
             login: None,
+            secrets: Vec::new(),
             selected: None,
         };
         connection.greeting().await?;
@@ -337,7 +344,7 @@ impl Connection {
         for _ in 0..self.server.limits.answers_max {
             let answer = timeout_at(end, self.answer()).await.map_err(|_| ImapError::Timeout(tag.name))??;
             if let Some(rest) = tagged(&answer, &tag.text) {
-                return done(tag.name, &answer, rest);
+                return done(tag.name, &answer, rest).map_err(|error| self.without_secrets(error));
             }
             if tag.name == "LOGIN" && answer.starts_with(b"+") {
                 // XOAUTH2 tells an error this way and waits for an empty answer before its NO
@@ -368,11 +375,21 @@ impl Connection {
                 return Ok(());
             }
             if let Some(rest) = tagged(&answer, &tag.text) {
-                done(tag.name, &answer, rest)?;
+                done(tag.name, &answer, rest).map_err(|error| self.without_secrets(error))?;
                 return Err(ImapError::Malformed(format!("{} ended before its data", tag.name)));
             }
         }
         Err(ImapError::Malformed(format!("too many answers to {}", tag.name)))
+    }
+
+    /// Some servers quote what they refuse, and a password must not come back that way.
+    fn without_secrets(&self, error: ImapError) -> ImapError {
+        let clean = |text: String| self.secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "…"));
+        match error {
+            ImapError::Refused { command, text } => ImapError::Refused { command, text: clean(text) },
+            ImapError::Malformed(text) => ImapError::Malformed(clean(text)),
+            other => other,
+        }
     }
 
     /// Reads one whole answer.

@@ -1,6 +1,7 @@
 //! What an IMAP server tells about folders and mails.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 /// A folder that can be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,7 @@ pub struct Listed {
 }
 
 /// State of an opened folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selected {
     /// Validity of the UIDs; changes when the server renumbers.
     pub uid_validity: u32,

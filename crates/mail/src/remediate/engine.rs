@@ -278,7 +278,7 @@ fn by_mailbox<T>(all: Vec<T>, mailbox: impl Fn(&T) -> &String) -> BTreeMap<Strin
 }
 
 /// The error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -19,6 +19,7 @@ mod treat;
 mod words;
 
 pub use engine::Engine;
+pub(crate) use engine::chain;
 pub use identity::Identity;
 pub use probe::{Probe, ProbeStep};
 

@@ -4,11 +4,16 @@ use super::engine::{Engine, Open};
 use super::find::raw_hash;
 use super::words::restored;
 use super::{Journal, Outcome, RemediateError, Restored, Step, StoredMail, Vault};
-use crate::connector::{Mail, Mark, NewMail, Place};
+use crate::connector::{Mail, MailId, Mark, NewMail, Place};
 use hinomi_model::{ReceiptState, Text};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Mails that arrived since an interrupted restore and are compared with the wanted one.
 const ARRIVED_MAX: usize = 1_000;
+/// How long a mail is waited for that an interrupted run was just putting back, and how often is looked.
+const LATE_MAX: Duration = Duration::from_secs(2);
+const LATE_LOOKS: Duration = Duration::from_millis(250);
 
 impl Engine {
     /// Puts back every mail a remedy took away; resumes what an earlier run left open.
@@ -37,18 +42,24 @@ impl Engine {
             if step.restored.is_some() {
                 continue;
             }
-            let earlier = match &step.mark {
-                Some(mark) => arrived(open, mark, &step, &claimed).await?,
+            let resumed = step.mark.clone();
+            let earlier = match &resumed {
+                Some(mark) => arrives(open, mark, &step, &claimed).await?,
                 None => None,
             };
             step.restored = match earlier {
                 Some(mail) => Some(compared(&step, &mail)?),
                 None => {
-                    let mark = open.mailbox.mark(&step.located.place.folder).await?;
-                    step.mark = Some(mark);
+                    let fresh = open.mailbox.mark(&step.located.place.folder).await?;
+                    // what an interrupted run put there lies behind its mark, not behind ours
+                    step.mark = resumed.clone().filter(|mark| same_numbers(mark, &fresh)).or(Some(fresh));
                     intent.steps[at] = step.clone();
                     journal.intent(&treated.copy, &intent).await.map_err(RemediateError::Journal)?;
-                    back(open, &step, vault).await?
+                    let restored = back(open, &step, vault).await?;
+                    if let (Some(restored), Some(_)) = (&restored, resumed) {
+                        no_second(open, &step, &restored.place, &claimed).await?;
+                    }
+                    restored
                 }
             };
             intent.steps[at] = step;
@@ -83,20 +94,55 @@ async fn back(open: &mut Open, step: &Step, vault: &dyn Vault) -> Result<Option<
     compared(step, &there).map(Some)
 }
 
-/// Looks whether an interrupted run already put the mail back: then it is among those that came
-/// since, byte for byte.
-async fn arrived(open: &mut Open, mark: &Mark, step: &Step, claimed: &[Place]) -> Result<Option<Mail>, RemediateError> {
+/// Looks whether an interrupted run already put the mail back; for a while, because the system may
+/// still be at it: it was told to before the connection broke.
+async fn arrives(open: &mut Open, mark: &Mark, step: &Step, claimed: &[Place]) -> Result<Option<Mail>, RemediateError> {
+    let until = Instant::now() + LATE_MAX;
+    loop {
+        let (ours, others) = arrived(open, mark, step, claimed).await?;
+        let keeps_no_dates = others.len() == 1;
+        let found = ours.into_iter().next().or_else(|| others.into_iter().next().filter(|_| keeps_no_dates));
+        if found.is_some() || Instant::now() >= until {
+            return Ok(found);
+        }
+        tokio::time::sleep(LATE_LOOKS).await;
+    }
+}
+
+/// Takes away what an interrupted run put there later than anybody waited for: the same bytes and
+/// date, behind its mark, and not the mail at `kept`.
+async fn no_second(open: &mut Open, step: &Step, kept: &Place, claimed: &[Place]) -> Result<(), RemediateError> {
+    let Some(mark) = &step.mark else { return Ok(()) };
+    let (ours, _) = arrived(open, mark, step, claimed).await?;
+    for second in ours.into_iter().filter(|mail| mail.place.id != kept.id) {
+        open.mailbox.destroy(&second.place).await?;
+    }
+    Ok(())
+}
+
+/// Mails that came since a mark and are the wanted one byte for byte: those with its date, and others
+/// (the same mail may have been delivered again meanwhile, and some systems keep no dates).
+async fn arrived(
+    open: &mut Open,
+    mark: &Mark,
+    step: &Step,
+    claimed: &[Place],
+) -> Result<(Vec<Mail>, Vec<Mail>), RemediateError> {
     let since = open.mailbox.since(mark, ARRIVED_MAX).await?;
     let is_it = |mail: &Mail| {
         !claimed.contains(&mail.place)
             && mail.raw.len() as u64 == step.located.size
             && raw_hash(&mail.raw) == step.located.raw_sha256
     };
-    // the same mail may have been delivered again meanwhile: ours carries the old date
-    let (ours, others): (Vec<Mail>, Vec<Mail>) =
-        since.into_iter().filter(is_it).partition(|mail| mail.internal_date == step.located.internal_date);
-    let keeps_no_dates = others.len() == 1;
-    Ok(ours.into_iter().next().or_else(|| others.into_iter().next().filter(|_| keeps_no_dates)))
+    Ok(since.into_iter().filter(is_it).partition(|mail| mail.internal_date == step.located.internal_date))
+}
+
+/// True when the ids of two marks can be compared.
+fn same_numbers(one: &Mark, other: &Mark) -> bool {
+    match (&one.next, &other.next) {
+        (MailId::Uid { uid_validity: one, .. }, MailId::Uid { uid_validity: other, .. }) => one == other,
+        _ => true,
+    }
 }
 
 /// Compares what is there with what was taken away.

@@ -11,7 +11,7 @@ use super::{Proposal, announce, audit, load, propose};
 use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::jobs::Outcome;
-use crate::mailboxes::{Looked, Order};
+use crate::mailboxes::{Looked, Order, Reading, Reason};
 use crate::{dry_run, ids};
 use anyhow::{Context, Result};
 use hinomi_cases::log;
@@ -185,7 +185,7 @@ pub(crate) async fn run_late(ctx: &Ctx, payload: &str) -> Result<Outcome> {
             return Ok(held);
         }
         let waited = now.micros_since(row.noticed_at) / 1_000_000;
-        match look(ctx, remedy, &copy).await? {
+        match look(ctx, row.action, remedy, &copy).await? {
             Look::There => {}
             Look::NotThere if waited < ARRIVAL_SECONDS => return Ok(again(now, waited)),
             Look::NotThere if row.cause == LateCause::Delivered && !is_own_target(&action, &row.copy) => {
@@ -237,9 +237,10 @@ enum Look {
 }
 
 /// Looks into the mailbox, now.
-async fn look(ctx: &Ctx, remedy: MessageRemedy, copy: &MessageCopy) -> Result<Look> {
+async fn look(ctx: &Ctx, action: ActionId, remedy: MessageRemedy, copy: &MessageCopy) -> Result<Look> {
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    let looked = mail.look(std::slice::from_ref(copy)).await.pop().unwrap_or_default();
+    let reading = Reading::by_system(Reason::Action(action));
+    let looked = mail.look(&reading, std::slice::from_ref(copy)).await.pop().unwrap_or_default();
     Ok(match looked.error {
         Some(why) => Look::Failed(why),
         None if is_elsewhere(remedy, &looked) => Look::There,
@@ -379,7 +380,7 @@ pub(crate) async fn run_look(ctx: &Ctx, payload: &str) -> Result<Outcome> {
         copies.extend(known.filter(|_| is_settled(&action, &entity)));
     }
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    let looked = mail.look(&copies).await;
+    let looked = mail.look(&Reading::by_system(Reason::Action(id)), &copies).await;
     let late = copies.iter().zip(looked).filter(|(copy, looked)| {
         let last = copy.moved_by_action().is_none_or(|last| last <= id);
         last && is_elsewhere(remedy, looked)

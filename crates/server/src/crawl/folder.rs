@@ -5,8 +5,8 @@ use crate::app::Ctx;
 use crate::config::CrawlConfig;
 use crate::journal::{Found, Reader};
 use anyhow::{Context, Result};
-use hinomi_mail::connector::imap::Walk;
-use hinomi_mail::imap::{ImapError, folder_for_people};
+use hinomi_mail::connector::Walk;
+use hinomi_mail::imap::folder_for_people;
 use hinomi_model::MailSource;
 use hinomi_store::{CrawlFolder, CrawlMailbox};
 use std::collections::HashSet;
@@ -32,8 +32,8 @@ impl Walker<'_> {
         let look = self.ctx.now();
         let mut walk = mail.walk(&self.state.mailbox).await?;
         let mut there = HashSet::new();
-        for folder in walk.folders.clone() {
-            if !self.folder(&mut walk, &folder.id, folder.location()).await? {
+        for folder in walk.folders().to_vec() {
+            if !self.folder(&mut *walk, &folder.id, folder.location()).await? {
                 return Ok(false);
             }
             there.insert(folder.id);
@@ -44,21 +44,21 @@ impl Walker<'_> {
                 Step::gone(self.ctx, &self.state.mailbox, &gone, &uids, look).await?;
             }
         }
-        walk.connection.logout().await;
+        walk.close().await;
         Ok(true)
     }
 
-    async fn folder(&mut self, walk: &mut Walk, name: &str, location: hinomi_model::DeliveryLocation) -> Result<bool> {
+    async fn folder(
+        &mut self,
+        walk: &mut dyn Walk,
+        name: &str,
+        location: hinomi_model::DeliveryLocation,
+    ) -> Result<bool> {
         let mailbox = self.state.mailbox.clone();
         let look = self.ctx.now();
-        let open = match walk.connection.reselect(name, true).await {
-            // a folder nobody may read is no reason to leave out the others
-            Err(ImapError::Refused { text, .. }) => {
-                tracing::debug!(mailbox = %mailbox, "a folder cannot be opened: {text}");
-                return Ok(true);
-            }
-            open => open.with_context(|| format!("open folder {}", folder_for_people(name)))?,
-        };
+        let open = walk.select(name).await.with_context(|| format!("open folder {}", folder_for_people(name)))?;
+        // a folder nobody may read is no reason to leave out the others
+        let Some(open) = open else { return Ok(true) };
         let known = self.ctx.store.crawl_folder(&mailbox, name).await?;
         if let Some(known) = known.as_ref().filter(|known| known.uid_validity != open.uid_validity) {
             tracing::info!(mailbox = %mailbox, validity = known.uid_validity, "a folder was renumbered, it is read again");
@@ -78,7 +78,7 @@ impl Walker<'_> {
         if folder.mails == Some(open.exists) && folder.uid_next == open.uid_next {
             return Ok(true);
         }
-        let new = walk.connection.uids_from(folder.uid_next).await?;
+        let new = walk.uids_from(folder.uid_next).await?;
         for batch in new.chunks(BATCH) {
             if self.ctx.stop.is_cancelled() {
                 return Ok(false);
@@ -86,7 +86,7 @@ impl Walker<'_> {
             self.batch(walk, &mut folder, batch).await?;
         }
         let look = self.ctx.now();
-        let there: HashSet<u32> = walk.connection.uids_from(1).await?.into_iter().collect();
+        let there: HashSet<u32> = walk.uids_from(1).await?.into_iter().collect();
         let places = self.ctx.store.crawl_places(&mailbox, name).await?;
         let gone: Vec<u32> = places.into_iter().filter(|uid| !there.contains(uid)).collect();
         Step::gone(self.ctx, &mailbox, name, &gone, look).await?;
@@ -100,7 +100,7 @@ impl Walker<'_> {
     /// Reads some mails and commits what they say together with how far the folder was read. Those an
     /// action dealt with meanwhile are read again: only a look that began after the act says where
     /// they are.
-    async fn batch(&mut self, walk: &mut Walk, folder: &mut CrawlFolder, uids: &[u32]) -> Result<()> {
+    async fn batch(&mut self, walk: &mut dyn Walk, folder: &mut CrawlFolder, uids: &[u32]) -> Result<()> {
         let mut again = self.read(walk, folder, uids, true).await?;
         for _ in 1..LOOKS_MAX {
             if again.is_empty() {
@@ -112,13 +112,19 @@ impl Walker<'_> {
     }
 
     /// Reads mails once; returns those to be read again. `new` ones are counted.
-    async fn read(&mut self, walk: &mut Walk, folder: &mut CrawlFolder, uids: &[u32], new: bool) -> Result<Vec<u32>> {
+    async fn read(
+        &mut self,
+        walk: &mut dyn Walk,
+        folder: &mut CrawlFolder,
+        uids: &[u32],
+        new: bool,
+    ) -> Result<Vec<u32>> {
         let look = self.ctx.now();
         let shown = folder_for_people(&folder.folder);
         let mut step = Step::default();
         for uid in uids {
             self.throttle.wait().await;
-            let fetched = match walk.connection.fetch(*uid).await {
+            let fetched = match walk.fetch(*uid).await {
                 Ok(Some(fetched)) => fetched,
                 // gone since the list was made
                 Ok(None) => continue,

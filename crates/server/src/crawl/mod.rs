@@ -17,6 +17,7 @@ pub(crate) use step::Done;
 use crate::app::Ctx;
 use crate::config::CrawlConfig;
 use crate::journal::Reader;
+use crate::mailboxes::{self, Reading, Reason};
 use anyhow::{Context, Result};
 use folder::Walker;
 use futures::StreamExt;
@@ -106,6 +107,8 @@ async fn mailbox(
     known: Option<CrawlMailbox>,
 ) -> Result<()> {
     let now = ctx.now();
+    // what it had read then is not on record yet; this run's record says that one came to no end
+    let was_killed = known.as_ref().is_some_and(|known| known.state == "running");
     let mut state = CrawlMailbox {
         mailbox: name.to_owned(),
         state: "running".to_owned(),
@@ -116,8 +119,15 @@ async fn mailbox(
         next_at: now,
         error: None,
     };
+    let before = (state.mails, state.skipped);
     ctx.store.put_crawl_mailbox(&state).await?;
     let walked = Walker { ctx, config, reader, throttle, state: &mut state }.walk().await;
+    let (mails, skipped) = (state.mails - before.0, state.skipped - before.1);
+    if mails + skipped > 0 || was_killed {
+        let interrupted = was_killed || !matches!(walked, Ok(true));
+        let reading = Reading::by_system(Reason::Crawl { mails, skipped, interrupted });
+        mailboxes::record(&ctx.store, &reading, &[name]).await?;
+    }
     let now = ctx.now();
     match walked {
         Ok(true) => {

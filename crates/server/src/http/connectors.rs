@@ -20,7 +20,7 @@ pub async fn test(
     let Some(mail) = http.ctx.mail.get() else {
         return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
     };
-    let probe = mail.probe(&name, body.mailbox.trim(), crate::ids::new(), http.ctx.now()).await;
+    let probe = mail.probe(&name, body.mailbox.trim(), crate::ids::new(), &caller.name()).await;
     let probe = match probe {
         Some(Ok(probe)) => probe,
         Some(Err(reason)) => return Err(Fail::field("mailbox", &reason.en, &reason.ja)),

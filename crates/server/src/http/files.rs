@@ -3,6 +3,8 @@
 use super::Http;
 use super::fail::{Answer, Fail};
 use super::request::{Json, Path, Query, list_of, page};
+use crate::auth::Caller;
+use crate::mailboxes::{Reading, Reason};
 use axum::extract::State;
 use hinomi_api::{AlertSummary, FileMailboxes, FilePage, List, MailboxCopy, MailboxCopyState, SightingQuery};
 use hinomi_model::{
@@ -108,7 +110,11 @@ fn names(devices: &[Sighting], messages: &[MessageCopy], sha256: &str) -> Vec<St
 }
 
 /// `GET /files/{sha256}/mailboxes`
-pub async fn mailboxes(State(http): State<Http>, Path(sha256): Path<String>) -> Answer<Json<FileMailboxes>> {
+pub async fn mailboxes(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(sha256): Path<String>,
+) -> Answer<Json<FileMailboxes>> {
     let sha256 = checked_hash(&sha256)?;
     let mut copies = copies(&http, &sha256, MAILBOXES_MAX).await?;
     // mailboxes of demos do not exist
@@ -120,7 +126,8 @@ pub async fn mailboxes(State(http): State<Http>, Path(sha256): Path<String>) -> 
     let Some(mail) = http.ctx.mail.get() else {
         return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
     };
-    let found = mail.find(&copies).await;
+    let reading = Reading { actor: caller.name(), reason: Reason::File { sha256 } };
+    let found = mail.find(&reading, &copies).await;
     let answer = copies.iter().zip(found).map(|(copy, found)| live(copy, found)).collect();
     Ok(Json(FileMailboxes { checked_at, copies: answer }))
 }

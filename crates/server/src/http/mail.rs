@@ -62,7 +62,7 @@ pub async fn dry_run(State(http): State<Http>, caller: Caller, Json(body): Json<
     if http.ctx.mail.get().is_none() {
         return Err(Fail::unavailable("no mailboxes are connected", "メールボックスが接続されていません"));
     }
-    crate::dry_run::make(&http.ctx, &body).await.map(Json).map_err(failed)
+    crate::dry_run::make(&http.ctx, &body, &caller.name()).await.map(Json).map_err(failed)
 }
 
 fn failed(error: anyhow::Error) -> Fail {

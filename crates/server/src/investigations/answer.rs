@@ -2,10 +2,12 @@
 
 use crate::app::Ctx;
 use crate::facts;
-use crate::mailboxes::Found;
+use crate::mailboxes::{Found, Reading, Reason};
 use anyhow::Result;
 use hinomi_cases::playbook::{Fact, Presence, Query};
-use hinomi_model::{DeliveryLocation, DemoId, EntityKey, EntityKind, IndicatorKind, MessageCopyRef, Text};
+use hinomi_model::{
+    DeliveryLocation, DemoId, EntityKey, EntityKind, IndicatorKind, InvestigationId, MessageCopyRef, Text,
+};
 use hinomi_store::Page;
 
 /// Sightings read per value.
@@ -13,11 +15,12 @@ const SIGHTINGS_MAX: u32 = 200;
 /// Pages of sightings read per value.
 const PAGES_MAX: usize = 10;
 
-/// Answers one query, from what is real or from within one demo.
+/// Answers one query of an investigation, from what is real or from within its demo.
 ///
 /// # Errors
 /// When a store cannot be read; the step is tried again.
-pub(super) async fn answer(ctx: &Ctx, demo: Option<DemoId>, query: &Query) -> Result<Fact> {
+pub(super) async fn answer(ctx: &Ctx, investigation: InvestigationId, query: &Query) -> Result<Fact> {
+    let demo = investigation.demo();
     Ok(match query {
         Query::Tree { root, from, to } => {
             Fact::Tree { root: *root, events: facts::tree(ctx, *root, *from, *to).await? }
@@ -25,7 +28,7 @@ pub(super) async fn answer(ctx: &Ctx, demo: Option<DemoId>, query: &Query) -> Re
         Query::Seen { observable, by } => seen(ctx, demo, observable, *by).await?,
         Query::Copies { message_id } => Fact::Copies(ctx.store.message_copies(*message_id).await?),
         Query::Locate { copies } if demo.is_some() => as_delivered(ctx, copies).await?,
-        Query::Locate { copies } => locate(ctx, copies).await?,
+        Query::Locate { copies } => locate(ctx, investigation, copies).await?,
         Query::Indicator { entity } if demo.is_some() => Fact::Indicator { entity: entity.clone(), indicator: None },
         Query::Indicator { entity } => {
             let kind = match entity.kind {
@@ -73,7 +76,7 @@ async fn as_delivered(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {
     Ok(Fact::Located(located))
 }
 
-async fn locate(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {
+async fn locate(ctx: &Ctx, investigation: InvestigationId, copies: &[MessageCopyRef]) -> Result<Fact> {
     let Some(mail) = ctx.mail.get() else {
         return Ok(Fact::Missing(Text::new("No mailboxes are connected.", "メールボックスが接続されていません。")));
     };
@@ -81,7 +84,8 @@ async fn locate(ctx: &Ctx, copies: &[MessageCopyRef]) -> Result<Fact> {
     for copy in copies {
         known.extend(ctx.store.message(copy.message_id, &copy.recipient).await?);
     }
-    let found = mail.find(&known).await;
+    let reading = Reading::by_system(Reason::Investigation(investigation));
+    let found = mail.find(&reading, &known).await;
     let located = known.iter().zip(found).map(|(copy, found)| {
         let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
         let presence = match found {

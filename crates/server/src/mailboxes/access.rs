@@ -9,7 +9,8 @@ use hinomi_mail::connector::imap::{Access, ImapConnector};
 use hinomi_mail::connector::maildir::MaildirConnector;
 use hinomi_mail::graph::{Credential, GraphConnector, Limits as GraphLimits, Settings, SigningKey, SystemClock};
 use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust};
-use std::path::Path;
+use hinomi_mail::worker::Served;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Longest file of a secret read, bytes.
@@ -17,10 +18,10 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A mail system one can get into.
 pub struct Opened {
-    /// Works on its mailboxes.
-    pub connector: Arc<dyn Connector>,
-    /// The same system when it is IMAP, for reading whole mailboxes.
-    pub imap: Option<Arc<ImapConnector>>,
+    /// Its connector.
+    pub served: Served,
+    /// Folders with files that are read again later: credentials that change, tokens.
+    pub reads: Vec<PathBuf>,
 }
 
 /// Opens the way into a mail system: with its secret file, or with what was handed over.
@@ -31,17 +32,22 @@ pub fn open(config: &MailboxesConfig, handed: Option<&Handed>) -> Result<Opened>
     let sealed = handed.map(|handed| handed.sealed.open(&config.name, &handed.key)).transpose()?;
     let kind = handed.map(|handed| handed.sealed.kind);
     let secret = kind.zip(sealed);
-    let mut imap = None;
-    let connector: Arc<dyn Connector> = match (&config.imap, &config.maildir, &config.graph) {
+    let mut reads = Vec::new();
+    let served = match (&config.imap, &config.maildir, &config.graph) {
         (Some(server), None, None) => {
-            let opened = imap_connector(&config.name, server, config.connections, secret)?;
-            Arc::clone(imap.insert(Arc::new(opened))) as Arc<dyn Connector>
+            let connector = Arc::new(imap_connector(config, server, secret, &mut reads)?);
+            Served { connector: Arc::clone(&connector) as Arc<dyn Connector>, whole: Some(connector) }
         }
-        (None, Some(maildir), None) => Arc::new(MaildirConnector::new(&maildir.path, config.connections)?),
-        (None, None, Some(graph)) => Arc::new(graph_connector(&config.name, graph, secret)?),
+        (None, Some(maildir), None) => {
+            let connector = MaildirConnector::new(&maildir.path, config.connections)?;
+            Served { connector: Arc::new(connector), whole: None }
+        }
+        (None, None, Some(graph)) => {
+            Served { connector: Arc::new(graph_connector(&config.name, graph, secret)?), whole: None }
+        }
         _ => anyhow::bail!("mailboxes {:?} name no mail system or several", config.name),
     };
-    Ok(Opened { connector, imap })
+    Ok(Opened { served, reads })
 }
 
 /// What is said when a mail system has no secret.
@@ -51,7 +57,13 @@ pub fn no_secret(name: &str) -> String {
 
 type Secret = Option<(SecretKind, Hidden)>;
 
-fn imap_connector(name: &str, config: &ImapConfig, connections: usize, secret: Secret) -> Result<ImapConnector> {
+fn imap_connector(
+    mailboxes: &MailboxesConfig,
+    config: &ImapConfig,
+    secret: Secret,
+    reads: &mut Vec<PathBuf>,
+) -> Result<ImapConnector> {
+    let name = &mailboxes.name;
     let trust = match (config.tls, &config.ca_file) {
         (MailTls::None, _) => Trust::nobody(),
         (_, Some(file)) => Trust::file(file)?,
@@ -75,14 +87,20 @@ fn imap_connector(name: &str, config: &ImapConfig, connections: usize, secret: S
             Access::Master { user: user.clone(), separator: config.master_separator.clone(), password }
         }
         None => match (&config.credentials_file, secret) {
-            (Some(file), _) => Access::Own(Arc::new(FileCredentials::open(file)?)),
+            (Some(file), _) => {
+                let (credentials, folders) = FileCredentials::open(file)?;
+                reads.extend(folders);
+                Access::Own(Arc::new(credentials))
+            }
             (None, Some((SecretKind::Credentials, text))) => {
-                Access::Own(Arc::new(Entries::parse(text.text().ok().context("the credentials are no text")?)?))
+                let entries = Entries::parse(text.text().ok().context("the credentials are no text")?)?;
+                reads.extend(entries.token_folders(Path::new("/")));
+                Access::Own(Arc::new(entries))
             }
             (None, _) => anyhow::bail!(no_secret(name)),
         },
     };
-    Ok(ImapConnector::new(server, access, connections))
+    Ok(ImapConnector::new(server, access, mailboxes.connections))
 }
 
 fn graph_connector(name: &str, config: &GraphConfig, secret: Secret) -> Result<GraphConnector> {

@@ -57,6 +57,15 @@ impl Entries {
         self.0.is_empty()
     }
 
+    /// Folders of the token files.
+    pub fn token_folders(&self, beside: &Path) -> Vec<PathBuf> {
+        let files = self.0.values().filter_map(|entry| entry.token_file.as_ref());
+        let mut folders: Vec<PathBuf> = files.filter_map(|file| Some(beside.join(file).parent()?.to_owned())).collect();
+        folders.sort();
+        folders.dedup();
+        folders
+    }
+
     fn of(&self, mailbox: &str, beside: &Path) -> Result<Option<(String, Secret)>> {
         let Some(entry) = self.0.get(&mailbox.to_lowercase()) else { return Ok(None) };
         let user = entry.user.clone().unwrap_or_else(|| mailbox.to_owned());
@@ -86,14 +95,19 @@ pub struct FileCredentials {
 }
 
 impl FileCredentials {
-    /// Opens the file.
+    /// Opens the file; returns the folders that must stay readable for it too.
     ///
     /// # Errors
     /// When it cannot be read; secrets are never part of the error.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<(Self, Vec<PathBuf>)> {
         let credentials = FileCredentials { path: path.to_owned(), read: Mutex::default() };
-        credentials.entries()?;
-        Ok(credentials)
+        let mut folders = credentials.entries()?.token_folders(credentials.folder());
+        folders.push(credentials.folder().to_owned());
+        Ok((credentials, folders))
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     fn entries(&self) -> Result<Entries> {
@@ -107,14 +121,20 @@ impl FileCredentials {
         {
             return Ok(entries.clone());
         }
-        let text = std::fs::read_to_string(&self.path).with_context(|| format!("read {shown}"))?;
+        let text = match (std::fs::read_to_string(&self.path), &*read) {
+            // a mail worker without the right to read it again: the server starts another one
+            (Err(error), Some((_, entries))) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                return Ok(entries.clone());
+            }
+            (text, _) => text.with_context(|| format!("read {shown}"))?,
+        };
         let entries = Entries::parse(&text).with_context(|| format!("read {shown}"))?;
         *read = Some((changed, entries.clone()));
         Ok(entries)
     }
 
     fn of_now(&self, mailbox: &str) -> Result<Option<(String, Secret)>> {
-        self.entries()?.of(mailbox, self.path.parent().unwrap_or(Path::new(".")))
+        self.entries()?.of(mailbox, self.folder())
     }
 }
 
@@ -138,7 +158,8 @@ mod tests {
         )
         .expect("write");
         std::fs::write(dir.path().join("bob.token"), "t1\n").expect("write");
-        let credentials = FileCredentials::open(&path).expect("opens");
+        let (credentials, folders) = FileCredentials::open(&path).expect("opens");
+        assert_eq!(folders, [dir.path(), dir.path()]);
         let of = |name: &str| credentials.of_now(name).expect("read");
         assert_eq!(of("alice@x.test"), Some(("alice@x.test".to_owned(), Secret::Password("p1".to_owned()))));
         assert_eq!(of("bob"), Some(("b".to_owned(), Secret::Token("t1".to_owned()))));

@@ -1,6 +1,6 @@
 //! A live look at copies that shows everything found, also what only claims to be wanted.
 
-use super::{Mailboxes, by_system};
+use super::{Mailboxes, Reading, by_system};
 use hinomi_mail::remediate::{Finding, Wanted};
 use hinomi_model::{DeliveryLocation, MessageCopy, MessageCopyRef};
 use std::collections::HashMap;
@@ -32,17 +32,21 @@ impl From<Finding> for Looked {
 
 impl Mailboxes {
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
-    pub async fn look(&self, copies: &[MessageCopy]) -> Vec<Looked> {
-        self.ask(copies).await.into_iter().map(Looked::from).collect()
+    pub async fn look(&self, reading: &Reading, copies: &[MessageCopy]) -> Vec<Looked> {
+        self.ask(reading, copies).await.into_iter().map(Looked::from).collect()
     }
 
     /// Asks the mailboxes of copies, now. One answer per copy, in order.
-    pub(super) async fn ask(&self, copies: &[MessageCopy]) -> Vec<Finding> {
+    pub(super) async fn ask(&self, reading: &Reading, copies: &[MessageCopy]) -> Vec<Finding> {
         let homes = match self.homes().await {
             Ok(homes) => homes,
             Err(error) => return vec![Finding::Failed(format!("{error:#}")); copies.len()],
         };
         let known: Vec<Option<(usize, Wanted)>> = copies.iter().map(|copy| homes.wanted(copy)).collect();
+        let mailboxes = known.iter().flatten().map(|(_, wanted)| wanted.mailbox.as_str());
+        if let Err(error) = self.on_record(reading, mailboxes).await {
+            return vec![Finding::Failed(format!("reading mail could not be put on record: {error}")); copies.len()];
+        }
         let found: Mutex<HashMap<MessageCopyRef, Finding>> = Mutex::default();
         let on = |wanted: &Wanted, finding: Finding| {
             found.lock().unwrap_or_else(PoisonError::into_inner).insert(wanted.copy.clone(), finding);

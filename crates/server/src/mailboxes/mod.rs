@@ -9,21 +9,23 @@ mod directory;
 mod journal;
 mod look;
 mod open;
+mod reading;
 pub(crate) mod settle;
 mod system;
 mod treated;
 mod vault;
 mod walk;
+pub mod worker;
 
 pub use credentials::Entries;
 pub use directory::{Directory, DirectoryFile};
 pub use look::Looked;
 pub use open::open;
+pub use reading::{READ, Reading, Reason, record};
 pub use vault::{FileVault, VaultError};
 
 use crate::config::MailboxesConfig;
 use crate::ingest::Ingest;
-use crate::secrets::SecretStore;
 use anyhow::{Context, Result};
 use hinomi_mail::connector::Mail;
 use hinomi_mail::remediate::{Finding, Identity, Located as MailLocated, Outcome, Probe, Wanted};
@@ -39,6 +41,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use system::System;
 use tokio::sync::mpsc;
+use worker::WorkerOptions;
 
 /// Folder of the vault below the data folder.
 pub const VAULT_DIR: &str = "vault";
@@ -110,7 +113,7 @@ pub struct Order {
 }
 
 impl Mailboxes {
-    /// Builds the access from its configuration alone, without sealed secrets.
+    /// Builds the access from its configuration alone: workers within this process, no sealed secrets.
     ///
     /// # Errors
     /// When a password or the authorities cannot be read.
@@ -121,26 +124,33 @@ impl Mailboxes {
         store: Store,
         ingest: Ingest,
     ) -> Result<Mailboxes> {
-        Mailboxes::new(configs, own_domains, None, vault, store, ingest)
+        Mailboxes::new(configs, own_domains, WorkerOptions::default(), vault, store, ingest)
     }
 
-    fn new(
+    /// Builds the access with workers where the options say.
+    ///
+    /// # Errors
+    /// For workers within this process: when a secret or the authorities cannot be read.
+    pub fn new(
         configs: &[MailboxesConfig],
         own_domains: &[String],
-        secrets: Option<&SecretStore>,
+        workers: WorkerOptions,
         vault: FileVault,
         store: Store,
         ingest: Ingest,
     ) -> Result<Mailboxes> {
-        let mut systems = Vec::new();
-        for config in configs {
-            let handed = match (secrets, config.secret_file()) {
-                (Some(secrets), None) => secrets.handed(&config.name)?,
-                _ => None,
-            };
-            systems.push(System::from_config(config, own_domains.to_vec(), handed.as_ref())?);
-        }
-        Ok(Mailboxes { systems, vault, store, ingest })
+        let systems = configs.iter().map(|config| System::from_config(config, own_domains.to_vec(), workers.clone()));
+        Ok(Mailboxes { systems: systems.collect::<Result<_>>()?, vault, store, ingest })
+    }
+
+    /// Starts the workers now, so that what is wrong is told now.
+    ///
+    /// # Errors
+    /// What a worker says is wrong; a secret that is not set yet is only warned about.
+    pub async fn start(&self) -> Result<()> {
+        let starts = self.systems.iter().map(|system| system.worker.start());
+        futures::future::try_join_all(starts).await?;
+        Ok(())
     }
 
     /// A person asked again: systems that did not answer are tried at once.
@@ -149,7 +159,7 @@ impl Mailboxes {
     }
 
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
-    pub async fn find(&self, copies: &[MessageCopy]) -> Vec<Found> {
+    pub async fn find(&self, reading: &Reading, copies: &[MessageCopy]) -> Vec<Found> {
         let found = |finding: Finding| match finding {
             Finding::Seen { present, .. } => match present.first() {
                 Some(first) => Found::Located(Located::of(first, present.len())),
@@ -157,7 +167,7 @@ impl Mailboxes {
             },
             Finding::Failed(reason) => Found::Failed(reason),
         };
-        self.ask(copies).await.into_iter().map(found).collect()
+        self.ask(reading, copies).await.into_iter().map(found).collect()
     }
 
     /// Treats copies in their mailboxes. `on` gets each receipt as it comes; all of them are
@@ -234,6 +244,8 @@ impl Mailboxes {
         // a sender who is a recipient too has one receipt for both
         senders.retain(|sent, _| !copies.contains(sent));
         known.extend(senders.into_values());
+        let reading = Reading::by_system(Reason::Action(order.action));
+        self.on_record(&reading, known.iter().map(|(_, wanted)| wanted.mailbox.as_str())).await?;
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {
             // the sender goes into the callback and ends with the work: that ends the other half
@@ -282,6 +294,9 @@ impl Mailboxes {
     ) -> Result<Vec<Receipt>> {
         let homes = self.homes().await?;
         let treated = self.treated(&homes, treated, open).await?;
+        let reading = Reading::by_system(Reason::Action(action));
+        let touched = treated.iter().filter_map(|outcome| outcome.steps.first());
+        self.on_record(&reading, touched.map(|step| step.located.mailbox.as_str())).await?;
         let journal = StoreJournal::open(&self.store, action).await.context("read mail journal")?;
         let (send, receive) = mpsc::unbounded_channel();
         let work = async {
@@ -303,13 +318,18 @@ impl Mailboxes {
         Ok(receipts)
     }
 
-    /// Searches the bodies of all mails of all mailboxes for words, now. Who asks must have a reason
-    /// and write it into the audit log: this reads mail.
+    /// Searches the bodies of all mails of all mailboxes for words, now.
     ///
     /// # Errors
-    /// When a user list cannot be read.
-    pub async fn search_bodies(&self, words: &str) -> Result<BTreeMap<String, Result<Vec<Mail>, String>>> {
+    /// When a user list cannot be read, or the reason cannot be put on record.
+    pub async fn search_bodies(
+        &self,
+        reading: &Reading,
+        words: &str,
+    ) -> Result<BTreeMap<String, Result<Vec<Mail>, String>>> {
         let homes = self.homes().await?;
+        let names: Vec<String> = homes.0.iter().flat_map(Directory::names).collect();
+        self.on_record(reading, names.iter().map(String::as_str)).await?;
         let found: Mutex<BTreeMap<String, Result<Vec<Mail>, String>>> = Mutex::default();
         let on = |mailbox: &str, mails: Result<Vec<Mail>, String>| {
             let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -326,7 +346,7 @@ impl Mailboxes {
     ///
     /// # Errors
     /// When the mailbox is not in its user list, or that cannot be read.
-    pub async fn probe(&self, name: &str, mailbox: &str, id: MessageId, now: Timestamp) -> Option<Result<Probe, Text>> {
+    pub async fn probe(&self, name: &str, mailbox: &str, id: MessageId, actor: &str) -> Option<Result<Probe, Text>> {
         let system = self.systems.iter().find(|system| system.name == name)?;
         let list = match system.directory.read().await {
             Ok(list) => list,
@@ -335,7 +355,11 @@ impl Mailboxes {
         let Some(mailbox) = list.mailbox(mailbox) else {
             return Some(Err(Text::new("it is not in the user list", "ユーザー一覧にありません")));
         };
-        Some(Ok(system.engine.probe(&mailbox, id, now.as_micros() / 1_000_000).await))
+        let reading = Reading { actor: actor.to_owned(), reason: Reason::Probe };
+        if let Err(error) = self.on_record(&reading, std::iter::once(mailbox.as_str())).await {
+            return Some(Err(Text::same(format!("put it on record: {error}"))));
+        }
+        Some(Ok(system.engine.probe(&mailbox, id, now().as_micros() / 1_000_000).await))
     }
 
     /// Reads which mailbox is where.

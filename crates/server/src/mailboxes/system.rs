@@ -1,13 +1,14 @@
-//! One mail system of the configuration: its connector, its mailboxes.
+//! One mail system of the configuration: its worker, its mailboxes.
 
-use super::access;
 use super::directory::DirectoryFile;
+use super::worker::{Supervisor, WorkerOptions};
 use crate::config::MailboxesConfig;
-use crate::secrets::Handed;
 use anyhow::Result;
-use hinomi_mail::connector::imap::ImapConnector;
+use hinomi_mail::connector::Whole;
+use hinomi_mail::graph::Limits as GraphLimits;
 use hinomi_mail::parse::Limits;
 use hinomi_mail::remediate::Engine;
+use hinomi_mail::worker::RemoteConnector;
 use std::sync::Arc;
 
 /// A mail system and the mailboxes it holds.
@@ -16,24 +17,33 @@ pub struct System {
     pub name: String,
     /// Works on its mailboxes.
     pub engine: Engine,
-    /// The same system when it is IMAP, for reading whole mailboxes.
-    pub imap: Option<Arc<ImapConnector>>,
+    /// The same system when its mailboxes can be read whole.
+    pub whole: Option<Arc<dyn Whole>>,
     /// Which mailboxes there are.
     pub directory: DirectoryFile,
+    /// Its worker.
+    pub worker: Arc<Supervisor>,
 }
 
 impl System {
     /// Builds the access from its configuration.
     ///
     /// # Errors
-    /// When a secret or the authorities cannot be read, or no kind of system is named.
-    pub fn from_config(config: &MailboxesConfig, own_domains: Vec<String>, handed: Option<&Handed>) -> Result<System> {
-        let opened = access::open(config, handed)?;
+    /// For a worker within this process: when a secret or the authorities cannot be read.
+    pub fn from_config(config: &MailboxesConfig, own_domains: Vec<String>, options: WorkerOptions) -> Result<System> {
+        let worker = Arc::new(Supervisor::new(config.clone(), options)?);
+        let concurrency = match &config.graph {
+            // requests of several mailboxes go together
+            Some(_) => GraphLimits::default().mailboxes,
+            None => config.connections,
+        };
+        let remote = Arc::new(RemoteConnector::new(Arc::clone(&worker) as _, concurrency));
         Ok(System {
             name: config.name.clone(),
-            engine: Engine::new(opened.connector, Limits::default()),
-            imap: opened.imap,
+            engine: Engine::new(Arc::clone(&remote) as _, Limits::default()),
+            whole: config.imap.is_some().then_some(remote as _),
             directory: DirectoryFile { path: config.users_file.clone(), own_domains },
+            worker,
         })
     }
 }

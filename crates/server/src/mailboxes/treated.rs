@@ -2,7 +2,7 @@
 //! puts back.
 
 use super::journal::StoreJournal;
-use super::{Homes, Mailboxes, by_system};
+use super::{Homes, Mailboxes, Reading, Reason, by_system};
 use anyhow::{Context, Result};
 use hinomi_mail::remediate::{Outcome, Step, Wanted};
 use hinomi_model::{ActionId, MessageCopyRef};
@@ -52,6 +52,8 @@ impl Mailboxes {
         if wanted.is_empty() {
             return Ok(());
         }
+        let reading = Reading::by_system(Reason::Action(action));
+        self.on_record(&reading, wanted.iter().map(|(_, wanted)| wanted.mailbox.as_str())).await?;
         let journal = StoreJournal::open(&self.store, entry).await.context("read mail journal")?;
         for (system, begun) in by_system(wanted.into_iter()) {
             self.systems[system].engine.settle(remedy, begun, &journal, &self.vault, &|_| {}).await;

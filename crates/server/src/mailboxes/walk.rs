@@ -2,7 +2,7 @@
 
 use super::Mailboxes;
 use anyhow::{Context, Result};
-use hinomi_mail::connector::imap::Walk;
+use hinomi_mail::connector::Walk;
 
 impl Mailboxes {
     /// Names of the mailboxes that can be read whole, sorted: those of the IMAP systems.
@@ -12,7 +12,7 @@ impl Mailboxes {
     pub async fn walkable(&self) -> Result<Vec<String>> {
         let homes = self.homes().await?;
         let mut names = Vec::new();
-        for (at, list) in homes.0.iter().enumerate().filter(|(at, _)| self.systems[*at].imap.is_some()) {
+        for (at, list) in homes.0.iter().enumerate().filter(|(at, _)| self.systems[*at].whole.is_some()) {
             // a mailbox that an earlier system has too is read there
             names.extend(list.names().into_iter().filter(|name| homes.of(name).is_some_and(|(home, _)| home == at)));
         }
@@ -25,10 +25,10 @@ impl Mailboxes {
     /// # Errors
     /// When it is in no user list or its system is not IMAP, or the mail server cannot be reached or
     /// refuses.
-    pub async fn walk(&self, mailbox: &str) -> Result<Walk> {
+    pub async fn walk(&self, mailbox: &str) -> Result<Box<dyn Walk>> {
         let (system, mailbox) = self.homes().await?.of(mailbox).context("the mailbox is in no user list")?;
-        let imap = self.systems[system].imap.as_ref().context("the mailbox is not on an IMAP server")?;
-        Ok(imap.walk(&mailbox).await?)
+        let whole = self.systems[system].whole.as_ref().context("the mailbox is not on an IMAP server")?;
+        Ok(whole.walk(&mailbox).await?)
     }
 
     /// Which of some recipients has this mailbox.

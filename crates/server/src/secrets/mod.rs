@@ -150,9 +150,8 @@ impl SecretStore {
     }
 
     /// Changes whenever the file was replaced. Cheap.
-    pub fn stamp(&self) -> Option<(u64, i64, i64)> {
-        let found = fs::metadata(self.file()).ok()?;
-        Some((found.ino(), found.mtime(), found.mtime_nsec()))
+    pub fn stamp(&self) -> Stamp {
+        stamp(&self.file())
     }
 
     fn file(&self) -> PathBuf {
@@ -216,6 +215,15 @@ impl SecretStore {
         let text = serde_json::to_vec_pretty(contents).context("write secrets")?;
         write_new(&self.file(), &text)
     }
+}
+
+/// Tells whether a file was replaced or written: inode and time of the last change; none = not there.
+pub type Stamp = Option<(u64, i64, i64)>;
+
+/// The stamp of a file.
+pub fn stamp(file: &Path) -> Stamp {
+    let found = fs::metadata(file).ok()?;
+    Some((found.ino(), found.mtime(), found.mtime_nsec()))
 }
 
 /// Keeps a rotation away while file and master key are copied together; `None` when there are none.

@@ -35,7 +35,12 @@ pub async fn world_in(dir: tempfile::TempDir, mut config: Config) -> World {
     config.listen.console = free;
     config.listen.sensors = free;
     config.gateway.enabled = false;
-    let options = ServeOptions { data: dir.path().join("data"), config, write_enrolment_token: None };
+    let options = ServeOptions {
+        data: dir.path().join("data"),
+        config,
+        write_enrolment_token: None,
+        mail_worker: Default::default(),
+    };
     let running = start(options).await.expect("server starts");
     let base = format!("https://{}", running.ready.console);
     let authority = reqwest::Certificate::from_pem(running.ctx.keys.authority_pem.as_bytes()).expect("authority");

@@ -5,7 +5,6 @@ mod pool;
 mod walk;
 
 pub use crate::imap::{Secret, Server};
-pub use walk::Walk;
 
 use super::{Connector, ConnectorError, Mailbox};
 use crate::imap::{Capabilities, Connection, ImapError, Login};

@@ -1,0 +1,281 @@
+//! A mail system behind a mail worker, as a connector like any other.
+
+use super::frame::PIECE_BYTES_MAX;
+use super::link::{Link, Session};
+use super::message::{ANSWER_BYTES_MAX, Ask, MailHead, Tell, ToWorker, put_of};
+use crate::connector::{
+    Abilities, Connector, ConnectorError, Folder, FolderRole, Mail, Mailbox, Mark, NewMail, Place, Search, Walk, Whole,
+};
+use crate::imap::{Fetched, Selected};
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Longest wait for any answer: the connectors' own deadlines end earlier.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(1_800);
+/// UIDs in one answer, at most.
+const UIDS_MAX: usize = 10_000_000;
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, ConnectorError>>;
+
+/// Where the worker of a mail system is found: started, started again when it ended.
+pub trait Workers: Send + Sync + std::fmt::Debug {
+    /// Returns a living connection to the worker.
+    ///
+    /// # Errors
+    /// When there is none and none can be started now.
+    fn link(&self) -> Answer<'_, Arc<Link>>;
+}
+
+/// The mailboxes of a system that a worker talks to.
+#[derive(Debug, Clone)]
+pub struct RemoteConnector {
+    workers: Arc<dyn Workers>,
+    concurrency: usize,
+}
+
+impl RemoteConnector {
+    /// A connector over the worker of a mail system.
+    pub fn new(workers: Arc<dyn Workers>, concurrency: usize) -> Self {
+        RemoteConnector { workers, concurrency: concurrency.max(1) }
+    }
+
+    async fn begin(&self, mailbox: &str, whole: bool) -> Result<(RemoteMailbox, Vec<Folder>), ConnectorError> {
+        let session = self.workers.link().await?.begin(mailbox, whole)?;
+        let mut opened = RemoteMailbox { session, abilities: Abilities::default() };
+        match opened.answer().await? {
+            (Tell::Opened { folders }, _) => Ok((opened, folders)),
+            _ => Err(opened.session.nonsense("it answered something else than that a mailbox is open")),
+        }
+    }
+}
+
+impl Connector for RemoteConnector {
+    fn open<'a>(&'a self, mailbox: &'a str) -> Answer<'a, Box<dyn Mailbox>> {
+        Box::pin(async move {
+            let (opened, _) = self.begin(mailbox, false).await?;
+            Ok(Box::new(opened) as Box<dyn Mailbox>)
+        })
+    }
+
+    fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+}
+
+impl Whole for RemoteConnector {
+    fn walk<'a>(&'a self, mailbox: &'a str) -> Answer<'a, Box<dyn Walk>> {
+        Box::pin(async move {
+            let (mailbox, folders) = self.begin(mailbox, true).await?;
+            Ok(Box::new(RemoteWalk { mailbox, folders }) as Box<dyn Walk>)
+        })
+    }
+}
+
+struct RemoteMailbox {
+    session: Session,
+    abilities: Abilities,
+}
+
+impl RemoteMailbox {
+    /// The next thing told; an error told is an error, abilities are remembered.
+    async fn answer(&mut self) -> Result<(Tell, Bytes), ConnectorError> {
+        loop {
+            let told = timeout(ANSWER_TIME_MAX, self.session.next()).await;
+            match told.map_err(|_| self.session.nonsense("it does not answer"))?? {
+                (Tell::Abilities(abilities), _) => self.abilities = abilities,
+                (Tell::Error(failure), _) => return Err(failure.into()),
+                other => return Ok(other),
+            }
+        }
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), ConnectorError> {
+        self.session.say(&ToWorker::Ask { session: self.session.number(), ask }, &[])
+    }
+
+    async fn asked(&mut self, ask: Ask) -> Result<Tell, ConnectorError> {
+        self.ask(ask)?;
+        Ok(self.answer().await?.0)
+    }
+
+    fn misfit(&self) -> ConnectorError {
+        self.session.nonsense("its answer does not fit the question")
+    }
+
+    /// Reads mails up to the end of the answer.
+    async fn mails(&mut self, max: usize) -> Result<Vec<Mail>, ConnectorError> {
+        let mut mails = Vec::new();
+        let mut room = ANSWER_BYTES_MAX;
+        loop {
+            match self.answer().await?.0 {
+                Tell::End => return Ok(mails),
+                Tell::Mail(head) if mails.len() < max && head.size <= room => {
+                    room -= head.size;
+                    mails.push(self.mail(head).await?);
+                }
+                Tell::Mail(_) => return Err(self.session.nonsense("it tells more mails than were asked for")),
+                _ => return Err(self.misfit()),
+            }
+        }
+    }
+
+    async fn mail(&mut self, head: MailHead) -> Result<Mail, ConnectorError> {
+        let size = usize::try_from(head.size).map_err(|_| self.misfit())?;
+        // grows with what comes, not with what is promised
+        let mut raw = BytesMut::new();
+        while raw.len() < size {
+            match self.answer().await? {
+                (Tell::Piece, piece) if !piece.is_empty() && raw.len() + piece.len() <= size => {
+                    if piece.len() == size {
+                        return Ok(head.with(piece));
+                    }
+                    raw.extend_from_slice(&piece);
+                }
+                _ => return Err(self.misfit()),
+            }
+        }
+        Ok(head.with(raw.freeze()))
+    }
+
+    /// One mail, or none.
+    async fn at_most_one(&mut self) -> Result<Option<Mail>, ConnectorError> {
+        Ok(self.mails(1).await?.pop())
+    }
+}
+
+impl Mailbox for RemoteMailbox {
+    fn abilities(&self) -> Abilities {
+        self.abilities.clone()
+    }
+
+    fn candidates<'a>(&'a mut self, search: &'a Search, max: usize) -> Answer<'a, Vec<Mail>> {
+        Box::pin(async move {
+            self.ask(Ask::Candidates { search: search.clone(), max })?;
+            self.mails(max).await
+        })
+    }
+
+    fn is_at<'a>(&'a mut self, place: &'a Place) -> Answer<'a, bool> {
+        Box::pin(async move {
+            match self.asked(Ask::IsAt(place.clone())).await? {
+                Tell::Flag(is_there) => Ok(is_there),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn folder<'a>(&'a mut self, role: FolderRole) -> Answer<'a, Folder> {
+        Box::pin(async move {
+            match self.asked(Ask::Folder(role)).await? {
+                Tell::Folder(folder) if folder.role == Some(role) => Ok(folder),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn relocate<'a>(&'a mut self, from: &'a Place, to: &'a Folder) -> Answer<'a, Option<Place>> {
+        Box::pin(async move {
+            match self.asked(Ask::Relocate { from: from.clone(), to: to.clone() }).await? {
+                Tell::Place(place) if place.as_ref().is_none_or(|place| place.folder.id == to.id) => Ok(place),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn destroy<'a>(&'a mut self, place: &'a Place) -> Answer<'a, bool> {
+        Box::pin(async move {
+            match self.asked(Ask::Destroy(place.clone())).await? {
+                Tell::Flag(was_there) => Ok(was_there),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn mark<'a>(&'a mut self, folder: &'a Folder) -> Answer<'a, Mark> {
+        Box::pin(async move {
+            match self.asked(Ask::Mark(folder.clone())).await? {
+                Tell::Mark(mark) if mark.folder.id == folder.id => Ok(mark),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn put<'a>(&'a mut self, mark: &'a Mark, mail: &'a NewMail) -> Answer<'a, Mail> {
+        Box::pin(async move {
+            self.ask(put_of(mark, mail))?;
+            for piece in mail.raw.chunks(PIECE_BYTES_MAX) {
+                self.session.say(&ToWorker::Piece { session: self.session.number() }, piece)?;
+            }
+            match self.at_most_one().await? {
+                Some(kept) if kept.place.folder.id == mark.folder.id => Ok(kept),
+                _ => Err(self.misfit()),
+            }
+        })
+    }
+
+    fn since<'a>(&'a mut self, mark: &'a Mark, max: usize) -> Answer<'a, Vec<Mail>> {
+        Box::pin(async move {
+            self.ask(Ask::Since { mark: mark.clone(), max })?;
+            self.mails(max).await
+        })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.session.close();
+        Box::pin(async {})
+    }
+}
+
+struct RemoteWalk {
+    mailbox: RemoteMailbox,
+    folders: Vec<Folder>,
+}
+
+impl Walk for RemoteWalk {
+    fn folders(&self) -> &[Folder] {
+        &self.folders
+    }
+
+    fn select<'a>(&'a mut self, folder: &'a str) -> Answer<'a, Option<Selected>> {
+        Box::pin(async move {
+            match self.mailbox.asked(Ask::Select(folder.to_owned())).await? {
+                Tell::Selected(selected) => Ok(selected),
+                _ => Err(self.mailbox.misfit()),
+            }
+        })
+    }
+
+    fn uids_from(&mut self, first: u32) -> Answer<'_, Vec<u32>> {
+        Box::pin(async move {
+            self.mailbox.ask(Ask::UidsFrom(first))?;
+            let mut uids = Vec::new();
+            loop {
+                match self.mailbox.answer().await? {
+                    (Tell::End, _) => return Ok(uids),
+                    (Tell::Uids, piece) if uids.len() < UIDS_MAX && !piece.is_empty() && piece.len() % 4 == 0 => {
+                        uids.extend(
+                            piece.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])),
+                        );
+                    }
+                    _ => return Err(self.mailbox.misfit()),
+                }
+            }
+        })
+    }
+
+    fn fetch(&mut self, uid: u32) -> Answer<'_, Option<Fetched>> {
+        Box::pin(async move {
+            self.mailbox.ask(Ask::Fetch(uid))?;
+            let Some(mail) = self.mailbox.at_most_one().await? else { return Ok(None) };
+            let Mail { flags, internal_date, raw, .. } = mail;
+            Ok(Some(Fetched { uid, flags, internal_date, raw }))
+        })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::new(self.mailbox).close()
+    }
+}
