@@ -640,7 +640,7 @@ async fn forwarded_and_replied_copies_are_found_shown_apart_and_taken_out() {
     let ctx = house.running().ctx.clone();
     let mut copies = vec![MessageCopyRef { message_id: known[0].message_id, recipient: known[0].recipient.clone() }];
     let order = hinomi_api::DryRun { copies: copies.clone(), related: true, ..Default::default() };
-    let dry = hinomi_server::dry_run::make(&ctx, &order).await.expect("dry run");
+    let dry = hinomi_server::dry_run::make(&ctx, &order, "test").await.expect("dry run");
     assert_eq!((dry.copies, dry.present), (1, 1), "related copies are not among the counts");
     let mut shown: Vec<_> = dry.related.iter().map(|one| (one.by, one.sender.clone(), one.folders.clone())).collect();
     shown.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));

@@ -6,15 +6,17 @@ use hinomi_mail::remediate::{Entry, Intent, Journal, Outcome};
 use hinomi_model::{ActionId, MessageCopyRef};
 use hinomi_store::{JournalRow, Store, StoreError};
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 /// Entries written in one transaction at most.
 const TOGETHER_MAX: usize = 256;
 
-/// Journal of one action. What earlier runs left is read once when it is opened. Entries of many
-/// mailboxes that come at the same time share one transaction.
+/// Journal of one action. What earlier runs left is read once when it is opened; what this run writes
+/// is known to it too, because work on a copy is tried again within it when a connection breaks.
+/// Entries of many mailboxes that come at the same time share one transaction.
 pub struct StoreJournal {
-    before: HashMap<MessageCopyRef, Entry>,
+    entries: Mutex<HashMap<MessageCopyRef, Entry>>,
     writes: mpsc::UnboundedSender<Write>,
 }
 
@@ -35,18 +37,22 @@ impl StoreJournal {
     /// When the store cannot be read.
     pub async fn open(store: &Store, action: ActionId) -> Result<Self, StoreError> {
         let rows = store.journal(action).await?;
-        let before = rows.iter().filter_map(|row| Some((row.copy.clone(), entry(row)?))).collect();
+        let entries = rows.iter().filter_map(|row| Some((row.copy.clone(), entry(row)?))).collect();
         let (writes, receive) = mpsc::unbounded_channel();
         // ends when the journal is dropped
         tokio::spawn(write_together(store.clone(), action, receive));
-        Ok(StoreJournal { before, writes })
+        Ok(StoreJournal { entries: Mutex::new(entries), writes })
     }
 
     /// Outcomes of copies that are finished.
     pub fn outcomes(&self) -> Vec<Outcome> {
-        let mut outcomes: Vec<Outcome> = self.before.values().filter_map(|entry| entry.outcome.clone()).collect();
+        let mut outcomes: Vec<Outcome> = self.entries().values().filter_map(|entry| entry.outcome.clone()).collect();
         outcomes.sort_by(|a, b| a.copy.cmp(&b.copy));
         outcomes
+    }
+
+    fn entries(&self) -> MutexGuard<'_, HashMap<MessageCopyRef, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write(&self, copy: &MessageCopyRef, intent: Option<String>, result: Option<String>) -> Result<(), String> {
@@ -99,13 +105,14 @@ fn entry(row: &JournalRow) -> Option<Entry> {
 
 impl Journal for StoreJournal {
     fn entry<'a>(&'a self, copy: &'a MessageCopyRef) -> BoxFuture<'a, Result<Option<Entry>, String>> {
-        Box::pin(async move { Ok(self.before.get(copy).cloned()) })
+        Box::pin(async move { Ok(self.entries().get(copy).cloned()) })
     }
 
     fn intent<'a>(&'a self, copy: &'a MessageCopyRef, intent: &'a Intent) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             let json = serde_json::to_string(intent).map_err(|error| error.to_string())?;
             self.write(copy, Some(json), None).await?;
+            self.entries().insert(copy.clone(), Entry { intent: intent.clone(), outcome: None });
             abort_point("journal.intended");
             Ok(())
         })
@@ -116,8 +123,44 @@ impl Journal for StoreJournal {
             let json = serde_json::to_string(outcome).map_err(|error| error.to_string())?;
             abort_point("journal.settling");
             self.write(&outcome.copy, None, Some(json)).await?;
+            self.entries().entry(outcome.copy.clone()).or_default().outcome = Some(outcome.clone());
             abort_point("journal.settled");
             Ok(())
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hinomi_model::{ReceiptState, Text};
+
+    #[tokio::test]
+    async fn what_this_run_writes_is_known_to_its_own_second_try() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let store = Store::open(&format!("sqlite:{}", dir.path().join("x.db").display())).await.expect("store");
+        let action = crate::ids::new();
+        let copy = MessageCopyRef { message_id: crate::ids::new(), recipient: "a@x.test".to_owned() };
+        let journal = StoreJournal::open(&store, action).await.expect("opens");
+        assert_eq!(journal.entry(&copy).await, Ok(None));
+        journal.intent(&copy, &Intent::default()).await.expect("written");
+        assert_eq!(journal.entry(&copy).await, Ok(Some(Entry::default())));
+        let outcome = Outcome {
+            copy: copy.clone(),
+            state: ReceiptState::Failed,
+            detail: Text::same("no"),
+            steps: Vec::new(),
+            differing: Vec::new(),
+        };
+        journal.outcome(&outcome).await.expect("written");
+        let known = Entry { intent: Intent::default(), outcome: Some(outcome) };
+        assert_eq!(journal.entry(&copy).await, Ok(Some(known.clone())));
+        // as a new run would find it; a new intent takes the place of the old outcome in both
+        let again = StoreJournal::open(&store, action).await.expect("opens");
+        assert_eq!(again.entry(&copy).await, Ok(Some(known)));
+        again.intent(&copy, &Intent::default()).await.expect("written");
+        assert_eq!(again.entry(&copy).await, Ok(Some(Entry::default())));
+        let last = StoreJournal::open(&store, action).await.expect("opens");
+        assert_eq!(last.entry(&copy).await, Ok(Some(Entry::default())));
     }
 }
