@@ -1,4 +1,4 @@
-import { Ban, Check, Pause, Play, RefreshCw, RotateCcw, ShieldOff, Undo2, X } from 'lucide-react';
+import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from 'react-router';
 import { useCan, useDecide, type Decision } from '../api/queries';
@@ -106,13 +106,11 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         ) : null}
         {isMailAction(action) && ['queued', 'running'].includes(action.state) ? (
           <Button compact why={why} busy={busy} onClick={() => run([action.id], 'pause')} data-test="pause">
-            <Pause size={14} aria-hidden />
             {t('decision.pause')}
           </Button>
         ) : null}
         {action.state === 'paused' ? (
           <Button compact why={why} busy={busy} onClick={() => run([action.id], 'resume')} data-test="resume">
-            <Play size={14} aria-hidden />
             {t('decision.resume')}
           </Button>
         ) : null}
@@ -124,13 +122,12 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         ) : null}
         {isMailAction(action) && !action.undone_by && ['partiallySucceeded', 'failed'].includes(action.state) ? (
           <Button compact why={why} onClick={() => start('retry')} data-test="retry">
-            <RefreshCw size={14} aria-hidden />
+            <RotateCcw size={14} aria-hidden />
             {t('decision.retry')}
           </Button>
         ) : null}
         {isArmed(action, now) ? (
           <Button compact why={why} onClick={() => start('disarm')} data-test="disarm">
-            <ShieldOff size={14} aria-hidden />
             {t('decision.disarm')}
           </Button>
         ) : null}
