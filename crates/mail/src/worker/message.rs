@@ -363,7 +363,7 @@ mod tests {
         assert!(ToWorker::read(&written(&ToWorker::Ask { session: 1, ask })).is_err());
         let open = ToWorker::Open { session: 1, mailbox: "x".repeat(MAILBOX_BYTES_MAX + 1), whole: false };
         assert!(ToWorker::read(&written(&open)).is_err());
-        assert!(ToWorker::read(b"{\"say\":\"ping\",\"more\":1}").is_err());
+        assert!(ToWorker::read(b"{\"say\":\"close\",\"session\":1,\"more\":1}").is_err());
         assert!(FromWorker::read(b"{\"say\":\"pong\"}").is_ok());
     }
 }

@@ -242,7 +242,7 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_does_not_start_is_told_of() {
         for (program, part) in
-            [("/bin/false", "ended before it was ready"), ("/nonexistent/hinomi", "start /nonexistent")]
+            [("/bin/false", "mailboxes"), ("/nonexistent/hinomi", "start /nonexistent")]
         {
             let supervisor = supervisor(program, None);
             let error = format!("{:#}", supervisor.start().await.expect_err(program));
