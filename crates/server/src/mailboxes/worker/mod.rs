@@ -241,9 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_that_does_not_start_is_told_of() {
-        for (program, part) in
-            [("/bin/false", "mailboxes"), ("/nonexistent/hinomi", "start /nonexistent")]
-        {
+        for (program, part) in [("/bin/false", "mailboxes"), ("/nonexistent/hinomi", "start /nonexistent")] {
             let supervisor = supervisor(program, None);
             let error = format!("{:#}", supervisor.start().await.expect_err(program));
             assert!(error.contains(part) && error.contains("main"), "{error}");
