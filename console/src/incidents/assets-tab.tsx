@@ -33,7 +33,7 @@ export function AssetsTab({ incident }: { incident: IncidentDetail }) {
         )}
       </Card>
       <Card flush title={`${t('incident.mailboxes')} (${incident.mailboxes.length})`}
-        head={messages.data?.items.length ? <Link className="button compact" to={to.messagesOf(incident.id, messages.data.items.map((copy) => copy.message_id))} data-test="find-mail">{t('message.find')}</Link> : null}>
+        head={messages.data?.items.length ? <Link className="button compact" to={messagesOf(incident.id, messages.data.items)} data-test="find-mail">{t('message.find')}</Link> : null}>
         <Loaded query={messages}>{({ items }) => <Mailboxes incident={incident} copies={items} />}</Loaded>
       </Card>
     </div>
@@ -87,4 +87,10 @@ function Mailboxes({ incident, copies }: { incident: IncidentDetail; copies: Mes
       </table>
     </div>
   );
+}
+
+/** The incident's mails in the explorer; actions from there belong to it. */
+function messagesOf(incident: string, copies: MessageCopy[]): string {
+  const ids = [...new Set(copies.map((copy) => copy.message_id))].slice(0, 50);
+  return `/mail?message=${ids.join(',')}&range=all&incident=${encodeURIComponent(incident)}`;
 }

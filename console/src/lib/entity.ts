@@ -22,9 +22,6 @@ export const to = {
   file: (sha256: string) => `/files/${encodeURIComponent(sha256)}`,
   message: (id: string) => `/mail/${encodeURIComponent(id)}`,
   messagesBy: (field: MailField, value: string) => `/mail?${field}=${encodeURIComponent(value)}&range=all`,
-  /** The mails of an incident in the explorer; actions from there belong to it. */
-  messagesOf: (incident: string, ids: string[]) => `/mail?message=${[...new Set(ids)].slice(0, 50).join(',')}&range=all&incident=${encodeURIComponent(incident)}`,
-  bulk: (id: string) => `/mail/bulk/${encodeURIComponent(id)}`,
   action: (id: string) => `/actions/${encodeURIComponent(id)}`,
   actions: (incident?: string) => (incident ? `/actions?tab=all&incident=${encodeURIComponent(incident)}` : '/actions'),
   search: (text: string) => `/search?q=${encodeURIComponent(text)}`,

@@ -79,7 +79,7 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
       const common = { reason: words, incident_id: scope.incident ?? null, propose_only: propose };
       if (scope.filter) {
         const bulk: NewMailBulk = { ...common, filter: scope.filter, remedy: choice, senders_copy, related, confirmed };
-        return to.bulk((await post<MailBulk>('/mail/bulk', bulk, { idempotencyKey: orderKey() })).id);
+        return `/mail/bulk/${(await post<MailBulk>('/mail/bulk', bulk, { idempotencyKey: orderKey() })).id}`;
       }
       const action: NewAction = { ...common, related, spec: specOf(choice, scope.copies ?? [], senders_copy) };
       return to.action((await post<Action>('/actions', action, { idempotencyKey: orderKey() })).id);
