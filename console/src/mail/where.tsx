@@ -31,7 +31,7 @@ export function Places({ recipients, of }: { recipients: RecipientState[]; of?: 
 export function CopyTable({ recipients, compact }: { recipients: RecipientState[]; compact?: boolean }) {
   const { t } = useT();
   return (
-    <div className="table-scroll">
+    <div className="table-scroll" tabIndex={0} role="region" aria-label={t('explorer.recipients')}>
       <table className="plain">
         <thead><tr><th>{t('columns.mailbox')}</th>{compact ? null : <th>{t('columns.delivered')}</th>}<th>{t('columns.now')}</th></tr></thead>
         <tbody>
