@@ -79,6 +79,24 @@ enum Bench {
         #[arg(long, default_value_t = 256)]
         logins_per_process: u32,
     },
+    /// Ask who had a value, warm and cold, while sightings keep coming in; takes 160 bytes of /var/tmp per row
+    Pivot {
+        /// Print nothing but the JSON objects
+        #[arg(long)]
+        json: bool,
+        /// Sightings
+        #[arg(long, default_value_t = 101_000_000)]
+        rows: u64,
+    },
+    /// Ask the mail explorer for lists, groups and counts
+    Explorer {
+        /// Print nothing but the JSON objects
+        #[arg(long)]
+        json: bool,
+        /// Message copies
+        #[arg(long, default_value_t = 10_000_000)]
+        copies: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -112,6 +130,12 @@ fn run(task: Task) -> Result<ExitCode> {
             let words = numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]);
             let words: Vec<String> = std::iter::once("--mail-remove".to_owned()).chain(words).collect();
             bench(&["--bench", "mail_remove"], &words, json)
+        }
+        Task::Bench { what: Some(Bench::Pivot { json, rows }) } => {
+            bench(&["--bench", "pivot_bench"], &["--rows".to_owned(), rows.to_string()], json)
+        }
+        Task::Bench { what: Some(Bench::Explorer { json, copies }) } => {
+            bench(&["--bench", "explorer_bench"], &[copies.to_string()], json)
         }
     }
 }

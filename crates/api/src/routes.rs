@@ -375,6 +375,9 @@ fn pivots() -> Vec<Route> {
         get("/files/{sha256}/mailboxes", "getFileMailboxes", Read, "Ask which mailboxes hold a file now")
             .gives::<FileMailboxes>(),
         get("/sightings", "listSightings", Read, "List who had a value").query::<SightingQuery>().lists::<Sighting>(),
+        get("/pivot", "pivot", Read, "Tell where a value leads: devices, mailboxes, people, alerts")
+            .query::<PivotRequest>()
+            .gives::<Pivot>(),
         get("/search", "search", Read, "Search everything").query::<SearchQuery>().gives::<SearchAnswer>(),
         get("/devices", "listDevices", Read, "List devices").query::<DeviceQuery>().lists::<Device>(),
         get("/devices/{id}", "getDevice", Read, "Read a device").etag().gives::<Device>(),
@@ -423,6 +426,13 @@ fn pivots() -> Vec<Route> {
             .idempotent()
             .takes::<NewVerdict>()
             .creates::<StoredVerdict>(),
+        get(
+            "/messages/{message_id}/devices",
+            "listMessageDevices",
+            Read,
+            "List devices that had a file of the message",
+        )
+        .lists::<PivotDevice>(),
         get("/messages/{message_id}", "getMessage", Read, "List every copy of a message").lists::<MessageCopy>(),
     ]
 }

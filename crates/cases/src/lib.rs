@@ -45,6 +45,8 @@ pub mod playbook;
 
 mod remedy;
 
+mod pivot;
+
 pub use alert::{AlertContext, AlertDraft, AlertIds, DEDUPE_SECONDS, FIRINGS_MAX, absorb, alert_of};
 pub(crate) use correlate::is_public_address;
 pub use correlate::{
@@ -56,9 +58,10 @@ pub use filter::filter_detections;
 pub use incident::{ACTIVITIES_MAX, log, merge, new_incident, refresh};
 pub use lineage::{ANCESTORS_MAX, ProcessFacts, ProcessIndex, attack_root};
 pub use message::{message_copies, url_domain};
+pub use pivot::{PIVOT_VALUE_CHARS_MAX, PivotValue, pivot_reach, pivot_steps, pivot_values};
 pub use places::{Persistence, is_boundary, is_system_path, is_temporary_path, persistence_of};
 pub use remedy::{apply_action, targets_of};
 pub use sensor::{exec_blocked, sensor_detection};
-pub use sighting::{collect, sightings};
+pub use sighting::{collect, file_hashes, sightings, urls_in};
 pub use story::{AlertMark, STORY_NODES_MAX, StoryFocus, StoryKind, StoryNode, StoryTree, descendants, story};
 pub use timeline::{Lane, Marker, Timeline, tactic_title, timeline};

@@ -1,6 +1,8 @@
 //! What paths and program names mean: system files, temporary folders, persistence, and the
 //! programs that start others on behalf of a person or the system.
 
+use hinomi_model::PivotStage;
+
 /// A place that makes a program run again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
@@ -159,26 +161,7 @@ const BOUNDARIES: &[&str] = &[
     "winlogon.exe",
     "userinit.exe",
     "wininit.exe",
-    // what opens files of strangers
-    "thunderbird",
-    "thunderbird-bin",
-    "evolution",
-    "kmail",
-    "geary",
-    "mutt",
-    "outlook.exe",
-    "claws-mail",
-    "sylpheed",
-    "firefox",
-    "firefox-esr",
-    "firefox-bin",
-    "chrome",
-    "chromium",
-    "google-chrome",
-    "brave",
-    "msedge.exe",
-    "chrome.exe",
-    "firefox.exe",
+    // what opens files of strangers, beside mail clients and browsers
     "soffice.bin",
     "libreoffice",
     "winword.exe",
@@ -213,7 +196,71 @@ const BOUNDARIES: &[&str] = &[
 /// manager, terminal, server).
 pub fn is_boundary(file_name: &str) -> bool {
     let lower = file_name.to_lowercase();
-    BOUNDARIES.contains(&lower.as_str()) || lower.starts_with("php-fpm")
+    let known = [BOUNDARIES, MAIL_CLIENTS, BROWSERS].iter().any(|names| names.contains(&lower.as_str()));
+    known || lower.starts_with("php-fpm")
+}
+
+/// Programs people read mail with.
+const MAIL_CLIENTS: &[&str] = &[
+    "thunderbird",
+    "thunderbird-bin",
+    "evolution",
+    "kmail",
+    "geary",
+    "mutt",
+    "neomutt",
+    "claws-mail",
+    "sylpheed",
+    "outlook.exe",
+    "olk.exe",
+    "thunderbird.exe",
+];
+/// Browsers.
+const BROWSERS: &[&str] = &[
+    "firefox",
+    "firefox-esr",
+    "firefox-bin",
+    "chrome",
+    "chromium",
+    "google-chrome",
+    "brave",
+    "msedge.exe",
+    "chrome.exe",
+    "firefox.exe",
+];
+/// Programs that unpack archives.
+const ARCHIVERS: &[&str] = &[
+    "unzip",
+    "7z",
+    "7za",
+    "7zz",
+    "tar",
+    "bsdtar",
+    "unrar",
+    "cabextract",
+    "gunzip",
+    "file-roller",
+    "ark",
+    "engrampa",
+    "xarchiver",
+    "7zfm.exe",
+    "7zg.exe",
+    "winrar.exe",
+];
+
+/// What it means that a program of this file name wrote a file.
+pub(crate) fn saved_stage(program: &str) -> PivotStage {
+    let lower = program.to_lowercase();
+    let among = |names: &[&str]| names.contains(&lower.as_str());
+    if among(MAIL_CLIENTS) {
+        PivotStage::SavedByMailClient
+    } else if among(BROWSERS) {
+        PivotStage::SavedByBrowser
+    } else if among(ARCHIVERS) {
+        PivotStage::Unpacked
+    } else {
+        PivotStage::Saved
+    }
 }
 
 #[cfg(test)]

@@ -405,6 +405,8 @@ fn answer(query: &Query) -> Fact {
                     count: 1,
                     sample: sample.clone(),
                     name: "/home/u/Downloads/invoice.sh".to_owned(),
+                    account: None,
+                    stages: SightingStages::default(),
                 })
                 .collect();
             Fact::Seen { observable: observable.clone(), by: *by, total: sightings.len() as i64, sightings }

@@ -18,6 +18,7 @@ use commands::house::{self, Place};
 use commands::incidents::Incidents;
 use commands::mail::MailVerb;
 use commands::people::{EnrolmentToken, Token, Users};
+use commands::pivot::PivotCommand;
 use hinomi_model::Language;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -69,6 +70,8 @@ enum Command {
     /// Work with mailboxes
     #[command(subcommand)]
     Mail(MailVerb),
+    /// Tell where a value leads: devices, mailboxes, people, alerts
+    Pivot(PivotCommand),
     /// Play a story into the server, so that there is something to see
     ///
     /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
@@ -145,6 +148,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
         Command::Mail(mail) => mail.run(client, json, language).await,
+        Command::Pivot(pivot) => pivot.run(&client()?, json, language).await,
         Command::Demo(demo) => demo.run(&client()?, json, language).await,
         Command::Users(users) => users.run(client, json).await,
         Command::Token(token) => token.run(json).await,

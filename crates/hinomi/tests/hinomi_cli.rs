@@ -63,6 +63,14 @@ fn serve(data: &Path, config: &Path) -> Server {
     Server { child, url: format!("https://{}", ready["console"].as_str().expect("address")) }
 }
 
+fn get(url: &str, authority: &Path, token: &str) -> Value {
+    let authority = reqwest::Certificate::from_pem(&fs::read(authority).expect("authority")).expect("certificate");
+    let client = reqwest::Client::builder().use_rustls_tls().add_root_certificate(authority).build().expect("client");
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    let answer = async { client.get(url).bearer_auth(token).send().await?.json().await };
+    runtime.block_on(answer).expect("an answer")
+}
+
 #[test]
 fn configurations_are_checked() {
     let dir = folder("check");
@@ -165,6 +173,18 @@ fn a_demo_is_played_listed_and_removed() {
     let (code, out, talk) = ask(&["demo"]);
     assert_eq!(code, 0, "{talk}");
     assert!(out.starts_with("INC-") && out.contains("[high]") && out.contains("/incidents/1"), "{out}");
+    // the pivot says the same here and over HTTP
+    let hash = "e6a3c7d72a7140858d9fdefe73200fe303797e2829e0a96081424cd5e7260877";
+    let (code, out, talk) = ask(&["pivot", hash, "--json"]);
+    assert_eq!(code, 0, "{talk}");
+    let path = format!("{}/api/v1/pivot?value={hash}", server.url);
+    assert_eq!(json(&out), get(&path, &data.join("keys/authority.pem"), secret.trim()));
+    assert_eq!(json(&out)["devices"]["items"][0]["name"], "pc-tanaka");
+    let (code, out, _) = ask(&["pivot", hash]);
+    assert!(code == 0 && out.contains("savedByMailClient") && out.contains("invoice.zip > invoice.sh"), "{out}");
+    assert_eq!(ask(&["pivot", "203.0.113.250"]).0, 1, "nobody has seen it");
+    let (code, _, talk) = ask(&["pivot", "x", "--type", "nonsense"]);
+    assert!(code == 2 && talk.contains("--type nonsense"), "{talk}");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/two-attacks-apart");
     let (code, out, talk) = ask(&["demo", "--json", folder.to_str().expect("path")]);
     assert_eq!(code, 0, "{talk}");

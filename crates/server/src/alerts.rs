@@ -6,9 +6,10 @@ use crate::facts;
 use crate::live::LiveEvent;
 use anyhow::Result;
 use hinomi_api::UpdateAlert;
-use hinomi_cases::{AlertMark, StoryFocus, StoryTree, log, refresh};
+use hinomi_cases::{AlertMark, StoryFocus, StoryTree, is_system_path, log, refresh, sightings};
 use hinomi_model::{
-    Alert, AlertId, AlertStatus, Comment, EntityKey, EntityKind, MessageCopy, MessageId, Severity, Text,
+    Alert, AlertId, AlertStatus, Comment, DemoId, EntityKey, EntityKind, Event, EvidenceRole, MessageCopy, MessageId,
+    Severity, Text,
 };
 use hinomi_store::{AlertFilter, Page, StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Seconds before and after an alert's activity its story shows.
 const STORY_BEFORE_SECONDS: i64 = 600;
 const STORY_AFTER_SECONDS: i64 = 3600;
+/// Messages a story may begin with.
+const STORY_MESSAGES_MAX: usize = 20;
+/// Files and addresses of a tree that are looked for in mail.
+const JOINING_MAX: usize = 200;
+/// Copies a value may be in and still join a mail to a tree: a campaign, not a logo.
+const CARRYING_MAX: i64 = 500;
 /// Files whose prevalence is told.
 const PREVALENCE_MAX: usize = 50;
 
@@ -135,7 +142,7 @@ pub async fn story(ctx: &Ctx, alert: &Alert) -> Result<StoryTree> {
     // other alerts of the same tree mark their nodes too
     let alerts = ctx.store.alerts_of_incident(alert.incident_id).await?;
     let marks: Vec<AlertMark> = alerts.iter().flat_map(marks).collect();
-    let copies = copies(ctx, alert).await?;
+    let copies = copies(ctx, alert, &events).await?;
     let mut hashes: BTreeSet<String> = BTreeSet::new();
     for event in &events {
         hashes.extend(event.str("SHA256").map(str::to_ascii_lowercase));
@@ -158,14 +165,53 @@ fn marks(alert: &Alert) -> impl Iterator<Item = AlertMark> + '_ {
     })
 }
 
-/// The copies of the messages an alert speaks about.
-async fn copies(ctx: &Ctx, alert: &Alert) -> Result<Vec<MessageCopy>> {
+/// The copies of the messages an alert speaks about, and of those that a file or address of its tree
+/// leads to: also when the mail became known only later, by the journal or in a mailbox.
+async fn copies(ctx: &Ctx, alert: &Alert, events: &[Event]) -> Result<Vec<MessageCopy>> {
     let mut ids: BTreeSet<MessageId> = alert.message_id.into_iter().collect();
     let messages = alert.evidence.iter().filter(|piece| piece.entity.kind == EntityKind::Message);
     ids.extend(messages.filter_map(|piece| piece.entity.value.parse::<MessageId>().ok()));
+    let known = ids.clone();
+    for value in joining(alert, events) {
+        ids.extend(carrying(ctx, &value, alert.id.demo()).await?);
+    }
     let mut copies = Vec::new();
-    for id in ids.into_iter().take(20) {
-        copies.extend(ctx.store.message_copies(id).await?);
+    // what the alert speaks about comes first, whatever else is found
+    for id in known.iter().chain(ids.difference(&known)).take(STORY_MESSAGES_MAX) {
+        let found = ctx.store.message_copies(*id).await?;
+        let began = found.first().is_some_and(|copy| copy.received_at <= alert.last_activity);
+        if began || known.contains(id) {
+            copies.extend(found);
+        }
     }
     Ok(copies)
+}
+
+/// The files and addresses by which a tree may hang on a mail.
+fn joining(alert: &Alert, events: &[Event]) -> BTreeSet<EntityKey> {
+    let kinds = [EntityKind::File, EntityKind::Url];
+    let evidence = alert.evidence.iter().filter(|piece| {
+        kinds.contains(&piece.entity.kind) && piece.role != EvidenceRole::Contextual && !is_system_path(&piece.name)
+    });
+    let mut values: BTreeSet<EntityKey> = evidence.map(|piece| piece.entity.clone()).collect();
+    for event in events {
+        let own = sightings(event).into_iter().map(|sighting| (sighting.observable, sighting.name));
+        values
+            .extend(own.filter(|(value, name)| kinds.contains(&value.kind) && !is_system_path(name)).map(|one| one.0));
+    }
+    values.into_iter().take(JOINING_MAX).collect()
+}
+
+/// The messages that carried a value. A value that is in very many mails says nothing.
+pub(crate) async fn carrying(ctx: &Ctx, value: &EntityKey, demo: Option<DemoId>) -> Result<Vec<MessageId>, StoreError> {
+    let kind = if value.kind == EntityKind::Url { EntityKind::Message } else { EntityKind::MessageCopy };
+    let seen = ctx.store.seen(value, kind, CARRYING_MAX).await?;
+    if !seen.exact || seen.entities > CARRYING_MAX {
+        return Ok(Vec::new());
+    }
+    let id = |entity: &EntityKey| entity.as_message_copy().map(|(id, _)| id).or_else(|| entity.value.parse().ok());
+    let mut ids: Vec<MessageId> = seen.items.iter().filter_map(|sighting| id(&sighting.entity)).collect();
+    ids.retain(|id| id.demo() == demo);
+    ids.dedup();
+    Ok(ids)
 }

@@ -13,8 +13,10 @@ use crate::live::LiveEvent;
 use anyhow::{Context, Result};
 use copies::Copies;
 use finding::Finding;
-use hinomi_cases::{ProcessIndex, collect, message_copies};
-use hinomi_model::{DemoId, Event, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table};
+use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies};
+use hinomi_model::{
+    DemoId, Event, FileHashes, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table,
+};
 use hinomi_store::Tx;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +88,8 @@ impl News {
 /// What events say, before anything is written.
 pub struct Analysis {
     sightings: Vec<Sighting>,
+    /// Other hashes of real files; those of demos leave no trace.
+    hashes: BTreeSet<FileHashes>,
     copies: Vec<MessageCopy>,
     findings: Vec<Finding>,
     demo: Option<DemoId>,
@@ -105,9 +109,10 @@ pub async fn process(ctx: &Ctx, offset: u64, events: &[Event]) -> Result<()> {
 /// When the lake cannot be read.
 pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<Analysis> {
     let sightings = collect(events);
+    let hashes = if demo.is_none() { file_hashes(events) } else { BTreeSet::new() };
     let copies = message_copies(events);
     let findings = finding::detect(ctx, events, &copies, demo).await?;
-    Ok(Analysis { sightings, copies, findings, demo })
+    Ok(Analysis { sightings, hashes, copies, findings, demo })
 }
 
 /// Writes what events said and moves the analyst's offset to `offset`, in one transaction. Those of a
@@ -162,9 +167,10 @@ pub(crate) async fn commit_crawl(
 }
 
 async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis, seen: &mut Copies) -> Result<News> {
-    let Analysis { sightings, copies, findings, .. } = analysis;
+    let Analysis { sightings, hashes, copies, findings, .. } = analysis;
     let mut news = News::default();
     tx.upsert_sightings(sightings).await.context("write sightings")?;
+    tx.add_file_hashes(hashes).await.context("write hashes")?;
     seen.put(tx, copies, ctx.now(), &mut news).await?;
     for finding in findings {
         take(ctx, tx, finding, copies, &mut news).await?;

@@ -31,6 +31,7 @@ pub mod link;
 pub mod live;
 pub mod mailboxes;
 pub mod notifications;
+pub mod pivot;
 pub mod related;
 pub mod secrets;
 pub mod serve;

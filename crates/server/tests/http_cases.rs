@@ -5,6 +5,7 @@ mod recorded;
 #[allow(dead_code, reason = "shared with the other tests of the API")]
 mod world;
 
+use base64::Engine;
 use hinomi_model::{IncidentStatus, Role};
 use hinomi_server::ingest::Source;
 use serde_json::{Value, json};
@@ -118,6 +119,77 @@ async fn an_alert_tells_its_story_and_a_file_its_places() {
     assert_eq!((&nobody["device_count"], &nobody["message_count"]), (&json!(0), &json!(0)));
     let nowhere = world.ask(&person, "GET", &format!("/files/{}/mailboxes", "0".repeat(64)), None).await.is(200).body;
     assert_eq!(nowhere["copies"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_leads_to_devices_mailboxes_people_and_incidents() {
+    let (world, person, _) = attacked().await;
+    let csv = "account,mailbox,name\ntanaka,user01@corp.example,田中 一郎\n";
+    let body = json!({ "file": base64::engine::general_purpose::STANDARD.encode(csv) });
+    world.ask(&person, "POST", "/directory/import", Some(body)).await.is(200);
+    let get = async |query: &str| world.ask(&person, "GET", &format!("/pivot?value={query}"), None).await;
+    let names = |list: &Value, field: &str| -> Vec<String> {
+        list.as_array().expect("a list").iter().map(|one| text(one, field).to_owned()).collect()
+    };
+
+    // a file: from the mail over the mail client to its run, in order
+    let file = get(SCRIPT).await.is(200).body;
+    assert_eq!((text(&file, "type"), &file["known"], text(&file, "verdict")), ("sha256", &json!(true), "malicious"));
+    let stages = names(&file["reach"], "stage");
+    assert_eq!(stages, ["arrived", "delivered", "savedByMailClient", "executed"], "{:#}", file["reach"]);
+    let (arrived, saved) = (&file["reach"][0], &file["reach"][2]);
+    assert_eq!((&arrived["mailboxes"], &arrived["devices"], &saved["devices"]), (&json!(12), &json!(0), &json!(1)));
+    let times = names(&file["steps"], "at");
+    assert!(times.is_sorted() && times.len() == 26, "{times:?}");
+    let device = &file["devices"]["items"][0];
+    assert_eq!((text(device, "name"), text(device, "account")), ("pc-tanaka", "tanaka"));
+    assert_eq!(device["stages"]["saved_by"], "thunderbird");
+    let message = &file["messages"]["items"][0];
+    assert_eq!((&file["messages"]["total"], &message["copy_count"]), (&json!(1), &json!(12)));
+    assert_eq!(message["carried_as"], json!(["invoice.zip", "invoice.sh"]));
+    assert_eq!((text(&file["related"][0], "relation"), text(&file["related"][0], "name")), ("inside", "invoice.zip"));
+    assert_eq!(file["people"][0]["person"]["name"], "田中 一郎");
+    assert_eq!(file["people"][0]["by"], json!(["mailbox:user01@corp.example", "user:tanaka"]));
+    assert_eq!(file["incidents"][0]["number"], 1);
+    assert!(!file["alerts"].as_array().expect("alerts").is_empty());
+    assert_eq!(file["truncated"], json!([]));
+
+    // the mail page: devices that had its files, also from inside the archive
+    let id = text(message, "id");
+    let devices = world.ask(&person, "GET", &format!("/messages/{id}/devices"), None).await.is(200).body;
+    assert_eq!((&devices["total"], text(&items(&devices)[0], "value")), (&json!(1), &*format!("file:{SCRIPT}")));
+    world.ask(&person, "GET", &format!("/messages/{PC_TANAKA}/devices"), None).await.is(404);
+    let of_message = get(id).await.is(200).body;
+    assert_eq!((text(&of_message, "type"), &of_message["devices"]["total"]), ("message", &json!(1)));
+    assert!(names(&of_message["reach"], "stage").contains(&"executed".to_owned()));
+    let by_header = get("%3Cm1@mail.evil.example%3E").await.is(200).body;
+    assert_eq!((text(&by_header, "type"), &by_header["messages"]["total"]), ("internetMessageId", &json!(1)));
+
+    // user, mailbox and device are one person
+    let account = get("tanaka").await.is(200).body;
+    assert_eq!((text(&account, "type"), text(&account["devices"]["items"][0], "name")), ("account", "pc-tanaka"));
+    assert_eq!(text(&account["messages"]["items"][0], "id"), id, "mail to the mailbox of the account");
+    let mailbox = get("User01@corp.example").await.is(200).body;
+    assert_eq!(text(&mailbox["devices"]["items"][0], "name"), "pc-tanaka", "the device of the mailbox's owner");
+    let pc = get("PC-Tanaka").await.is(200).body;
+    assert_eq!((text(&pc, "type"), text(&pc["devices"]["items"][0], "id")), ("device", PC_TANAKA));
+    let sender = get("billing@evil.example").await.is(200).body;
+    assert_eq!((&sender["messages"]["total"], text(&sender, "type")), (&json!(1), "mailAddress"));
+
+    // an address as a person writes it down, and where it leads
+    let url = get("hxxp://cdn[.]evil[.]example/stage2").await.is(200).body;
+    assert_eq!((text(&url, "type"), names(&url["reach"], "stage")), ("url", vec!["connected".to_owned()]));
+    assert_eq!(names(&url["related"], "entity"), ["domain:cdn.evil.example", "domain:evil.example"]);
+    let domain = get("evil.example").await.is(200).body;
+    assert_eq!((text(&domain, "type"), &domain["messages"]["total"]), ("domain", &json!(1)));
+
+    let nobody = get(&"0".repeat(64)).await.is(200).body;
+    assert_eq!((&nobody["known"], &nobody["devices"]["total"]), (&json!(false), &json!(0)));
+    assert_eq!(get("nonsense&type=ip").await.is(400).body["field"], "value");
+    get("").await.is(400);
+    get("x&type=nothing").await.is(400);
+    let found = world.ask(&person, "GET", "/search?q=%E7%94%B0%E4%B8%AD", None).await.is(200).body;
+    assert!(names(&found["hits"], "key").contains(&"mailbox:user01@corp.example".to_owned()), "{found:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

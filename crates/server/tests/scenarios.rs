@@ -7,10 +7,11 @@ mod recorded;
 
 use anyhow::{Context, Result, ensure};
 use expected::{Expected, actions_of, investigations_of};
-use hinomi_model::{Action, ActionState, Incident, IncidentStatus, Investigation, InvestigationState};
+use hinomi_cases::{StoryKind, StoryNode};
+use hinomi_model::{Action, ActionState, Event, Incident, IncidentStatus, Investigation, InvestigationState, Table};
 use hinomi_server::app::{ANALYST, App, Ctx, Urls};
 use hinomi_server::config::Config;
-use hinomi_server::ingest::Batch;
+use hinomi_server::ingest::{Batch, Source};
 use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
 use hinomi_store::{IncidentFilter, JobFilter, JobState, Page};
 use hinomi_testkit::postgres::Postgres;
@@ -52,17 +53,21 @@ impl House {
     async fn play(&mut self, folder: &Path) -> Result<Vec<(u64, Batch)>> {
         let mut played = Vec::new();
         for batch in recorded::batches(folder)? {
-            self.offset += 1;
-            if let Some(device) = recorded::device(&batch, self.ctx.now())
-                && self.ctx.store.device(device.id).await?.is_none()
-            {
-                self.ctx.store.put_device(&device).await?;
-            }
-            self.ctx.lake.append(self.offset, batch.events.clone());
-            analyst::process(&self.ctx, self.offset, &batch.events).await?;
+            self.feed(&batch).await?;
             played.push((self.offset, batch));
         }
         Ok(played)
+    }
+
+    async fn feed(&mut self, batch: &Batch) -> Result<()> {
+        self.offset += 1;
+        if let Some(device) = recorded::device(batch, self.ctx.now())
+            && self.ctx.store.device(device.id).await?.is_none()
+        {
+            self.ctx.store.put_device(&device).await?;
+        }
+        self.ctx.lake.append(self.offset, batch.events.clone());
+        analyst::process(&self.ctx, self.offset, &batch.events).await
     }
 
     /// Waits until no job waits and no investigation runs.
@@ -150,6 +155,60 @@ async fn over_postgresql() -> Result<()> {
         check_over(name, Some(postgres.database(&format!("scenario_{number}"))?)).await?;
     }
     Ok(())
+}
+
+/// The mail becomes known after the attack, from a mailbox or the journal: the story of the alert begins
+/// with it, joined by a file inside its archive or by an address on a command line.
+async fn late_mail(database: Option<String>) -> Result<()> {
+    let mut house = House::open_over(database).await?;
+    let batches = recorded::batches(&scenarios().join("mail-attachment-linux"))?;
+    let (mail, device): (Vec<Batch>, Vec<Batch>) =
+        batches.into_iter().partition(|batch| matches!(batch.source, Source::Gateway));
+    for batch in &device {
+        house.feed(batch).await?;
+    }
+    house.settle().await?;
+    let first = async |house: &House| -> Result<Vec<StoryNode>> {
+        let incident = house.incidents().await?.remove(0);
+        let alerts = house.ctx.store.alerts_of_incident(incident.id).await?;
+        let alert = alerts.iter().find(|alert| alert.tree_root.is_some()).context("an alert with a tree")?;
+        let nodes = hinomi_server::alerts::story(&house.ctx, alert).await?.nodes;
+        ensure!(nodes.iter().any(|node| node.kind == StoryKind::Process), "the tree is there: {nodes:?}");
+        Ok(nodes.into_iter().take_while(|node| node.kind == StoryKind::Mail).collect())
+    };
+    ensure!(first(&house).await?.is_empty(), "no mail is known yet");
+
+    // another message that has nothing but the address the attack fetched its second stage from
+    let mut event = mail[0].events[0].clone();
+    let other = "00000000-0000-0000-0000-00000000bb01";
+    event.set("NetworkMessageId", other).set("Subject", "address").set("AttachmentCount", 0_i64);
+    event.set("AdditionalFields", r#"{"Size": 10, "Source": "journal"}"#);
+    let mut url = Event::new(Table::EmailUrlInfo, event.timestamp);
+    url.set("NetworkMessageId", other)
+        .set("Url", "http://cdn.evil.example/stage2")
+        .set("UrlDomain", "cdn.evil.example");
+    house.feed(&Batch { source: Source::Gateway, events: vec![event, url] }).await?;
+    let mails = first(&house).await?;
+    ensure!(mails.len() == 1 && mails[0].name == "address", "joined by the address: {mails:?}");
+
+    for batch in &mail {
+        let mut batch = batch.clone();
+        for event in batch.events.iter_mut().filter(|event| event.table == Table::EmailEvents) {
+            event.set_additional("Source", "crawl");
+        }
+        house.feed(&batch).await?;
+    }
+    let mails = first(&house).await?;
+    let names: Vec<&str> = mails.iter().map(|node| node.name.as_str()).collect();
+    ensure!(names.contains(&"請求書のご送付"), "joined by the file inside the archive: {names:?}");
+    house.close().await
+}
+
+#[tokio::test]
+async fn a_story_begins_with_a_mail_that_became_known_later() -> Result<()> {
+    late_mail(None).await?;
+    let postgres = Postgres::start()?;
+    late_mail(Some(postgres.database("late_mail")?)).await
 }
 
 /// A folder without its test would never be played.

@@ -1,7 +1,7 @@
 //! How fast SQLite takes sightings in and answers the pivot:
 //! `cargo bench --bench sightings_bench [-- ROWS]`. Prints one JSON object.
 
-use hinomi_model::{EntityKey, EventRef, MessageId, Sighting, Table, Timestamp};
+use hinomi_model::{EntityKey, EventRef, MessageId, Sighting, SightingStages, Table, Timestamp};
 use hinomi_store::{Page, Store};
 use std::time::Instant;
 
@@ -81,5 +81,7 @@ fn sighting(number: u64) -> Sighting {
             report_id: number.to_string(),
         },
         name: format!("/home/user/downloads/file-{}", number % 1_000),
+        account: None,
+        stages: SightingStages::default(),
     }
 }

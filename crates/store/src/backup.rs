@@ -27,6 +27,7 @@ const TABLES: &[(&str, &str)] = &[
     ("settings", "name"),
     ("lake_files", "path"),
     ("sightings", "kind, value_key, entity_kind, entity"),
+    ("file_hashes", "hash, sha256"),
     ("alerts", "id"),
     ("alert_entities", "entity, alert_id"),
     ("alert_dedupe", "dedupe_key"),

@@ -351,6 +351,20 @@ impl Sql {
         self.push(")")
     }
 
+    /// Appends another statement, whose values come after those that are there.
+    pub fn append(&mut self, other: Sql) -> &mut Sql {
+        let before = self.args.len();
+        let mut parts = other.text.split('$');
+        self.push(parts.next().unwrap_or_default());
+        for part in parts {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            let number: usize = part[..digits].parse().unwrap_or_default();
+            self.push(&format!("${}{}", number + before, &part[digits..]));
+        }
+        self.args.extend(other.args);
+        self
+    }
+
     fn query(self) -> sqlx::query::Query<'static, Any, AnyArguments> {
         let mut query = sqlx::query::<Any>(AssertSqlSafe(self.text));
         for arg in self.args {

@@ -47,6 +47,7 @@ mod lake_files;
 mod logins;
 mod mail_bulk;
 mod messages;
+mod pivot;
 mod sessions;
 mod sightings;
 mod tokens;
@@ -74,6 +75,7 @@ pub use mail_bulk::MailBulkRow;
 pub use messages::{
     Bucket, Counted, Explored, ExploredMessage, GroupBy, MailCounts, MailGroup, MailGroups, MailVerdictRow, Pivot,
 };
+pub use pivot::{SEEN_MAX, Seen};
 pub use sessions::SessionRow;
 pub use sightings::SightingSummary;
 pub use tokens::ApiTokenRow;

@@ -25,6 +25,7 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "follow_up",
         sql: include_str!("../migrations/sqlite/20261122_45_follow_up.sql"),
     },
+    Migration { version: 20261122_50, name: "pivot", sql: include_str!("../migrations/sqlite/20261122_50_pivot.sql") },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -48,6 +49,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_45,
         name: "follow_up",
         sql: include_str!("../migrations/postgres/20261122_45_follow_up.sql"),
+    },
+    Migration {
+        version: 20261122_50,
+        name: "pivot",
+        sql: include_str!("../migrations/postgres/20261122_50_pivot.sql"),
     },
 ];
 

@@ -5,7 +5,7 @@
 
 use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
 use crate::error::{Result, StoreError};
-use hinomi_model::{DemoId, EntityKey, EntityKind, EventRef, Sighting, Table, Timestamp};
+use hinomi_model::{DemoId, EntityKey, EntityKind, EventRef, Sighting, SightingStages, Table, Timestamp};
 use sha2::Digest;
 use sqlx::any::AnyRow;
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ use std::collections::btree_map::Entry;
 const CHUNK_ROWS: usize = 20;
 /// Longer entity values are left out: they would not fit an index.
 const ENTITY_BYTES_MAX: usize = 1024;
+/// Longest value that is its own key; of longer ones the key is a hash and the text stands beside it.
+const KEY_TEXT_BYTES_MAX: usize = 200;
 /// Length of a UUID's canonical text and of its bytes.
 const UUID_CHARS: usize = 36;
 const UUID_BYTES: usize = 16;
@@ -69,9 +71,18 @@ fn kind_of(name: &str) -> Result<EntityKind> {
     Ok(key.kind)
 }
 
-/// A file's key is its hash, anything else's the hash of its text.
+/// A file's key is its hash, a short value's its text, anything else's the hash of its text.
 fn value_key(observable: &EntityKey) -> Vec<u8> {
-    file_hash(observable).unwrap_or_else(|| sha2::Sha256::digest(observable.value.as_bytes()).to_vec())
+    match file_hash(observable) {
+        Some(hash) => hash,
+        None if is_short(observable) => observable.value.clone().into_bytes(),
+        None => sha2::Sha256::digest(observable.value.as_bytes()).to_vec(),
+    }
+}
+
+/// Kept in the key itself; a file without a hash never is, its key would be read as one.
+fn is_short(observable: &EntityKey) -> bool {
+    observable.kind != EntityKind::File && observable.value.len() <= KEY_TEXT_BYTES_MAX
 }
 
 fn file_hash(observable: &EntityKey) -> Option<Vec<u8>> {
@@ -117,7 +128,18 @@ fn sample_text(sighting: &Sighting) -> String {
     let at = if *timestamp == sighting.first_seen { String::new() } else { timestamp.as_micros().to_string() };
     let device = device_id.map_or_else(|| "-".to_owned(), |device| device.to_string());
     let device = if device_of(&sighting.entity) == Some(device.as_str()) { "" } else { &device };
-    format!("{}\t{at}\t{device}\t{report_id}", table.name())
+    format!("{}\t{at}\t{device}\t{report_id}", table_code(*table))
+}
+
+/// A table's name without the words most of them have.
+fn table_code(table: Table) -> String {
+    let name = table.name();
+    let name = name.strip_suffix("Events").unwrap_or(name);
+    match (name.strip_prefix("Device"), name.strip_prefix("Email")) {
+        (Some(rest), _) => format!("D{rest}"),
+        (_, Some(rest)) => format!("E{rest}"),
+        _ => name.to_owned(),
+    }
 }
 
 fn device_of(entity: &EntityKey) -> Option<&str> {
@@ -130,7 +152,7 @@ fn sample(text: &str, entity: &EntityKey, first_seen: Timestamp) -> Result<Event
     let mut part = || parts.next().ok_or_else(damaged);
     let (table, at, device, report_id) = (part()?, part()?, part()?, part()?);
     Ok(EventRef {
-        table: Table::from_name(table).ok_or_else(damaged)?,
+        table: *Table::ALL.iter().find(|known| table_code(**known) == table).ok_or_else(damaged)?,
         timestamp: match at {
             "" => first_seen,
             micros => Timestamp::from_micros(micros.parse().map_err(|_| damaged())?),
@@ -146,18 +168,24 @@ fn sample(text: &str, entity: &EntityKey, first_seen: Timestamp) -> Result<Event
 
 async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> {
     let (merged, skipped) = merge(batch);
-    let rows: Vec<_> = merged.into_iter().collect();
-    for chunk in rows.chunks(CHUNK_ROWS) {
+    // those of mail have no stages, and a shorter statement
+    let (staged, plain): (Vec<_>, Vec<_>) = merged.into_iter().partition(|(_, one)| has_stages(one));
+    for chunk in staged.chunks(CHUNK_ROWS).chain(plain.chunks(CHUNK_ROWS)) {
+        let staged = has_stages(&chunk[0].1);
         let mut sql = Sql::new(
             "INSERT INTO sightings (kind, value_key, entity_kind, entity, value, first_seen, last_seen, count, sample, \
-             name) VALUES ",
+             name",
         );
+        if staged {
+            sql.push(", account, saved_at, saved_by, executed_at, connected_at, blocked_at, deleted_at");
+        }
+        sql.push(") VALUES ");
         for (at, ((kind, key, entity_kind, entity), sighting)) in chunk.iter().enumerate() {
-            let value = match file_hash(&sighting.observable) {
-                Some(_) => None,
-                None => Some(sighting.observable.value.clone()),
-            };
-            sql.push(if at == 0 { "" } else { ", " }).args([
+            let in_key = file_hash(&sighting.observable).is_some() || is_short(&sighting.observable);
+            let value = (!in_key).then(|| sighting.observable.value.clone());
+            // most values have no other name than themselves
+            let name = if sighting.name == sighting.observable.value { "" } else { &sighting.name };
+            let mut row = vec![
                 Arg::from(*kind),
                 Arg::from(key.clone()),
                 Arg::from(*entity_kind),
@@ -167,8 +195,15 @@ async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> 
                 Arg::from(sighting.last_seen),
                 Arg::from(sighting.count),
                 Arg::from(sample_text(sighting)),
-                Arg::from(&sighting.name),
-            ]);
+                Arg::from(name),
+            ];
+            if staged {
+                let SightingStages { saved_at, saved_by, executed_at, connected_at, blocked_at, deleted_at } =
+                    &sighting.stages;
+                row.extend([Arg::from(sighting.account.clone()), Arg::from(*saved_at), Arg::from(saved_by.clone())]);
+                row.extend([executed_at, connected_at, blocked_at, deleted_at].map(|at| Arg::from(*at)));
+            }
+            sql.push(if at == 0 { "" } else { ", " }).args(row);
         }
         sql.push(
             " ON CONFLICT (kind, value_key, entity_kind, entity) DO UPDATE SET \
@@ -180,9 +215,32 @@ async fn upsert_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<usize> 
              ELSE sightings.last_seen END, \
              count = sightings.count + excluded.count",
         );
+        if staged {
+            sql.push(STAGES_UPDATE);
+        }
         sql.run(db).await?;
     }
     Ok(skipped)
+}
+
+/// The earlier of both times, of `deleted_at` the later; an empty one is neither.
+const STAGES_UPDATE: &str = ", account = coalesce(sightings.account, excluded.account), \
+    saved_by = CASE WHEN sightings.saved_at IS NULL OR excluded.saved_at < sightings.saved_at \
+    THEN excluded.saved_by ELSE sightings.saved_by END, \
+    saved_at = CASE WHEN sightings.saved_at IS NULL OR excluded.saved_at < sightings.saved_at \
+    THEN excluded.saved_at ELSE sightings.saved_at END, \
+    executed_at = CASE WHEN sightings.executed_at IS NULL OR excluded.executed_at < sightings.executed_at \
+    THEN excluded.executed_at ELSE sightings.executed_at END, \
+    connected_at = CASE WHEN sightings.connected_at IS NULL OR excluded.connected_at < sightings.connected_at \
+    THEN excluded.connected_at ELSE sightings.connected_at END, \
+    blocked_at = CASE WHEN sightings.blocked_at IS NULL OR excluded.blocked_at < sightings.blocked_at \
+    THEN excluded.blocked_at ELSE sightings.blocked_at END, \
+    deleted_at = CASE WHEN sightings.deleted_at IS NULL OR excluded.deleted_at > sightings.deleted_at \
+    THEN excluded.deleted_at ELSE sightings.deleted_at END";
+
+/// The same row always goes the same way, so that two writers lock rows in the same order.
+fn has_stages(sighting: &Sighting) -> bool {
+    sighting.entity.kind == EntityKind::Device
 }
 
 /// Merges equal keys (PostgreSQL refuses them within one statement) and sorts, so that neighbouring
@@ -209,13 +267,18 @@ fn merge(batch: &[Sighting]) -> (BTreeMap<RowKey, Sighting>, usize) {
                 }
                 known.last_seen = known.last_seen.max(sighting.last_seen);
                 known.count = known.count.saturating_add(sighting.count);
+                known.stages.merge(&sighting.stages);
+                if known.account.is_none() {
+                    known.account.clone_from(&sighting.account);
+                }
             }
         }
     }
     (merged, skipped)
 }
 
-const COLUMNS: &str = "kind, value_key, entity_kind, entity, value, first_seen, last_seen, count, sample, name";
+pub(crate) const COLUMNS: &str = "kind, value_key, entity_kind, entity, value, first_seen, last_seen, count, sample, name, \
+                       account, saved_at, saved_by, executed_at, connected_at, blocked_at, deleted_at";
 
 async fn sightings(
     db: &mut Db<'_>,
@@ -238,7 +301,7 @@ async fn sightings_within(
     of_value(db, &filter, page).await
 }
 
-fn value_filter(observable: &EntityKey, entity_kind: Option<EntityKind>) -> Filter {
+pub(crate) fn value_filter(observable: &EntityKey, entity_kind: Option<EntityKind>) -> Filter {
     let mut filter = Filter::new();
     filter.eq("kind", Some(observable.kind.name())).eq("value_key", Some(value_key(observable)));
     filter.eq("entity_kind", entity_kind.map(EntityKind::name));
@@ -316,21 +379,36 @@ async fn summary(db: &mut Db<'_>, filter: Filter) -> Result<SightingSummary> {
     })
 }
 
-fn read(row: &AnyRow) -> Result<Sighting> {
+pub(crate) fn read(row: &AnyRow) -> Result<Sighting> {
+    let observed = kind_of(&row.text("kind")?)?;
     let value = match row.text_or_null("value")? {
         Some(text) => text,
-        None => hex::encode(row.blob("value_key")?),
+        None if observed == EntityKind::File => hex::encode(row.blob("value_key")?),
+        None => String::from_utf8(row.blob("value_key")?).map_err(|error| StoreError::damaged("sighting", error))?,
     };
+    // a message's name is its subject, which may be empty; a file's its path
+    let itself = !matches!(observed, EntityKind::Message | EntityKind::File);
+    let name = row.text("name")?;
+    let name = if name.is_empty() && itself { value.clone() } else { name };
     let kind = kind_of(&row.text("entity_kind")?)?;
     let entity = EntityKey::new(kind, entity_text(kind, row.blob("entity")?)?);
     let first_seen = row.time("first_seen")?;
     Ok(Sighting {
-        observable: EntityKey::new(kind_of(&row.text("kind")?)?, value),
+        observable: EntityKey::new(observed, value),
         sample: sample(&row.text("sample")?, &entity, first_seen)?,
         entity,
         first_seen,
         last_seen: row.time("last_seen")?,
         count: row.int("count")?,
-        name: row.text("name")?,
+        name,
+        account: row.text_or_null("account")?,
+        stages: SightingStages {
+            saved_at: row.time_or_null("saved_at")?,
+            saved_by: row.text_or_null("saved_by")?,
+            executed_at: row.time_or_null("executed_at")?,
+            connected_at: row.time_or_null("connected_at")?,
+            blocked_at: row.time_or_null("blocked_at")?,
+            deleted_at: row.time_or_null("deleted_at")?,
+        },
     })
 }

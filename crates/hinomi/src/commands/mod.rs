@@ -9,4 +9,5 @@ pub mod house;
 pub mod incidents;
 pub mod mail;
 pub mod people;
+pub mod pivot;
 pub mod secret;

@@ -8,7 +8,7 @@ use anyhow::Result;
 use hinomi_cases::{
     AlertContext, AlertDraft, AlertIds, Candidate, DEDUPE_SECONDS, Decision, History, IncidentFacts, Prevalence,
     Subject, absorb, alert_of, correlate, correlation_window_seconds, is_system_path, log, merge, new_incident,
-    refresh,
+    refresh, sightings, urls_in,
 };
 use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, DEMO_TAG, DemoId, EntityKey, EntityKind, Incident, IncidentId,
@@ -21,6 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const CANDIDATES_MAX: usize = 100;
 /// Messages taken into one alert.
 const MESSAGES_MAX: usize = 20;
+/// Processes above a firing whose command lines are read for addresses, and addresses taken.
+const LINEAGE_MAX: usize = 8;
+const URLS_MAX: usize = 16;
 /// Sightings read to find them.
 const SIGHTINGS_MAX: u32 = 200;
 /// A device alone links only within this time, see `correlate`.
@@ -51,6 +54,14 @@ pub(super) async fn copies_of(tx: &mut Tx, finding: &Finding, batch: &[MessageCo
         let seen = tx.sightings_within(&EntityKey::file(&sha256), finding.demo, copies, &page).await?;
         messages.extend(seen.items.iter().filter_map(|sighting| Some(sighting.entity.as_message_copy()?.0)));
     }
+    for url in urls(finding) {
+        let kind = Some(EntityKind::Message);
+        let seen = tx.sightings_within(&EntityKey::url(&url), finding.demo, kind, &Page::first(SIGHTINGS_MAX)).await?;
+        // an address in very many mails joins none of them
+        if seen.total <= i64::from(SIGHTINGS_MAX) {
+            messages.extend(seen.items.iter().filter_map(|sighting| sighting.entity.value.parse::<MessageId>().ok()));
+        }
+    }
     let mut copies = Vec::new();
     for id in messages.into_iter().take(MESSAGES_MAX) {
         copies.extend(tx.message_copies(id).await?);
@@ -75,6 +86,14 @@ fn files(finding: &Finding) -> BTreeSet<String> {
         add(Some(&process.sha256), &process.path);
     }
     files
+}
+
+/// Addresses worth a look into mail: those of the event and of the processes above it.
+fn urls(finding: &Finding) -> BTreeSet<String> {
+    let event = sightings(&finding.detection.event).into_iter().map(|sighting| sighting.observable);
+    let own = event.filter(|value| value.kind == EntityKind::Url).map(|value| value.value);
+    let lines = finding.lineage.iter().take(LINEAGE_MAX).flat_map(|process| urls_in(&process.command_line));
+    own.chain(lines).take(URLS_MAX).collect()
 }
 
 /// Lets an open alert take the finding in or makes a new one, and finds its incident. None when the

@@ -4,7 +4,7 @@ use super::Http;
 use super::fail::{Answer, Fail};
 use super::request::{Json, Path, Query, list_of, page, words};
 use axum::extract::State;
-use hinomi_api::{List, MessageQuery};
+use hinomi_api::{List, MessageQuery, PivotDevice};
 use hinomi_model::{DeliveryLocation, MailCondition, MailField, MailFilter, MessageCopy, MessageId};
 
 /// `GET /messages`
@@ -35,4 +35,10 @@ pub async fn list(State(http): State<Http>, Query(query): Query<MessageQuery>) -
 pub async fn get(State(http): State<Http>, Path(id): Path<MessageId>) -> Answer<Json<List<MessageCopy>>> {
     let copies = http.ctx.store.message_copies(id).await?;
     if copies.is_empty() { Err(Fail::not_found()) } else { Ok(Json(List::whole(copies))) }
+}
+
+/// `GET /messages/{message_id}/devices`
+pub async fn devices(State(http): State<Http>, Path(id): Path<MessageId>) -> Answer<Json<List<PivotDevice>>> {
+    let devices = crate::pivot::message_devices(&http.ctx, id).await?.ok_or_else(Fail::not_found)?;
+    Ok(Json(List { items: devices.items, next: None, total: devices.total }))
 }

@@ -1,12 +1,12 @@
-//! One search over everything: exact values first, then words.
+//! One search over everything: exact values first, then words; and the pivot of one value.
 
 use super::Http;
-use super::fail::Answer;
+use super::fail::{Answer, Fail};
 use super::request::{Json, Query, length};
 use axum::extract::State;
-use hinomi_api::{SearchAnswer, SearchHit, SearchHitKind, SearchQuery};
+use hinomi_api::{Pivot, PivotRequest, SearchAnswer, SearchHit, SearchHitKind, SearchQuery};
 use hinomi_model::{EntityKey, EntityKind, MailField, MailFilter};
-use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, Page};
+use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, Page, PersonFilter};
 
 /// Most hits.
 const HITS_MAX: usize = 50;
@@ -23,6 +23,17 @@ pub async fn search(State(http): State<Http>, Query(query): Query<SearchQuery>) 
     hits.retain(|hit| seen.insert(format!("{:?}:{}", hit.kind, hit.key)));
     hits.truncate(HITS_MAX);
     Ok(Json(SearchAnswer { hits }))
+}
+
+/// `GET /pivot`
+pub async fn pivot(State(http): State<Http>, Query(query): Query<PivotRequest>) -> Answer<Json<Pivot>> {
+    length("value", query.value.trim(), 1, hinomi_cases::PIVOT_VALUE_CHARS_MAX)?;
+    let answer = crate::pivot::pivot(&http.ctx, &query.value, query.pivot_type).await?;
+    let unfit = || {
+        let wanted = query.pivot_type.map(hinomi_model::PivotType::word).unwrap_or_default();
+        Fail::field("value", format!("not a value of the type {wanted}"), format!("種類 {wanted} の値ではありません"))
+    };
+    answer.map(Json).ok_or_else(unfit)
 }
 
 /// Values that name one thing: numbers, hashes, addresses, keys.
@@ -103,6 +114,22 @@ async fn words(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
         key: alert.id.to_string(),
         title: alert.title.en,
         detail: alert.title.ja,
+    }));
+    let people = store.people(&PersonFilter { text: wanted.clone(), ..Default::default() }, &first).await?;
+    // a person is reached by mailbox, or else by account
+    hits.extend(people.items.into_iter().filter_map(|person| {
+        let key = match (&person.mailbox, person.accounts.first()) {
+            (Some(mailbox), _) => EntityKey::mailbox(mailbox),
+            (None, Some(account)) => EntityKey::user(account),
+            (None, None) => return None,
+        };
+        let more = person.accounts.iter().chain(&person.department);
+        Some(SearchHit {
+            kind: SearchHitKind::Entity,
+            key: key.to_string(),
+            title: person.name.clone(),
+            detail: more.map(String::as_str).collect::<Vec<_>>().join(", "),
+        })
     }));
     let messages = store.messages(&MailFilter::default().with(MailField::Text, text), &first).await?;
     hits.extend(messages.items.into_iter().map(|copy| SearchHit {

@@ -229,5 +229,7 @@ pub fn sighting(observable: EntityKey, entity: EntityKey, seconds: i64) -> Sight
             report_id: "1".to_owned(),
         },
         name: "/tmp/\0odd".to_owned(),
+        account: None,
+        stages: SightingStages::default(),
     }
 }

@@ -54,3 +54,64 @@ async fn one_value_leads_to_every_device_and_mailbox() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_is_merged_and_counted_within_limits() {
+    both(|store| async move {
+        let file = EntityKey::file(&"34".repeat(32));
+        let on = |number: u64, seconds, stages| Sighting {
+            stages,
+            account: Some(format!("user{number}")),
+            ..sighting(file.clone(), EntityKey::device(id(number)), seconds)
+        };
+        let saved = |seconds, by: &str| SightingStages {
+            saved_at: Some(at(seconds)),
+            saved_by: Some(by.to_owned()),
+            ..SightingStages::default()
+        };
+        let ran = |seconds| SightingStages {
+            executed_at: Some(at(seconds)),
+            deleted_at: Some(at(seconds)),
+            ..SightingStages::default()
+        };
+        // whichever order events arrive in, the first save, the first run and the last deletion stay
+        for batch in [
+            vec![on(1, 7, ran(7))],
+            vec![on(1, 9, ran(9)), on(1, 5, saved(5, "tar"))],
+            vec![on(1, 3, saved(3, "mutt"))],
+        ] {
+            assert_eq!(store.upsert_sightings(&batch).await.unwrap(), 0);
+        }
+        let seen = store.seen(&file, EntityKind::Device, 10).await.unwrap();
+        let expected = SightingStages { executed_at: Some(at(7)), deleted_at: Some(at(9)), ..saved(3, "mutt") };
+        assert_eq!((&seen.items[0].stages, seen.items[0].account.as_deref()), (&expected, Some("user1")));
+        assert_eq!(
+            (seen.entities, seen.exact, seen.first, seen.last, seen.times),
+            (1, true, Some(at(3)), Some(at(9)), 4)
+        );
+
+        let many: Vec<Sighting> = (2..=SEEN_MAX as u64 + 5).map(|number| on(number, number as i64, ran(1))).collect();
+        assert_eq!(store.upsert_sightings(&many).await.unwrap(), 0);
+        let seen = store.seen(&file, EntityKind::Device, 3).await.unwrap();
+        assert_eq!((seen.entities, seen.exact, seen.items.len()), (SEEN_MAX, false, 3), "counted so far and said so");
+        assert_eq!(seen.items[0].entity, EntityKey::device(id(2)), "who saw it first");
+        assert_eq!(
+            store.seen(&EntityKey::ip("192.0.2.7"), EntityKind::Device, 3).await.unwrap(),
+            Seen { exact: true, ..Seen::default() }
+        );
+
+        let hashes =
+            |sha256: &str, md5: &str| FileHashes { sha256: sha256.repeat(32), sha1: None, md5: Some(md5.repeat(16)) };
+        let batch = [hashes("aa", "01"), hashes("bb", "01"), hashes("cc", "02")].into();
+        store.add_file_hashes(&batch).await.unwrap();
+        store.add_file_hashes(&batch).await.unwrap();
+        let files = store.files_of_hash(&"01".repeat(16)).await.unwrap();
+        assert_eq!(files, ["aa".repeat(32), "bb".repeat(32)], "two files made to have one MD5");
+        assert!(store.files_of_hash("zz").await.unwrap().is_empty());
+        store.put_device(&device(1, "PC-Tanaka")).await.unwrap();
+        let names = store.device_names(&[id(1), id(2)].into()).await.unwrap();
+        assert_eq!(names.into_values().collect::<Vec<_>>(), ["PC-Tanaka"]);
+        assert_eq!(store.devices_named("pc-TANAKA").await.unwrap().len(), 1);
+    })
+    .await;
+}
