@@ -136,7 +136,7 @@ test('a file from the mailbox to the device', () => {
   const file: FilePage = {
     sha256: SHA.script, names: [], first_seen: null, last_seen: null, device_count: 2, message_count: 12, verdict: 'malicious', indicator: null, alerts: [],
     messages: messages.slice(0, 12).map((copy) => ({ ...copy, latest_location: 'quarantine', moved_by: 'action:a1', moved_at: '2026-11-22T09:30:00Z' })),
-    devices: ['d1', 'd2'].map((device) => ({ observable: `file:${SHA.script}`, entity: `device:${device}`, first_seen: '2026-11-22T09:05:00Z', last_seen: '2026-11-22T09:06:00Z', count: 1, name: path, sample: { table: 'DeviceFileEvents', timestamp: '2026-11-22T09:05:00Z', device_id: device, report_id: '1' } })),
+    devices: ['d1', 'd2'].map((device) => ({ observable: `file:${SHA.script}`, entity: `device:${device}`, first_seen: '2026-11-22T09:05:00Z', last_seen: '2026-11-22T09:06:00Z', count: 1, name: path, account: null, stages: { saved_at: null, saved_by: null, executed_at: null, connected_at: null, blocked_at: null, deleted_at: null }, sample: { table: 'DeviceFileEvents', timestamp: '2026-11-22T09:05:00Z', device_id: device, report_id: '1' } })),
   };
   const events = [
     event('DeviceFileEvents', 'FileCreated', 1, { SHA256: SHA.script.toUpperCase(), InitiatingProcessFileName: 'thunderbird' }),

@@ -1580,6 +1580,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{message_id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List devices that had a file of the message
+         * @description Permission: read.
+         */
+        get: operations["listMessageDevices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/meta": {
         parameters: {
             query?: never;
@@ -1612,6 +1632,26 @@ export interface paths {
          * @description Permission: public.
          */
         get: operations["getOpenApi"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/pivot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell where a value leads: devices, mailboxes, people, alerts
+         * @description Permission: read.
+         */
+        get: operations["pivot"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3748,6 +3788,212 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
+        /**
+         * @description Where a value leads. Each part says how much there is of it; `truncated` names those of which not
+         *     everything is shown.
+         */
+        Pivot: {
+            /** @description Alerts that speak of it, newest first, at most 50. */
+            alerts: components["schemas"]["AlertSummary"][];
+            /** @description What else it could have been; ask with `type`. */
+            could_be: components["schemas"]["PivotType"][];
+            /** @description Devices that had it, those that saw it first, at most 200. */
+            devices: components["schemas"]["PivotDevices"];
+            entity: components["schemas"]["EntityKey"] | null;
+            first_seen: components["schemas"]["Timestamp"] | null;
+            /** @description Their incidents. */
+            incidents: components["schemas"]["PivotIncident"][];
+            indicator: components["schemas"]["Indicator"] | null;
+            /** @description False: nobody has seen it. */
+            known: boolean;
+            last_seen: components["schemas"]["Timestamp"] | null;
+            /** @description Messages that carried it, the newest 100, oldest first. */
+            messages: components["schemas"]["PivotMessages"];
+            /** @description People behind the accounts and mailboxes shown, from the directory. */
+            people: components["schemas"]["InvolvedPerson"][];
+            /** @description How far it came, in order of time; counts what is shown. */
+            reach: components["schemas"]["PivotReach"][];
+            /** @description What belongs to it: archive and members, domain and URLs, files of a message; at most 50. */
+            related: components["schemas"]["PivotRelated"][];
+            /** @description What happened, oldest first, at most 500. */
+            steps: components["schemas"]["PivotStep"][];
+            /** @description Parts of which not everything is shown: `steps`, `devices`, `messages`, `copies`, `people`, `related`, `alerts`. */
+            truncated: string[];
+            /** @description What it was taken for. */
+            type: components["schemas"]["PivotType"];
+            /** @description The value as it was understood. */
+            value: string;
+            /** @description What we believe. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description A device that had a value. */
+        PivotDevice: {
+            /** @description First account seen with it. */
+            account: string | null;
+            /** @description How it was called there: path, address (untrusted). */
+            called: string;
+            /**
+             * Format: int64
+             * @description How often.
+             */
+            count: number;
+            /** @description First time. */
+            first_seen: components["schemas"]["Timestamp"];
+            /** @description Device. */
+            id: components["schemas"]["DeviceId"];
+            /** @description Last time. */
+            last_seen: components["schemas"]["Timestamp"];
+            /** @description Its name. */
+            name: string;
+            /** @description What happened to it there. */
+            stages: components["schemas"]["SightingStages"];
+            /** @description The value it had (a file of the message asked for). */
+            value: components["schemas"]["EntityKey"];
+        };
+        /** @description One page of a list. */
+        PivotDeviceList: {
+            items: components["schemas"]["PivotDevice"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
+        /** @description Devices of a pivot. */
+        PivotDevices: {
+            /** @description False: at least so many. */
+            exact: boolean;
+            /** @description The devices. */
+            items: components["schemas"]["PivotDevice"][];
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            total: number;
+        };
+        /** @description An incident of a pivot. */
+        PivotIncident: {
+            /** @description Id. */
+            id: components["schemas"]["IncidentId"];
+            /**
+             * Format: int64
+             * @description Number.
+             */
+            number: number;
+            /** @description Severity. */
+            severity: components["schemas"]["Severity"];
+            /** @description Status. */
+            status: components["schemas"]["IncidentStatus"];
+            /** @description Title. */
+            title: components["schemas"]["Text"];
+        };
+        /** @description A message that carried a value. */
+        PivotMessage: {
+            /**
+             * @description The file asked for as the message carried it: its name, and of each archive around it from the
+             *     outermost (untrusted); empty when no file was asked for.
+             */
+            carried_as: string[];
+            /** @description Its copies, at most 50. */
+            copies: components["schemas"]["RecipientState"][];
+            /**
+             * Format: int64
+             * @description How many copies there are.
+             */
+            copy_count: number;
+            /** @description Which way it went. */
+            direction: components["schemas"]["MailDirection"];
+            /** @description NetworkMessageId. */
+            id: components["schemas"]["MessageId"];
+            /** @description Message-ID header (untrusted). */
+            internet_message_id: string;
+            /** @description When it was seen first. */
+            received_at: components["schemas"]["Timestamp"];
+            /** @description Address of the From header. */
+            sender: string;
+            /** @description How it became known. */
+            source: components["schemas"]["MailSource"];
+            /** @description Subject (untrusted). */
+            subject: string;
+            /** @description Verdict. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description Messages of a pivot. */
+        PivotMessages: {
+            /** @description False: at least so many. */
+            exact: boolean;
+            /** @description The messages. */
+            items: components["schemas"]["PivotMessage"][];
+            /**
+             * Format: int64
+             * @description How many there are.
+             */
+            total: number;
+        };
+        /** @description How far a value came: one line of the story. */
+        PivotReach: {
+            /**
+             * Format: int64
+             * @description On how many devices.
+             */
+            devices: number;
+            /** @description First time. */
+            first: components["schemas"]["Timestamp"];
+            /** @description Last time. */
+            last: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description In how many mailboxes.
+             */
+            mailboxes: number;
+            /** @description What happened. */
+            stage: components["schemas"]["PivotStage"];
+        };
+        /** @description Something that belongs to the value. */
+        PivotRelated: {
+            /**
+             * Format: int64
+             * @description On how many devices it was seen, counted up to 5,000.
+             */
+            devices: number;
+            /** @description What it is. */
+            entity: components["schemas"]["EntityKey"];
+            /** @description Its name (untrusted). */
+            name: string;
+            /** @description How it belongs. */
+            relation: components["schemas"]["PivotRelation"];
+        };
+        /**
+         * @description How an entity belongs to the value of a pivot.
+         * @enum {string}
+         */
+        PivotRelation: "sameHash" | "inside" | "contains" | "domain" | "url" | "file" | "sender";
+        /**
+         * @description What happened to a value, in the order of an attack by mail.
+         * @enum {string}
+         */
+        PivotStage: "arrived" | "sent" | "refused" | "delivered" | "junked" | "quarantined" | "savedByMailClient" | "savedByBrowser" | "unpacked" | "saved" | "seen" | "executed" | "connected" | "blocked" | "deleted" | "moved" | "removed";
+        /** @description One thing that happened to a value. Names are untrusted. */
+        PivotStep: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Program, account, or who moved the mail. */
+            by: string | null;
+            /** @description Path, subject or folder. */
+            detail: string;
+            /** @description Device or message copy it happened to. */
+            entity: components["schemas"]["EntityKey"];
+            /** @description Name of the device, or recipient. */
+            place: string;
+            /** @description What. */
+            stage: components["schemas"]["PivotStage"];
+            /** @description The value it happened to, where it is not the one asked for (a file of a message). */
+            value: components["schemas"]["EntityKey"];
+        };
+        /**
+         * @description What the value of a pivot is.
+         * @enum {string}
+         */
+        PivotType: "sha256" | "sha1" | "md5" | "url" | "domain" | "ip" | "mailAddress" | "internetMessageId" | "message" | "account" | "device";
         /** @description Plays a scenario. */
         PlayDemo: {
             /**
@@ -4027,10 +4273,12 @@ export interface components {
          * @description A value was seen in connection with an entity: a file on a device, a file in a message copy, a
          *     sender in a message copy.
          *
-         *     `observable` is the value asked for (file, ip, domain, url, sender, message), `entity` the one
-         *     that had it (device, message copy).
+         *     `observable` is the value asked for (file, ip, domain, url, sender, message, user), `entity` the
+         *     one that had it (device, message copy).
          */
         Sighting: {
+            /** @description First account seen with it on a device, lower case. */
+            account: string | null;
             /**
              * Format: int64
              * @description How often.
@@ -4048,6 +4296,8 @@ export interface components {
             observable: components["schemas"]["EntityKey"];
             /** @description One of the events. */
             sample: components["schemas"]["EventRef"];
+            /** @description What happened to it there, on a device. */
+            stages: components["schemas"]["SightingStages"];
         };
         /** @description One page of a list. */
         SightingList: {
@@ -4056,6 +4306,16 @@ export interface components {
             next: string | null;
             /** @description How many match. */
             total: number;
+        };
+        /** @description What happened to a value on a device, and when. All empty: it was only seen. */
+        SightingStages: {
+            blocked_at: components["schemas"]["Timestamp"] | null;
+            connected_at: components["schemas"]["Timestamp"] | null;
+            deleted_at: components["schemas"]["Timestamp"] | null;
+            executed_at: components["schemas"]["Timestamp"] | null;
+            saved_at: components["schemas"]["Timestamp"] | null;
+            /** @description File name of the program that wrote it then. */
+            saved_by: string | null;
         };
         /** @description A step of a playbook within an investigation. */
         Step: {
@@ -7562,6 +7822,37 @@ export interface operations {
             };
         };
     };
+    listMessageDevices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PivotDeviceList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getMeta: {
         parameters: {
             query?: never;
@@ -7607,6 +7898,43 @@ export interface operations {
                 };
                 content: {
                     "application/json": Record<string, never>;
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    pivot: {
+        parameters: {
+            query: {
+                /**
+                 * @description A hash (SHA-256, SHA-1, MD5), URL, domain, IP address, mail address, Message-ID, NetworkMessageId,
+                 *     account, or name or id of a device; also `hxxps://evil[.]example` and `kind:value`.
+                 */
+                value: string;
+                /** @description What it is; found out when left out. */
+                type?: "sha256" | "sha1" | "md5" | "url" | "domain" | "ip" | "mailAddress" | "internetMessageId" | "message" | "account" | "device";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pivot"];
                 };
             };
             /** @description Not done */
