@@ -149,7 +149,7 @@ async fn a_value_leads_to_devices_mailboxes_people_and_incidents() {
     assert_eq!(message["carried_as"], json!(["invoice.zip", "invoice.sh"]));
     assert_eq!((text(&file["related"][0], "relation"), text(&file["related"][0], "name")), ("inside", "invoice.zip"));
     assert_eq!(file["people"][0]["person"]["name"], "田中 一郎");
-    assert_eq!(file["people"][0]["by"], json!(["mailbox:user01@corp.example", "user:tanaka"]));
+    assert_eq!(file["people"][0]["by"], json!(["user:tanaka", "mailbox:user01@corp.example"]));
     assert_eq!(file["incidents"][0]["number"], 1);
     assert!(!file["alerts"].as_array().expect("alerts").is_empty());
     assert_eq!(file["truncated"], json!([]));
