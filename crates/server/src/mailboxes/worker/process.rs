@@ -49,6 +49,8 @@ pub(super) async fn start(program: &Path, start: Start) -> Result<Link> {
     // nothing but the socket pair is inherited; a Ctrl-C for the server is not one for its workers
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).process_group(0);
     let child = command.spawn().with_context(|| format!("start {}", program.display()))?;
+    // it holds the worker's end: as long as it does, the worker's death is not seen
+    drop(command);
     let pid = child.id();
     let told = async {
         let text = Hidden::from(serde_json::to_vec(&start)?);
