@@ -56,9 +56,8 @@ async fn listen(stream: DuplexStream) {
     let Ok(link) = Link::open(stream).await else { return };
     let connector = RemoteConnector::new(Arc::new(One(Arc::new(link))), 1);
     if let Ok(mut walk) = connector.walk("b").await {
-        let _ = walk.select("INBOX").await;
-        let _ = walk.uids_from(1).await;
-        let _ = walk.fetch(1).await;
+        let _ = walk.changes("INBOX", None).await;
+        let _ = walk.fetch("1").await;
     }
     if let Ok(mut mailbox) = connector.open("a").await {
         let _ = mailbox.candidates(&Search::MessageId("x".to_owned()), 3).await;

@@ -302,7 +302,7 @@ async fn a_worker_survives_what_it_is_asked_or_ends_cleanly() {
         framed(&ToWorker::Piece { session: 1 }, b"x"),
         framed(&ToWorker::Ask { session: 1, ask: put }, &[]),
         framed(&ToWorker::Piece { session: 1 }, b"too long"),
-        framed(&ToWorker::Ask { session: 1, ask: Ask::Fetch(1) }, &[]),
+        framed(&ToWorker::Ask { session: 1, ask: Ask::Fetch("1".to_owned()) }, &[]),
         // a number twice, a mailbox outside of the folder, one that cannot be read whole
         framed(&ToWorker::Open { session: 1, mailbox: "alice".to_owned(), whole: false }, &[]),
         framed(&ToWorker::Open { session: 2, mailbox: "../alice".to_owned(), whole: false }, &[]),

@@ -3,14 +3,17 @@
 
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_model::{
-    AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailSource, MessageCopy, MessageCopyRef, MessageId,
-    MessageRemedy, ReceiptState, Timestamp, Verdict,
+    AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailFilter, MailSource, MessageCopy, MessageCopyRef,
+    MessageId, MessageRemedy, ReceiptState, Timestamp, Verdict,
 };
-use hinomi_server::config::MailboxesConfig;
+use hinomi_server::config::{Config, CrawlConfig, MailboxesConfig};
 use hinomi_server::ingest::{Ingest, Log};
 use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order, Reading, Reason};
-use hinomi_store::Store;
+use hinomi_server::serve::{Running, ServeOptions, start};
+use hinomi_store::{Page, Store};
 use hinomi_testkit::graph::{Fault, GraphStub};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 const CLIENT: &str = "11111111-2222-3333-4444-555555555555";
 const USERS: usize = 25;
@@ -61,6 +64,21 @@ fn copy(id: MessageId, recipient: &str) -> MessageCopy {
     }
 }
 
+/// The stub's tenant as the configuration names it, with this many users.
+fn tenant(stub: &GraphStub, dir: &Path, users: usize) -> MailboxesConfig {
+    let (secret, list) = (dir.join("secret"), dir.join("users"));
+    std::fs::write(&secret, "stub-secret\n").expect("write");
+    let names: Vec<String> = (0..users).map(|number| format!("user{number}@example.test")).collect();
+    std::fs::write(&list, names.join("\n")).expect("write");
+    let text = format!(
+        "name = \"microsoft365\"\nusers_file = {list:?}\nconnections = 64\n[graph]\ntenant = \"example.test\"\nclient_id = {CLIENT:?}\n\
+         secret_file = {secret:?}\nlogin_url = {:?}\ngraph_url = {:?}\n",
+        stub.login_url(),
+        stub.graph_url()
+    );
+    toml::from_str(&text).expect("config")
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_leaves_every_mailbox_of_a_tenant_and_comes_back() {
     let stub = GraphStub::start(CLIENT, "stub-secret").await.expect("stub");
@@ -70,18 +88,7 @@ async fn a_mail_leaves_every_mailbox_of_a_tenant_and_comes_back() {
     let ingest =
         Ingest::open(Log::open(&dir.path().join("log"), 0).expect("log"), store.clone()).await.expect("ingest");
     let vault = FileVault::open(&dir.path().join("vault"), &[5; 32]).expect("vault");
-    let secret = dir.path().join("secret");
-    std::fs::write(&secret, "stub-secret\n").expect("write");
-    let users = dir.path().join("users");
-    let names: Vec<String> = (0..USERS).map(|number| format!("user{number}@example.test")).collect();
-    std::fs::write(&users, names.join("\n")).expect("write");
-    let text = format!(
-        "name = \"microsoft365\"\nusers_file = {users:?}\nconnections = 64\n[graph]\ntenant = \"example.test\"\nclient_id = {CLIENT:?}\n\
-         secret_file = {secret:?}\nlogin_url = {:?}\ngraph_url = {:?}\n",
-        stub.login_url(),
-        stub.graph_url()
-    );
-    let config: MailboxesConfig = toml::from_str(&text).expect("config");
+    let config = tenant(&stub, dir.path(), USERS);
     let own = ["example.test".to_owned()];
     let mailboxes = Mailboxes::from_config(&[config], &own, vault, store.clone(), ingest).expect("mailboxes");
 
@@ -133,4 +140,113 @@ async fn a_mail_leaves_every_mailbox_of_a_tenant_and_comes_back() {
 
 fn reading() -> Reading {
     Reading { actor: "test".to_owned(), reason: Reason::DryRun }
+}
+
+const OWN: usize = 5;
+
+fn letter(id: &str, text: &str) -> Vec<u8> {
+    format!(
+        "From: someone@elsewhere.test\r\nTo: staff@example.test\r\nSubject: {id}\r\nMessage-ID: <{id}>\r\n\r\n{text}\r\n"
+    )
+    .into_bytes()
+}
+
+async fn server(stub: &GraphStub, dir: &Path) -> Running {
+    let mut config = Config::default();
+    let free = "127.0.0.1:0".parse().expect("address");
+    config.listen.console = free;
+    config.listen.sensors = free;
+    config.gateway.enabled = false;
+    config.gateway.own_domains = vec!["example.test".to_owned()];
+    config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second: 1_000, ..CrawlConfig::default() });
+    config.mailboxes = vec![tenant(stub, dir, 3)];
+    start(ServeOptions { data: dir.join("data"), config, write_enrolment_token: None, mail_worker: Default::default() })
+        .await
+        .expect("server starts")
+}
+
+/// Waits until the known copies are as wanted.
+async fn known(running: &Running, what: &str, wanted: impl Fn(&[MessageCopy]) -> bool) -> Vec<MessageCopy> {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = running.ctx.store.messages(&MailFilter::default(), &Page::first(200)).await.expect("list").items;
+        if wanted(&found) {
+            return found;
+        }
+        let state = running.ctx.store.crawl_mailboxes().await.expect("crawls");
+        assert!(Instant::now() < end, "{what}: {found:#?}\n{state:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until every mailbox was read once more from now on.
+async fn read_again(running: &Running) {
+    let (now, end) = (running.ctx.now(), Instant::now() + Duration::from_secs(60));
+    loop {
+        let state = running.ctx.store.crawl_mailboxes().await.expect("crawls");
+        if state.iter().all(|one| one.started_at > now && one.finished_at.is_some_and(|at| at >= one.started_at)) {
+            return;
+        }
+        assert!(Instant::now() < end, "{state:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_of_a_tenant_becomes_known_and_is_followed() {
+    let stub = GraphStub::start(CLIENT, "stub-secret").await.expect("stub");
+    stub.set_page(2);
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mut shared = Vec::new();
+    for number in 0..3 {
+        let name = format!("user{number}@example.test");
+        stub.add_mailbox(&name);
+        for own in 0..OWN {
+            stub.deliver(&name, "inbox", &letter(&format!("{own}-{number}@x"), &format!("own words {own} {number}")));
+        }
+        shared.push(stub.deliver(&name, "inbox", &letter("shared@x", "the same words for all of you")));
+        stub.deliver(&name, "junkemail", &letter(&format!("junk-{number}@x"), &format!("offer {number}")));
+    }
+    let all = 3 * (OWN + 2);
+    // the service is busy in the middle of it
+    stub.fail(Fault::Busy(429, Some(0)), 3);
+    let running = server(&stub, dir.path()).await;
+    let copies = known(&running, "old mail", |found| found.len() == all).await;
+    assert!(copies.iter().all(|copy| copy.source == MailSource::Crawl && copy.folder.is_some()), "{copies:#?}");
+    let of = |copies: &[MessageCopy], id: &str| -> Vec<MessageCopy> {
+        copies.iter().filter(|copy| copy.internet_message_id == id).cloned().collect()
+    };
+    let three = of(&copies, "shared@x");
+    assert_eq!(three.len(), 3);
+    assert!(three.iter().all(|copy| copy.message_id == three[0].message_id), "one message: {three:#?}");
+    assert_eq!(of(&copies, "junk-0@x")[0].latest_location, DeliveryLocation::JunkFolder);
+    assert_eq!(of(&copies, "junk-0@x")[0].folder.as_deref(), Some("迷惑メール"));
+
+    // its owner moves it, another comes
+    let moved = |found: &[MessageCopy]| {
+        let copy = of(found, "shared@x").into_iter().find(|copy| copy.recipient == "user0@example.test");
+        copy.is_some_and(|copy| copy.latest_location == DeliveryLocation::JunkFolder)
+    };
+    stub.owner_moves("user0@example.test", &shared[0], "junkemail");
+    stub.deliver("user1@example.test", "inbox", &letter("late@x", "a late one"));
+    let copies = known(&running, "moved and late", |found| found.len() == all + 1 && moved(found)).await;
+    assert_eq!(of(&copies, "late@x")[0].recipient, "user1@example.test");
+
+    // the service has forgotten how far we were: read anew, nothing twice
+    stub.fail(Fault::DeltaExpired, 1);
+    read_again(&running).await;
+    let found = known(&running, "read anew", |found| found.len() == all + 1 && moved(found)).await;
+    assert!(found.iter().all(|copy| copy.latest_location != DeliveryLocation::Unknown), "{found:#?}");
+    let mails = running.ctx.store.crawl_mailboxes().await.expect("crawls").iter().map(|one| one.mails).sum::<i64>();
+    running.stop().await.expect("stops");
+
+    // a restart goes on where it was
+    let running = server(&stub, dir.path()).await;
+    stub.deliver("user2@example.test", "inbox", &letter("later@x", "another late one"));
+    known(&running, "after the restart", |found| found.len() == all + 2).await;
+    read_again(&running).await;
+    let states = running.ctx.store.crawl_mailboxes().await.expect("crawls");
+    assert_eq!(mails, all as i64 + 2, "old mail, the one moved, the late one: each read once");
+    assert_eq!(states.iter().map(|one| one.mails).sum::<i64>(), mails + 1, "{states:#?}");
+    running.stop().await.expect("stops");
 }

@@ -41,7 +41,7 @@ const TABLES: &[(&str, &str)] = &[
     ("mail_counts", "term, hour"),
     ("mail_verdicts", "id"),
     ("mail_folders", "id"),
-    ("mail_places", "folder_id, uid"),
+    ("mail_places", "folder_id, mail"),
     ("mail_crawls", "mailbox"),
     ("mail_bulk", "id"),
     ("mail_journal", "action_id, message_id, recipient"),

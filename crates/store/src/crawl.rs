@@ -15,16 +15,14 @@ const LISTED_MAX: i64 = 10_000;
 pub struct CrawlFolder {
     /// Mailbox.
     pub mailbox: String,
-    /// Name as the server writes it.
+    /// Name or id the mail system knows it by.
     pub folder: String,
+    /// Name as people read it.
+    pub name: String,
     /// Where mails of it are.
     pub location: DeliveryLocation,
-    /// UIDVALIDITY the rest holds for.
-    pub uid_validity: u32,
-    /// Every mail with a smaller UID was read.
-    pub uid_next: u32,
-    /// Mails the server said it holds when it was read to the end; none = not yet.
-    pub mails: Option<u32>,
+    /// How far it was read, in words of the mail system's connector; none = not at all.
+    pub cursor: Option<String>,
     /// When it was looked at last.
     pub seen_at: Timestamp,
 }
@@ -64,7 +62,7 @@ pub struct GonePlace {
     pub message_id: MessageId,
     /// Recipient.
     pub recipient: String,
-    /// Another place it was seen at: location and folder.
+    /// Another place it was seen at: location and folder as people read it.
     pub elsewhere: Option<(DeliveryLocation, String)>,
 }
 
@@ -73,8 +71,8 @@ reads! {
     fn crawl_folder(mailbox: &str, folder: &str) -> Option<CrawlFolder>;
     /// Returns the names of the folders of a mailbox that were read.
     fn crawl_folder_names(mailbox: &str) -> Vec<String>;
-    /// Returns the UIDs known in a folder, ascending.
-    fn crawl_places(mailbox: &str, folder: &str) -> Vec<u32>;
+    /// Returns the mails known in a folder, by the mail system's ids, sorted.
+    fn crawl_places(mailbox: &str, folder: &str) -> Vec<String>;
     /// Returns the states of all mailboxes, at most 10,000, in order of their names.
     fn crawl_mailboxes() -> Vec<CrawlMailbox>;
     /// Returns one mailbox.
@@ -84,11 +82,11 @@ reads! {
 writes! {
     /// Stores how far a folder was read.
     fn put_crawl_folder(folder: &CrawlFolder) -> ();
-    /// Notes which messages the mails of a folder are: UID, message, recipient. Messages that are not
-    /// known are left out.
-    fn add_crawl_places(mailbox: &str, folder: &str, places: &[(u32, MessageId, String)]) -> ();
+    /// Notes which messages the mails of a folder are: the mail system's id, message, recipient. Messages
+    /// that are not known are left out.
+    fn add_crawl_places(mailbox: &str, folder: &str, places: &[(String, MessageId, String)]) -> ();
     /// Forgets mails of a folder and tells which copies they were.
-    fn remove_crawl_places(mailbox: &str, folder: &str, uids: &[u32]) -> Vec<GonePlace>;
+    fn remove_crawl_places(mailbox: &str, folder: &str, mails: &[String]) -> Vec<GonePlace>;
     /// Stores the state of a mailbox.
     fn put_crawl_mailbox(mailbox: &CrawlMailbox) -> ();
 }
@@ -98,20 +96,15 @@ fn folder_id(mailbox: &str, folder: &str) -> i64 {
 }
 
 async fn crawl_folder(db: &mut Db<'_>, mailbox: &str, folder: &str) -> Result<Option<CrawlFolder>> {
-    let mut sql =
-        Sql::new("SELECT mailbox, folder, location, uid_validity, uid_next, mails, seen_at FROM mail_folders ");
+    let mut sql = Sql::new("SELECT mailbox, folder, name, location, cursor, seen_at FROM mail_folders ");
     sql.push("WHERE id = ").arg(folder_id(mailbox, folder));
     let Some(row) = sql.row(db).await? else { return Ok(None) };
-    let number = |name: &'static str| -> Result<u32> {
-        u32::try_from(row.int(name)?).map_err(|error| StoreError::damaged(name, error))
-    };
     Ok(Some(CrawlFolder {
         mailbox: row.text("mailbox")?,
         folder: row.text("folder")?,
+        name: row.text("name")?,
         location: row.text("location")?.parse().map_err(|error| StoreError::damaged("location", error))?,
-        uid_validity: number("uid_validity")?,
-        uid_next: number("uid_next")?,
-        mails: row.int_or_null("mails")?.and_then(|mails| u32::try_from(mails).ok()),
+        cursor: row.text_or_null("cursor")?,
         seen_at: row.time("seen_at")?,
     }))
 }
@@ -122,22 +115,19 @@ async fn crawl_folder_names(db: &mut Db<'_>, mailbox: &str) -> Result<Vec<String
 }
 
 async fn put_crawl_folder(db: &mut Db<'_>, folder: &CrawlFolder) -> Result<()> {
-    let mut sql = Sql::new(
-        "INSERT INTO mail_folders (id, mailbox, folder, location, uid_validity, uid_next, mails, seen_at) VALUES ",
-    );
+    let mut sql = Sql::new("INSERT INTO mail_folders (id, mailbox, folder, name, location, cursor, seen_at) VALUES ");
     sql.args([
         Arg::from(folder.id()),
         Arg::from(&folder.mailbox),
         Arg::from(&folder.folder),
+        Arg::from(&folder.name),
         Arg::word(folder.location),
-        Arg::from(i64::from(folder.uid_validity)),
-        Arg::from(i64::from(folder.uid_next)),
-        Arg::from(folder.mails.map(i64::from)),
+        Arg::from(folder.cursor.clone()),
         Arg::from(folder.seen_at),
     ]);
     sql.push(
-        " ON CONFLICT (id) DO UPDATE SET location = excluded.location, uid_validity = excluded.uid_validity, \
-         uid_next = excluded.uid_next, mails = excluded.mails, seen_at = excluded.seen_at",
+        " ON CONFLICT (id) DO UPDATE SET name = excluded.name, location = excluded.location, \
+         cursor = excluded.cursor, seen_at = excluded.seen_at",
     );
     sql.run(db).await?;
     Ok(())
@@ -147,44 +137,43 @@ async fn add_crawl_places(
     db: &mut Db<'_>,
     mailbox: &str,
     folder: &str,
-    places: &[(u32, MessageId, String)],
+    places: &[(String, MessageId, String)],
 ) -> Result<()> {
     let id = folder_id(mailbox, folder);
-    for (uid, message, recipient) in places {
-        let mut sql = Sql::new("INSERT INTO mail_places (folder_id, uid, n, recipient) SELECT CAST(");
-        sql.arg(id).push(" AS BIGINT), CAST(").arg(i64::from(*uid)).push(" AS BIGINT), n, CAST(").arg(recipient);
+    for (mail, message, recipient) in places {
+        let mut sql = Sql::new("INSERT INTO mail_places (folder_id, mail, n, recipient) SELECT CAST(");
+        sql.arg(id).push(" AS BIGINT), CAST(").arg(mail).push(" AS TEXT), n, CAST(").arg(recipient);
         sql.push(" AS TEXT) FROM mail_messages WHERE message_id = ").arg(message.to_string());
-        sql.push(" ON CONFLICT (folder_id, uid) DO NOTHING");
+        sql.push(" ON CONFLICT (folder_id, mail) DO NOTHING");
         sql.run(db).await?;
     }
     Ok(())
 }
 
-async fn crawl_places(db: &mut Db<'_>, mailbox: &str, folder: &str) -> Result<Vec<u32>> {
+async fn crawl_places(db: &mut Db<'_>, mailbox: &str, folder: &str) -> Result<Vec<String>> {
     let sql =
-        Sql::new("SELECT uid FROM mail_places WHERE folder_id = $1 ORDER BY uid").bind(folder_id(mailbox, folder));
-    let uid = |row: &AnyRow| u32::try_from(row.int("uid")?).map_err(|error| StoreError::damaged("uid", error));
-    sql.rows(db).await?.iter().map(uid).collect()
+        Sql::new("SELECT mail FROM mail_places WHERE folder_id = $1 ORDER BY mail").bind(folder_id(mailbox, folder));
+    sql.rows(db).await?.iter().map(|row| row.text("mail")).collect()
 }
 
-async fn remove_crawl_places(db: &mut Db<'_>, mailbox: &str, folder: &str, uids: &[u32]) -> Result<Vec<GonePlace>> {
+async fn remove_crawl_places(db: &mut Db<'_>, mailbox: &str, folder: &str, mails: &[String]) -> Result<Vec<GonePlace>> {
     let id = folder_id(mailbox, folder);
     let mut gone = Vec::new();
-    for chunk in uids.chunks(CHUNK) {
+    for chunk in mails.chunks(CHUNK) {
         let mut sql = Sql::new("DELETE FROM mail_places WHERE folder_id = ");
-        sql.arg(id).push(" AND uid IN ").args(chunk.iter().map(|uid| i64::from(*uid))).push(" RETURNING n, recipient");
+        sql.arg(id).push(" AND mail IN ").args(chunk.iter().map(String::as_str)).push(" RETURNING n, recipient");
         for row in sql.rows(db).await? {
             let (n, recipient) = (row.int("n")?, row.text("recipient")?);
             let mut sql = Sql::new("SELECT message_id FROM mail_messages WHERE n = ");
             sql.arg(n);
             let Some(message) = sql.row(db).await? else { continue };
-            let mut sql = Sql::new("SELECT f.location, f.folder FROM mail_places p JOIN mail_folders f ");
+            let mut sql = Sql::new("SELECT f.location, f.name FROM mail_places p JOIN mail_folders f ");
             sql.push("ON f.id = p.folder_id WHERE p.n = ").arg(n).push(" AND p.recipient = ").arg(&*recipient);
             sql.push(" ORDER BY f.folder LIMIT 1");
             let elsewhere = match sql.row(db).await? {
                 Some(row) => {
                     let location = row.text("location")?.parse();
-                    Some((location.map_err(|error| StoreError::damaged("location", error))?, row.text("folder")?))
+                    Some((location.map_err(|error| StoreError::damaged("location", error))?, row.text("name")?))
                 }
                 None => None,
             };

@@ -17,7 +17,6 @@
 pub mod imap;
 pub mod maildir;
 
-use crate::imap::{Fetched, Selected};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_model::{DeliveryLocation, Text};
@@ -103,17 +102,65 @@ pub trait Walk: Send {
     /// Its folders that hold mail: no drafts, and none that only show mails of others.
     fn folders(&self) -> &[Folder];
 
-    /// Opens a folder, read-only; `None` when the system does not let us.
-    fn select<'a>(&'a mut self, folder: &'a str) -> BoxFuture<'a, Result<Option<Selected>, ConnectorError>>;
+    /// Tells what changed in a folder since an earlier answer's cursor; without one, all it holds. To be
+    /// asked again while there is more. `None` when the system does not let us read the folder.
+    fn changes<'a>(
+        &'a mut self,
+        folder: &'a str,
+        since: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Option<Changes>, ConnectorError>>;
 
-    /// UIDs of the opened folder from `first` on, ascending.
-    fn uids_from(&mut self, first: u32) -> BoxFuture<'_, Result<Vec<u32>, ConnectorError>>;
-
-    /// Reads a mail of the opened folder without marking it read; `None` when it is gone.
-    fn fetch(&mut self, uid: u32) -> BoxFuture<'_, Result<Option<Fetched>, ConnectorError>>;
+    /// Reads a mail of the folder asked about last, without marking it read; `None` when it is gone.
+    fn fetch<'a>(&'a mut self, id: &'a str) -> BoxFuture<'a, Result<Option<Held>, ConnectorError>>;
 
     /// Ends the work on this mailbox.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// What changed in a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Changes {
+    /// The earlier cursor means nothing any more (renumbered, forgotten): what was known of the folder
+    /// is over, and this is its beginning.
+    pub anew: bool,
+    /// Mails that came, and perhaps some that were known, oldest first.
+    pub new: Vec<Came>,
+    /// Mails that left.
+    pub gone: Gone,
+    /// Where to go on once the mails of `new` are read: opaque, at most 16 KiB.
+    pub cursor: String,
+    /// There is more to be asked for now.
+    pub more: bool,
+}
+
+/// A mail that came into a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Came {
+    /// Id within the folder.
+    pub id: String,
+    /// Cursor that goes on after this one; none = only behind all of them.
+    pub then: Option<String>,
+}
+
+/// Mails that left a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gone {
+    /// These.
+    These(Vec<String>),
+    /// Whatever was known and is not among these.
+    AllBut(Vec<String>),
+}
+
+/// A mail read with its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// When the system received it, as IMAP writes INTERNALDATE.
+    pub internal_date: String,
+    /// Every byte of it.
+    pub raw: Bytes,
 }
 
 /// What a system can do.

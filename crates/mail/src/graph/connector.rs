@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Roles in the order in which mails are likely to be there.
-const ROLES: [FolderRole; 7] = [
+pub(super) const ROLES: [FolderRole; 7] = [
     FolderRole::Inbox,
     FolderRole::Junk,
     FolderRole::DeletedItems,
@@ -259,7 +259,7 @@ fn own_id(place: &Place) -> Result<&str, ConnectorError> {
 }
 
 /// Names that are the same in every language (Microsoft, "mailFolder resource type").
-fn well_known(role: FolderRole) -> &'static str {
+pub(super) fn well_known(role: FolderRole) -> &'static str {
     match role {
         FolderRole::Inbox => "inbox",
         FolderRole::Junk => "junkemail",
@@ -287,7 +287,7 @@ fn flags(message: &Message) -> Vec<String> {
 }
 
 /// RFC 3339 in UTC as IMAP writes INTERNALDATE.
-fn internal_date(text: &str) -> Option<String> {
+pub(super) fn internal_date(text: &str) -> Option<String> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let utc = hinomi_model::Timestamp::parse(text)?.to_string();
     let (date, time) = utc.split_once('T')?;

@@ -16,6 +16,7 @@ mod error;
 mod settings;
 mod token;
 mod types;
+mod walk;
 
 pub use api::{DeltaPage, Graph, Link, TraceQuery, Within};
 pub use client::Client;

@@ -1,7 +1,6 @@
 //! What an IMAP server tells about folders and mails.
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 /// A folder that can be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub struct Listed {
 }
 
 /// State of an opened folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selected {
     /// Validity of the UIDs; changes when the server renumbers.
     pub uid_validity: u32,

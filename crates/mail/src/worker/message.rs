@@ -5,7 +5,6 @@
 
 use super::frame::FrameError;
 use crate::connector::{Abilities, ConnectorError, Folder, FolderRole, Mail, Mark, NewMail, Place, Search};
-use crate::imap::Selected;
 use bytes::Bytes;
 use hinomi_model::Text;
 use serde::{Deserialize, Serialize};
@@ -106,12 +105,15 @@ pub enum Ask {
         /// At most.
         max: usize,
     },
-    /// See [`crate::connector::Walk::select`].
-    Select(String),
-    /// See [`crate::connector::Walk::uids_from`].
-    UidsFrom(u32),
+    /// See [`crate::connector::Walk::changes`].
+    Changes {
+        /// Folder.
+        folder: String,
+        /// Cursor.
+        since: Option<String>,
+    },
     /// See [`crate::connector::Walk::fetch`].
-    Fetch(u32),
+    Fetch(String),
 }
 
 /// From the worker.
@@ -162,13 +164,17 @@ pub enum Tell {
     Place(Option<Place>),
     /// How far a folder is filled.
     Mark(Mark),
-    /// State of an opened folder; none = it may not be read.
-    Selected(Option<Selected>),
-    /// UIDs: each four bytes of the piece, little-endian; several may come before the end.
-    Uids,
+    /// Changes of a folder, as JSON in the bytes that follow; none = it may not be read.
+    Changes {
+        /// Bytes that follow.
+        size: Option<u64>,
+    },
     /// It did not work.
     Error(Failure),
 }
+
+/// Bytes of the changes of a folder, at most.
+pub const CHANGES_BYTES_MAX: u64 = 256 << 20;
 
 /// A mail without its bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,11 +2,11 @@
 
 use super::frame::PIECE_BYTES_MAX;
 use super::link::{Link, Session};
-use super::message::{ANSWER_BYTES_MAX, Ask, MailHead, Tell, ToWorker, put_of};
+use super::message::{ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, MailHead, Tell, ToWorker, put_of};
 use crate::connector::{
-    Abilities, Connector, ConnectorError, Folder, FolderRole, Mail, Mailbox, Mark, NewMail, Place, Search, Walk, Whole,
+    Abilities, Changes, Connector, ConnectorError, Folder, FolderRole, Held, Mail, Mailbox, Mark, NewMail, Place,
+    Search, Walk, Whole,
 };
-use crate::imap::{Fetched, Selected};
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -15,8 +15,6 @@ use tokio::time::timeout;
 
 /// Longest wait for any answer: the connectors' own deadlines end earlier.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(1_800);
-/// UIDs in one answer, at most.
-const UIDS_MAX: usize = 10_000_000;
 
 type Answer<'a, T> = BoxFuture<'a, Result<T, ConnectorError>>;
 
@@ -123,21 +121,27 @@ impl RemoteMailbox {
     }
 
     async fn mail(&mut self, head: MailHead) -> Result<Mail, ConnectorError> {
-        let size = usize::try_from(head.size).map_err(|_| self.misfit())?;
+        let raw = self.pieces(head.size).await?;
+        Ok(head.with(raw))
+    }
+
+    /// Bytes that were announced.
+    async fn pieces(&mut self, size: u64) -> Result<Bytes, ConnectorError> {
+        let size = usize::try_from(size).map_err(|_| self.misfit())?;
         // grows with what comes, not with what is promised
         let mut raw = BytesMut::new();
         while raw.len() < size {
             match self.answer().await? {
                 (Tell::Piece, piece) if !piece.is_empty() && raw.len() + piece.len() <= size => {
                     if piece.len() == size {
-                        return Ok(head.with(piece));
+                        return Ok(piece);
                     }
                     raw.extend_from_slice(&piece);
                 }
                 _ => return Err(self.misfit()),
             }
         }
-        Ok(head.with(raw.freeze()))
+        Ok(raw.freeze())
     }
 
     /// One mail, or none.
@@ -239,39 +243,26 @@ impl Walk for RemoteWalk {
         &self.folders
     }
 
-    fn select<'a>(&'a mut self, folder: &'a str) -> Answer<'a, Option<Selected>> {
+    fn changes<'a>(&'a mut self, folder: &'a str, since: Option<&'a str>) -> Answer<'a, Option<Changes>> {
         Box::pin(async move {
-            match self.mailbox.asked(Ask::Select(folder.to_owned())).await? {
-                Tell::Selected(selected) => Ok(selected),
+            let ask = Ask::Changes { folder: folder.to_owned(), since: since.map(str::to_owned) };
+            match self.mailbox.asked(ask).await? {
+                Tell::Changes { size: None } => Ok(None),
+                Tell::Changes { size: Some(size) } if size <= CHANGES_BYTES_MAX => {
+                    let bytes = self.mailbox.pieces(size).await?;
+                    let changes: Changes = serde_json::from_slice(&bytes).map_err(|_| self.mailbox.misfit())?;
+                    Ok(Some(changes))
+                }
                 _ => Err(self.mailbox.misfit()),
             }
         })
     }
 
-    fn uids_from(&mut self, first: u32) -> Answer<'_, Vec<u32>> {
+    fn fetch<'a>(&'a mut self, id: &'a str) -> Answer<'a, Option<Held>> {
         Box::pin(async move {
-            self.mailbox.ask(Ask::UidsFrom(first))?;
-            let mut uids = Vec::new();
-            loop {
-                match self.mailbox.answer().await? {
-                    (Tell::End, _) => return Ok(uids),
-                    (Tell::Uids, piece) if uids.len() < UIDS_MAX && !piece.is_empty() && piece.len() % 4 == 0 => {
-                        uids.extend(
-                            piece.chunks_exact(4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]])),
-                        );
-                    }
-                    _ => return Err(self.mailbox.misfit()),
-                }
-            }
-        })
-    }
-
-    fn fetch(&mut self, uid: u32) -> Answer<'_, Option<Fetched>> {
-        Box::pin(async move {
-            self.mailbox.ask(Ask::Fetch(uid))?;
-            let Some(mail) = self.mailbox.at_most_one().await? else { return Ok(None) };
-            let Mail { flags, internal_date, raw, .. } = mail;
-            Ok(Some(Fetched { uid, flags, internal_date, raw }))
+            self.mailbox.ask(Ask::Fetch(id.to_owned()))?;
+            let mail = self.mailbox.at_most_one().await?;
+            Ok(mail.map(|mail| Held { internal_date: mail.internal_date, raw: mail.raw }))
         })
     }
 

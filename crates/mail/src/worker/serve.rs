@@ -2,8 +2,10 @@
 
 use super::frame::{Frame, FrameError, PIECE_BYTES_MAX};
 use super::link::next_frame;
-use super::message::{ANSWER_BYTES_MAX, Ask, Failure, FromWorker, MAIL_BYTES_MAX, MailHead, Tell, ToWorker, written};
-use crate::connector::{Connector, ConnectorError, Mail, Mailbox, NewMail, Walk, Whole};
+use super::message::{
+    ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, Failure, FromWorker, MAIL_BYTES_MAX, MailHead, Tell, ToWorker, written,
+};
+use crate::connector::{Changes, Connector, ConnectorError, Mail, Mailbox, NewMail, Walk, Whole};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use std::collections::HashMap;
@@ -189,15 +191,14 @@ async fn walk_work(served: &Served, name: &str, teller: &Teller, mut asked: mpsc
     while let Some(next) = asked.recv().await {
         let answer = match next {
             In::Close => return walk.close().await,
-            In::Ask(Ask::Select(folder)) => walk.select(&folder).await.map(|found| Said::One(Tell::Selected(found))),
-            In::Ask(Ask::UidsFrom(first)) => match walk.uids_from(first).await {
-                Ok(uids) => {
-                    teller.uids(&uids).await;
+            In::Ask(Ask::Changes { folder, since }) => match walk.changes(&folder, since.as_deref()).await {
+                Ok(changes) => {
+                    teller.changes(changes).await;
                     continue;
                 }
                 Err(error) => Err(error),
             },
-            In::Ask(Ask::Fetch(uid)) => fetched(&mut *walk, uid).await.map(Said::Mails),
+            In::Ask(Ask::Fetch(id)) => fetched(&mut *walk, &id).await.map(Said::Mails),
             In::Ask(_) | In::Piece(_) => Err(ConnectorError::refused("this is not asked of a mailbox read whole")),
         };
         match answer {
@@ -208,13 +209,13 @@ async fn walk_work(served: &Served, name: &str, teller: &Teller, mut asked: mpsc
     }
 }
 
-async fn fetched(walk: &mut dyn Walk, uid: u32) -> Result<Vec<Mail>, ConnectorError> {
+async fn fetched(walk: &mut dyn Walk, id: &str) -> Result<Vec<Mail>, ConnectorError> {
     use crate::connector::{Folder, MailId, Place};
-    let Some(found) = walk.fetch(uid).await? else { return Ok(Vec::new()) };
+    let Some(held) = walk.fetch(id).await? else { return Ok(Vec::new()) };
     // where it is, is known to who asks
     let folder = Folder { id: String::new(), name: String::new(), role: None };
-    let place = Place { folder, id: MailId::Uid { uid_validity: 0, uid } };
-    Ok(vec![Mail { place, flags: found.flags, internal_date: found.internal_date, raw: found.raw }])
+    let place = Place { folder, id: MailId::Immutable { id: String::new() } };
+    Ok(vec![Mail { place, flags: Vec::new(), internal_date: held.internal_date, raw: held.raw }])
 }
 
 enum Said {
@@ -236,7 +237,7 @@ async fn answer(mailbox: &mut dyn Mailbox, ask: Ask, asked: &mut mpsc::Receiver<
         Ask::Relocate { from, to } => Said::One(Tell::Place(mailbox.relocate(&from, &to).await?)),
         Ask::Destroy(place) => Said::One(Tell::Flag(mailbox.destroy(&place).await?)),
         Ask::Mark(folder) => Said::One(Tell::Mark(mailbox.mark(&folder).await?)),
-        Ask::Select(_) | Ask::UidsFrom(_) | Ask::Fetch(_) => {
+        Ask::Changes { .. } | Ask::Fetch(_) => {
             return Err(ConnectorError::refused("this is asked of mailboxes read whole only"));
         }
     })
@@ -292,12 +293,16 @@ impl Teller {
         self.tell(Tell::End).await;
     }
 
-    async fn uids(&self, uids: &[u32]) {
-        for some in uids.chunks(PIECE_BYTES_MAX / 4) {
-            let bytes: Vec<u8> = some.iter().flat_map(|uid| uid.to_le_bytes()).collect();
-            self.with(Tell::Uids, &bytes).await;
+    async fn changes(&self, changes: Option<Changes>) {
+        let Some(changes) = changes else { return self.tell(Tell::Changes { size: None }).await };
+        let bytes = serde_json::to_vec(&changes).unwrap_or_default();
+        if bytes.len() as u64 > CHANGES_BYTES_MAX {
+            return self.fail(ConnectorError::refused("the folder holds too many mails")).await;
         }
-        self.tell(Tell::End).await;
+        self.tell(Tell::Changes { size: Some(bytes.len() as u64) }).await;
+        for piece in bytes.chunks(PIECE_BYTES_MAX) {
+            self.with(Tell::Piece, piece).await;
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The crawl: reads every mailbox in the background, so that mail from before the installation, and
 //! mail that came past the gateway, can be found; and notices what its owners move and delete.
 //!
-//! Per folder the store keeps UIDVALIDITY, the next UID to read and the number of mails. New mail has
-//! higher UIDs; a folder whose next UID and number of mails are as before has not changed, so flags
-//! need not be followed (no CONDSTORE needed). What a batch of mails says and how far it goes is
-//! committed in one transaction: a killed server goes on where it was and tells nothing twice.
+//! Per folder the store keeps a cursor of the mail system's connector ([`hinomi_mail::connector::Walk`]:
+//! UIDs for IMAP, a delta link for Microsoft 365) and which message each mail is. What a batch of mails
+//! says and how far it goes is committed in one transaction: a killed server goes on where it was and
+//! tells nothing twice.
 
 mod folder;
 pub(crate) mod moved;

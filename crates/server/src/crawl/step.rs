@@ -4,7 +4,6 @@ use super::moved;
 use crate::analyst::{self, News};
 use crate::app::Ctx;
 use anyhow::{Context, Result};
-use hinomi_mail::imap::folder_for_people;
 use hinomi_model::{DeliveryLocation, Event, MessageCopyRef, MessageId, Timestamp};
 use hinomi_store::{CrawlFolder, CrawlMailbox, Tx};
 
@@ -12,7 +11,7 @@ use hinomi_store::{CrawlFolder, CrawlMailbox, Tx};
 #[derive(Default)]
 pub(crate) struct Step {
     pub events: Vec<Event>,
-    pub places: Vec<(u32, MessageId, String)>,
+    pub places: Vec<(String, MessageId, String)>,
 }
 
 impl Step {
@@ -25,37 +24,34 @@ impl Step {
         folder: &CrawlFolder,
         mailbox: &CrawlMailbox,
         look: Timestamp,
-    ) -> Result<Vec<u32>> {
+    ) -> Result<Vec<String>> {
         let analysis = analyst::read(ctx, &self.events, None).await?;
         let done = Done { look, step: self, folder, mailbox };
         let acted_since = analyst::commit_crawl(ctx, &analysis, &done).await.context("store a step of the crawl")?;
-        let of = |(uid, id, recipient): &(u32, MessageId, String)| {
+        let of = |(mail, id, recipient): &(String, MessageId, String)| {
             let acted = |one: &MessageCopyRef| one.message_id == *id && one.recipient == *recipient;
-            acted_since.iter().any(acted).then_some(*uid)
+            acted_since.iter().any(acted).then(|| mail.clone())
         };
         Ok(self.places.iter().filter_map(of).collect())
     }
 
     /// Notes that mails are gone from a folder: moved by their owner to where they were seen too, or
     /// to a place not known. `look` is when the folder was asked for what it holds.
-    pub async fn gone(ctx: &Ctx, mailbox: &str, folder: &str, uids: &[u32], look: Timestamp) -> Result<()> {
-        if uids.is_empty() {
+    pub async fn gone(ctx: &Ctx, left: &CrawlFolder, mails: &[String], look: Timestamp) -> Result<()> {
+        if mails.is_empty() {
             return Ok(());
         }
         let now = ctx.now();
-        let left = folder_for_people(folder);
         let _turn = ctx.desk.turn().await;
         let mut tx = ctx.store.begin().await?;
         let (mut moves, mut news) = (Vec::new(), News::default());
-        for gone in tx.remove_crawl_places(mailbox, folder, uids).await? {
+        for gone in tx.remove_crawl_places(&left.mailbox, &left.folder, mails).await? {
             let Some(mut copy) = tx.message(gone.message_id, &gone.recipient).await? else { continue };
-            let (location, folder) = match gone.elsewhere {
-                Some((location, folder)) => (location, Some(folder_for_people(&folder))),
-                None => (DeliveryLocation::Unknown, None),
-            };
+            let (location, folder) = gone.elsewhere.unzip();
+            let location = location.unwrap_or(DeliveryLocation::Unknown);
             // what an action took out is where the action says
             let ours = matches!(copy.latest_location, DeliveryLocation::Quarantine | DeliveryLocation::Dropped);
-            let known_elsewhere = copy.folder.as_ref().is_some_and(|known| *known != left);
+            let known_elsewhere = copy.folder.as_ref().is_some_and(|known| *known != left.name);
             if ours
                 || known_elsewhere
                 || copy.acted_on_since(look)

@@ -43,7 +43,8 @@ pub fn open(config: &MailboxesConfig, handed: Option<&Handed>) -> Result<Opened>
             Served { connector: Arc::new(connector), whole: None }
         }
         (None, None, Some(graph)) => {
-            Served { connector: Arc::new(graph_connector(&config.name, graph, secret)?), whole: None }
+            let connector = Arc::new(graph_connector(&config.name, graph, secret)?);
+            Served { connector: Arc::clone(&connector) as Arc<dyn Connector>, whole: Some(connector) }
         }
         _ => anyhow::bail!("mailboxes {:?} name no mail system or several", config.name),
     };

@@ -41,7 +41,7 @@ impl System {
         Ok(System {
             name: config.name.clone(),
             engine: Engine::new(Arc::clone(&remote) as _, Limits::default()),
-            whole: config.imap.is_some().then_some(remote as _),
+            whole: config.maildir.is_none().then_some(remote as _),
             directory: DirectoryFile { path: config.users_file.clone(), own_domains },
             worker,
         })

@@ -1,11 +1,12 @@
-//! Reading whole mailboxes in the background, which only IMAP systems are asked for.
+//! Reading whole mailboxes in the background, which IMAP servers and Microsoft 365 are asked for.
 
 use super::Mailboxes;
 use anyhow::{Context, Result};
 use hinomi_mail::connector::Walk;
 
 impl Mailboxes {
-    /// Names of the mailboxes that can be read whole, sorted: those of the IMAP systems.
+    /// Names of the mailboxes that can be read whole, sorted: those of the
+    /// systems that are no Maildir trees.
     ///
     /// # Errors
     /// When a user list cannot be read.
@@ -23,11 +24,11 @@ impl Mailboxes {
     /// Opens a mailbox for reading it folder by folder.
     ///
     /// # Errors
-    /// When it is in no user list or its system is not IMAP, or the mail server cannot be reached or
+    /// When it is in no user list or its system is a Maildir tree, or the mail server cannot be reached or
     /// refuses.
     pub async fn walk(&self, mailbox: &str) -> Result<Box<dyn Walk>> {
         let (system, mailbox) = self.homes().await?.of(mailbox).context("the mailbox is in no user list")?;
-        let whole = self.systems[system].whole.as_ref().context("the mailbox is not on an IMAP server")?;
+        let whole = self.systems[system].whole.as_ref().context("the mailbox lies in a Maildir tree")?;
         Ok(whole.walk(&mailbox).await?)
     }
 

@@ -62,20 +62,19 @@ CREATE TABLE mail_folders (
     id BIGINT NOT NULL PRIMARY KEY,
     mailbox TEXT NOT NULL,
     folder TEXT NOT NULL,
+    name TEXT NOT NULL,
     location TEXT NOT NULL,
-    uid_validity BIGINT NOT NULL,
-    uid_next BIGINT NOT NULL,
-    mails BIGINT,
+    cursor TEXT,
     seen_at BIGINT NOT NULL,
     UNIQUE (mailbox, folder)
 );
 
 CREATE TABLE mail_places (
     folder_id BIGINT NOT NULL,
-    uid BIGINT NOT NULL,
+    mail TEXT NOT NULL,
     n BIGINT NOT NULL,
     recipient TEXT NOT NULL,
-    PRIMARY KEY (folder_id, uid)
+    PRIMARY KEY (folder_id, mail)
 );
 CREATE INDEX mail_places_copy ON mail_places (n, recipient);
 
