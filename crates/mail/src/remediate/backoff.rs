@@ -51,13 +51,11 @@ impl Backoff {
         }
     }
 
-    /// A person who knows better asks: the next work is tried at once, and if the system is still away
-    /// that is known after one failure.
+    /// A person who knows better asks: the next work is tried at once, whatever failed before.
     pub(super) fn forget_pause(&self) {
         let mut state = self.state();
         if !state.asked {
-            state.failures = state.failures.min(AWAY_AFTER - 1);
-            state.until = None;
+            *state = State::default();
         }
     }
 
@@ -151,8 +149,9 @@ mod tests {
         assert!(backoff.wait().await.is_err());
         backoff.forget_pause();
         assert!(backoff.wait().await.is_ok());
+        // a straggler from before changes nothing
         backoff.note(Instant::now(), Some(&passing(None)));
-        assert!(backoff.wait().await.is_err(), "still away after one more failure");
+        assert!(backoff.wait().await.is_ok());
         // a pause the system itself asked for stays
         backoff.note(Instant::now(), Some(&passing(Some(Duration::from_secs(60)))));
         backoff.forget_pause();

@@ -193,6 +193,9 @@ pub async fn rerun(
     let target = format!("investigation:{}", investigation.number);
     tx.audit(&record(now, by, "investigation.rerun", &target, json!({"from_step": step}))).await?;
     tx.commit().await?;
+    if let Some(mail) = ctx.mail.get() {
+        mail.try_now();
+    }
     announce(ctx, &investigation);
     ctx.jobs.notify_one();
     Ok(investigation)
