@@ -101,7 +101,9 @@ impl Walker<'_> {
                     places.iter().filter(|id| !there.contains(*id)).cloned().collect()
                 }
             };
-            gone.iter().for_each(|id| drop(places.remove(id)));
+            for id in &gone {
+                places.remove(id);
+            }
             Step::gone(self.ctx, &folder, &gone, look).await?;
             let goes_on = folder.cursor.as_ref() != Some(&changes.cursor);
             folder.cursor = Some(changes.cursor);
