@@ -70,8 +70,8 @@ async fn a_mailbox_works_the_same_through_a_worker() {
     assert_eq!((&kept.raw, &kept.flags, &kept.internal_date), (&raw, &new.flags, &new.internal_date));
     let search = Search::MessageId("big@x.test".to_owned());
     let found = mailbox.candidates(&search, 10).await.expect("found");
-    assert_eq!(found, [kept.clone()]);
-    assert_eq!(mailbox.since(&mark, 10).await.expect("new"), [kept.clone()]);
+    assert_eq!(found, std::slice::from_ref(&kept));
+    assert_eq!(mailbox.since(&mark, 10).await.expect("new"), std::slice::from_ref(&kept));
     assert!(mailbox.is_at(&kept.place).await.expect("there"));
     let junk = mailbox.folder(FolderRole::Junk).await.expect("junk");
     let moved = mailbox.relocate(&kept.place, &junk).await.expect("moved").expect("was there");

@@ -182,11 +182,11 @@ impl<'a> Stage<'a> {
         ensure!(undone.state == ActionState::Succeeded, "undone: {undone:?}");
         done_once(&undone.receipts, 2 + late)?;
         self.rows.insert(undo.to_string(), 2 + late);
-        for user in 0..2 {
+        for (user, before) in before.iter().enumerate() {
             let extra = if user == 0 { late } else { 0 };
             self.holds(user, id, Some(home), 1 + extra).await?;
             let after = self.mails(user, id).await?;
-            for was in &before[user] {
+            for was in before {
                 let same = |mail: &&Mail| mail.raw == was.raw;
                 let is = after.iter().filter(same).collect::<Vec<_>>();
                 ensure!(is.len() == 1, "{} copies of a mail are back", is.len());

@@ -221,7 +221,7 @@ impl<'a> Work<'a> {
             account: device.status.logged_on_users.first().map(|user| user.to_lowercase()),
             stages: hinomi_model::SightingStages::default(),
         }));
-        items.sort_by(|one, two| (one.first_seen, one.id).cmp(&(two.first_seen, two.id)));
+        items.sort_by_key(|one| (one.first_seen, one.id));
         let total = match self.seen.as_slice() {
             // several files of a message: a device that had two counts once
             [_, _, ..] => items.iter().map(|device| device.id).collect::<BTreeSet<_>>().len() as i64,

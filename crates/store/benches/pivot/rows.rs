@@ -159,11 +159,11 @@ fn sighting(part: Part, observable: &EntityKey, number: u64, entity: u64) -> Sig
     let mut stages = SightingStages::default();
     match part.observable {
         EntityKind::File if on_device => {
-            if some % 2 == 0 {
+            if some.is_multiple_of(2) {
                 stages.saved_at = Some(at);
                 stages.saved_by = Some(["thunderbird", "dpkg", "firefox-esr", "tar"][some as usize / 8 % 4].to_owned());
             }
-            stages.executed_at = if some % 3 == 0 { seconds(90) } else { None };
+            stages.executed_at = if some.is_multiple_of(3) { seconds(90) } else { None };
         }
         EntityKind::Domain | EntityKind::Ip if on_device => stages.connected_at = Some(at),
         _ => {}

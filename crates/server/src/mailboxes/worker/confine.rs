@@ -326,7 +326,7 @@ mod tests {
         let (seen, written, hidden) = (path("seen"), path("written"), path("hidden"));
         // rules hold for the thread that makes them
         let confined = std::thread::spawn(move || {
-            if let Err(error) = landlock(&[seen.clone()], &[written.clone()], &[good.port()]) {
+            if let Err(error) = landlock(std::slice::from_ref(&seen), std::slice::from_ref(&written), &[good.port()]) {
                 eprintln!("not on this kernel: {error:#}");
                 return;
             }
