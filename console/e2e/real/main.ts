@@ -24,7 +24,11 @@ export async function main(args: string[]): Promise<number> {
           if (person.errors.length > 0) throw new Error(`console: ${person.errors.join(' | ')}`);
           return note;
         } catch (error) {
-          if (shots) await person.page.screenshot({ path: join(shots, `failed-${name.replaceAll(/[^a-z0-9]+/gi, '-')}.png`) });
+          // flows open pages of their own
+          const open = shots ? world.browser.contexts().flatMap((context) => context.pages()) : [];
+          for (const [index, page] of open.entries()) {
+            await page.screenshot({ path: join(shots, `failed-${name.replaceAll(/[^a-z0-9]+/gi, '-').slice(0, 60)}-${index}.png`) });
+          }
           throw error;
         } finally {
           await person.context.close();

@@ -127,6 +127,13 @@ impl App {
         })
     }
 
+    /// A person asks again: mail systems that did not answer are tried at once.
+    pub fn try_mail_now(&self) {
+        if let Some(mail) = self.mail.get() {
+            mail.try_now();
+        }
+    }
+
     /// The current time.
     pub fn now(&self) -> Timestamp {
         Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())

@@ -529,25 +529,29 @@ async fn a_look_that_began_before_an_act_does_not_say_where_the_mail_is() {
     house.config.follow_up.hours = 0;
     house.run().await;
     let store = house.running().ctx.store.clone();
+    // the crawl reads a batch for two seconds; once it is logged in all of it is moved
+    let logged_in = || {
+        let told = house.rig.doveadm().args(["-f", "flow", "who"]).output().expect("doveadm");
+        String::from_utf8_lossy(&told.stdout).contains("username=")
+    };
     let end = Instant::now() + DEADLINE;
-    while store.crawl_mailbox(&house.rig.users[0]).await.expect("crawl").is_none_or(|one| one.state != "running") {
+    while !logged_in() {
         assert!(Instant::now() < end, "the crawl begins");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // the crawl reads a batch for two seconds; meanwhile all of it is moved
-    tokio::time::sleep(Duration::from_millis(500)).await;
     let action = house.order(MessageRemedy::MoveToJunk, &known, "kana", None).await;
     house.over(action).await;
     let end = Instant::now() + DEADLINE;
-    loop {
+    let crawl = loop {
         let crawl = store.crawl_mailbox(&house.rig.users[0]).await.expect("crawl").expect("there");
         let places = store.crawl_places(&house.rig.users[0], "Junk").await.expect("places").len();
         if crawl.finished_at.is_some() && places == MAILS {
-            break;
+            break crawl;
         }
         assert!(Instant::now() < end, "the crawl ends: {crawl:?}, {places}");
         tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    };
+    assert!(crawl.mails > MAILS as i64, "it read some before they were moved: {crawl:?}");
     let known = store.messages(&MailFilter::default(), &Page::first(200)).await.expect("list").items;
     let by = format!("action:{action}");
     for copy in &known {

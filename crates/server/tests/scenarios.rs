@@ -327,6 +327,24 @@ async fn investigations_run_again_and_stop() -> Result<()> {
     assert_eq!(again.state, InvestigationState::PendingApproval);
     assert!(again.log.iter().any(|line| line.text.en.contains("kana")));
     assert_eq!(house.actions(&incident).await?.len(), actions_before, "nothing is proposed twice");
+
+    // asked for while it still runs (here: as a killed server left it), it ends first and then begins again
+    let mut running = again.clone();
+    running.state = InvestigationState::Running;
+    running.steps.last_mut().context("steps")?.state = hinomi_model::StepState::Running;
+    let mut tx = house.ctx.store.begin().await?;
+    tx.put_investigation(&running).await?;
+    tx.commit().await?;
+    let told = investigations::rerun(&house.ctx, before.id, Some("find_mail".to_owned()), "kana").await?;
+    assert_eq!(told.state, InvestigationState::Running, "nothing is taken from the run in progress");
+    house.settle().await?;
+    let third = house.investigations(&incident).await?.remove(0);
+    let tries = |of: &hinomi_model::Investigation, name: &str| {
+        of.steps.iter().find(|step| step.name == name).map(|step| step.attempts).unwrap_or_default()
+    };
+    assert_eq!(third.state, InvestigationState::PendingApproval);
+    assert_eq!(tries(&third, "find_mail"), tries(&again, "find_mail") + 1);
+    assert_eq!(tries(&third, "identify_file"), tries(&again, "identify_file"), "not from the start");
     let stopped = investigations::cancel(&house.ctx, before.id, "kana").await?;
     assert_eq!(stopped.state, InvestigationState::TerminatedByUser);
     assert!(investigations::cancel(&house.ctx, before.id, "kana").await.is_err());

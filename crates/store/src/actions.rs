@@ -1,10 +1,11 @@
 //! Actions.
 
 use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, document_by, insert_document, list,
-    put_document, read_document, search_text, update_document,
+    Db, Document, Key, Listed, Listing, Page, document, document_by, insert_document, list, put_document,
+    read_document, update_document,
 };
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{Action, ActionId, ActionState, IncidentId, InvestigationId, Timestamp};
 
 /// Most actions returned as expired at once.
@@ -88,7 +89,7 @@ async fn action_by_idempotency(db: &mut Db<'_>, key: &str) -> Result<Option<Acti
 }
 
 async fn insert_action(db: &mut Db<'_>, action: &Action, idempotency_key: Option<&str>) -> Result<()> {
-    insert_document(db, action, &[("idempotency_key", idempotency_key.map(crate::db::indexed).into())]).await
+    insert_document(db, action, &[("idempotency_key", idempotency_key.map(crate::sql::indexed).into())]).await
 }
 
 async fn put_action(db: &mut Db<'_>, action: &Action) -> Result<i64> {

@@ -1,11 +1,11 @@
 //! Alerts, the entities they share, and the keys under which repeated detections join one alert.
 
 use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, indexed, list, put_document,
-    read_document, search_text, update_document,
+    Db, Document, Key, Listed, Listing, Page, document, list, put_document, read_document, update_document,
 };
 use crate::demos::within;
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql, indexed, search_text};
 use hinomi_model::{
     Alert, AlertId, AlertStatus, DemoId, DeviceId, EntityKey, IncidentId, ServiceSource, Severity, Timestamp,
 };

@@ -1,7 +1,8 @@
 //! The audit log: every record carries the hash of the one before.
 
-use crate::db::{Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list, search_text};
+use crate::db::{Db, Key, Listed, Listing, Page, list};
 use crate::error::Result;
+use crate::sql::{Cells, Filter, Sql, search_text};
 use hinomi_model::{AuditRecord, Timestamp};
 use sha2::Digest;
 use sqlx::any::AnyRow;

@@ -3,9 +3,10 @@
 //! SQLite backs up into one file by `VACUUM INTO`; PostgreSQL into one file of JSON lines per table.
 //! The JSON lines can be written from and read into either.
 
-use crate::db::{Arg, Backend, Cells, Db, Sql, Store, Tx};
+use crate::db::{Backend, Db, Store, Tx};
 use crate::error::{Result, StoreError};
 use crate::lake_files::LakeFileRow;
+use crate::sql::{Arg, Cells, Sql};
 use sqlx::any::AnyRow;
 use sqlx::{Column, Row, TypeInfo, ValueRef};
 use std::collections::BTreeMap;

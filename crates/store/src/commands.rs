@@ -1,7 +1,8 @@
 //! Signed commands to sensors, kept until a receipt or their end.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{ActionId, CommandId, DeviceId, Timestamp};
 use sqlx::any::AnyRow;
 

@@ -1,7 +1,8 @@
 //! Positions of the readers of the ingest log, counters and settings.
 
-use crate::db::{Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Cells, Sql};
 
 reads! {
     /// Returns how far consumer `name` has read the ingest log; 0 before it began.

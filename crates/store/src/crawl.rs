@@ -1,7 +1,8 @@
 //! The crawl: how far the folders of the mailboxes were read, and which message each mail is.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{DeliveryLocation, MessageId, Timestamp};
 use sqlx::any::AnyRow;
 

@@ -1,9 +1,8 @@
 //! Demos, and taking everything of one out of every table.
 
-use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, list, put_document, read_document,
-};
+use crate::db::{Db, Document, Key, Listed, Listing, Page, document, list, put_document, read_document};
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{Demo, DemoId, Incident, InvestigationState};
 
 /// Tables and the column that begins with an id of the demo.

@@ -1,10 +1,10 @@
 //! Devices, enrolment tokens, and how far each sensor was received.
 
 use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, list, put_document, read_document,
-    search_text, update_document,
+    Db, Document, Key, Listed, Listing, Page, document, list, put_document, read_document, update_document,
 };
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{Device, DeviceId, SensorHealth, Timestamp, TokenId};
 use sqlx::any::AnyRow;
 use std::collections::HashMap;

@@ -1,7 +1,8 @@
 //! People of the directories, found by account, security identifier or address.
 
-use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list, search_text};
+use crate::db::{Db, Key, Listed, Listing, Page, list};
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{DirectoryChange, EntityKey, EntityKind, Person, directory_values};
 use sqlx::any::AnyRow;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,8 @@
 //! Mail actions that stay armed for late copies, and the late copies that were noticed.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{ActionId, LateCause, MessageCopyRef, Timestamp};
 use sqlx::any::AnyRow;
 

@@ -2,10 +2,10 @@
 
 use crate::alerts::{filter_severity, severity};
 use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, document, document_by, list, put_document,
-    read_document, search_text, update_document,
+    Db, Document, Key, Listed, Listing, Page, document, document_by, list, put_document, read_document, update_document,
 };
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{
     Classification, DeviceId, Incident, IncidentId, IncidentStatus, InvestigationState, ServiceSource, Severity,
     Timestamp,

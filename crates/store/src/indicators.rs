@@ -1,10 +1,8 @@
 //! Indicators: values an administrator allows or blocks.
 
-use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, insert_document, list, read_document,
-    search_text, update_document,
-};
+use crate::db::{Db, Document, Key, Listed, Listing, Page, insert_document, list, read_document, update_document};
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{Indicator, IndicatorAction, IndicatorId, IndicatorKind, Timestamp};
 use sqlx::any::AnyRow;
 

@@ -1,10 +1,10 @@
 //! Automated investigations.
 
 use crate::db::{
-    Arg, Db, Document, Filter, Key, Listed, Listing, Page, document, document_by, list, put_document, read_document,
-    search_text, update_document,
+    Db, Document, Key, Listed, Listing, Page, document, document_by, list, put_document, read_document, update_document,
 };
 use crate::error::Result;
+use crate::sql::{Arg, Filter, search_text};
 use hinomi_model::{AlertId, DeviceId, IncidentId, Investigation, InvestigationId, InvestigationState};
 
 /// Which investigations to list; empty means all.

@@ -3,8 +3,9 @@
 //! A worker leases a job for some seconds; when it dies, the lease ends and another worker gets the
 //! job with the next attempt number. Whatever the first one says later is refused.
 
-use crate::db::{Arg, Backend, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
+use crate::db::{Backend, Db, Key, Listed, Listing, Page, list};
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{JobId, Timestamp};
 use sqlx::any::AnyRow;
 
@@ -123,7 +124,7 @@ async fn enqueue(db: &mut Db<'_>, job: Job) -> Result<bool> {
     )
     .bind(Arg::id(uuid::Uuid::now_v7()))
     .bind(job.kind)
-    .bind(crate::db::indexed(&job.key))
+    .bind(crate::sql::indexed(&job.key))
     .bind(job.payload)
     .bind(job.run_at)
     .run(db)

@@ -1,7 +1,8 @@
 //! The mail journal: what was about to be done to a mailbox copy, written before it is done.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{ActionId, MessageCopyRef};
 use sqlx::any::AnyRow;
 

@@ -1,7 +1,8 @@
 //! The catalogue of the lake: which files hold which rows.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{Table, Timestamp};
 
 /// A file of the lake.

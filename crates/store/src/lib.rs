@@ -26,6 +26,7 @@
 mod db;
 mod error;
 mod migrate;
+mod sql;
 
 mod actions;
 mod alerts;

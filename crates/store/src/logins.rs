@@ -1,7 +1,8 @@
 //! Failed logins, counted per name and per address.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::Timestamp;
 
 /// Failed logins under one key.

@@ -1,7 +1,8 @@
 //! Bulk actions on mail: a filter that is expanded into actions, batch by batch.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::Timestamp;
 use sqlx::any::AnyRow;
 use uuid::Uuid;

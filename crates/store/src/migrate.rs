@@ -1,7 +1,8 @@
 //! Brings a database to the schema of this version. Released migrations never change.
 
-use crate::db::{Backend, Cells, Db, Sql, Store, sha256_hex};
+use crate::db::{Backend, Db, Store};
 use crate::error::{Result, StoreError};
+use crate::sql::{Cells, Sql, sha256_hex};
 
 /// One step of the schema.
 pub(crate) struct Migration {

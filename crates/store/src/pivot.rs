@@ -1,8 +1,9 @@
 //! What the pivot asks of sightings: bounded work, however common the value is.
 
-use crate::db::{Arg, Cells, Db, Filter, Sql, read_document};
+use crate::db::{Db, read_document};
 use crate::error::Result;
 use crate::sightings::{COLUMNS, read, value_filter};
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{Device, DeviceId, EntityKey, EntityKind, FileHashes, Sighting, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 

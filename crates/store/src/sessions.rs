@@ -1,7 +1,8 @@
 //! Login sessions of the console.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{SessionId, Timestamp, UserId};
 use sqlx::any::AnyRow;
 

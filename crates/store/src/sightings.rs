@@ -3,8 +3,9 @@
 //! Rows are many (one per value and entity), so they are small: ids are 16 bytes, the pointer to the
 //! first event leaves out what the row says already.
 
-use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
+use crate::db::{Db, Key, Listed, Listing, Page, list};
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{DemoId, EntityKey, EntityKind, EventRef, Sighting, SightingStages, Table, Timestamp};
 use sha2::Digest;
 use sqlx::any::AnyRow;

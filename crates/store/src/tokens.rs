@@ -1,7 +1,8 @@
 //! API tokens.
 
-use crate::db::{Arg, Cells, Db, Filter, Key, Listed, Listing, Page, Sql, list};
+use crate::db::{Db, Key, Listed, Listing, Page, list};
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{Role, Timestamp, TokenId};
 use sqlx::any::AnyRow;
 

@@ -1,10 +1,8 @@
 //! Console users with their secrets, which never leave the server.
 
-use crate::db::{
-    Arg, Cells, Db, Document, Filter, Key, Listed, Listing, Page, Sql, insert_document, list, read_document,
-    update_document,
-};
+use crate::db::{Db, Document, Key, Listed, Listing, Page, insert_document, list, read_document, update_document};
 use crate::error::Result;
+use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{User, UserId};
 use sqlx::any::AnyRow;
 

@@ -4,7 +4,7 @@ use super::connector::{GraphConnector, ROLES, internal_date, well_known};
 use super::{Graph, GraphError, Link, Message};
 use crate::connector::{Came, Changes, ConnectorError, Folder, FolderRole, Gone, Held, Walk, Whole};
 use futures::future::BoxFuture;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Mails of a folder that is read anew, at most; a bound of ours.
 const MAILS_MAX: usize = 1_000_000;
@@ -55,9 +55,12 @@ impl GraphWalk {
 
     /// All a folder holds, whatever was known of it.
     async fn all(&mut self, folder: &str) -> Result<Changes, ConnectorError> {
-        let (mut new, mut since) = (Vec::new(), None);
+        let (mut new, mut since): (Vec<Came>, _) = (Vec::new(), None);
         loop {
             let page = self.graph.delta(&self.mailbox, folder, since.as_deref()).await?;
+            // what left while the list was read
+            let left: HashSet<String> = page.removed.into_iter().collect();
+            new.retain(|came| !left.contains(&came.id));
             let came = self.came(page.changed);
             new.extend(came);
             if new.len() > MAILS_MAX {

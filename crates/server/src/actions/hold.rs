@@ -37,9 +37,7 @@ pub async fn resume(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionE
 /// # Errors
 /// [`ActionError`] when none failed.
 pub async fn retry(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionError> {
-    if let Some(mail) = ctx.mail.get() {
-        mail.try_now();
-    }
+    ctx.try_mail_now();
     let over = [ActionState::PartiallySucceeded, ActionState::Failed, ActionState::Cancelled];
     change(ctx, id, by, "retry", &over, |action| {
         let mut failed = false;

@@ -140,18 +140,17 @@ pub async fn start(ctx: &Ctx, alert: hinomi_model::AlertId, by: &str) -> Result<
     tx.audit(&record(now, by, "investigation.start", &format!("alert:{}", alert.id), json!({}))).await?;
     let investigation = tx.investigation(id).await?.ok_or_else(|| missing("investigation", id.to_string()))?;
     tx.commit().await?;
-    if let Some(mail) = ctx.mail.get() {
-        mail.try_now();
-    }
+    ctx.try_mail_now();
     announce(ctx, &investigation);
     ctx.jobs.notify_one();
     Ok(investigation)
 }
 
-/// Runs an investigation again, whole or from a step.
+/// Runs an investigation again, whole or from a step. One that is running goes on to its end first: a
+/// failed step shows before the steps behind it are done, and so does the button beside it.
 ///
 /// # Errors
-/// [`ActionError`] when it runs already or has no such step.
+/// [`ActionError`] when it has no such step.
 pub async fn rerun(
     ctx: &Ctx,
     id: InvestigationId,
@@ -162,10 +161,6 @@ pub async fn rerun(
     let mut tx = ctx.store.begin().await?;
     let mut investigation = load(&mut tx, id).await?;
     let busy = investigation.steps.iter().any(|step| step.state == StepState::Running);
-    if busy && matches!(investigation.state, InvestigationState::Queued | InvestigationState::Running) {
-        let state = investigation.state.word();
-        return Err(ActionError::WrongState { what: "investigation", state, wanted: "rerun" });
-    }
     let from = match &from_step {
         None => 0,
         Some(name) => investigation.steps.iter().position(|step| step.name == *name).ok_or_else(|| {
@@ -174,13 +169,9 @@ pub async fn rerun(
         })?,
     };
     let now = ctx.now();
-    for step in &mut investigation.steps[from..] {
-        step.state = StepState::Pending;
-        step.result = Text::default();
+    if !busy {
+        begin_again(&mut investigation, from, InvestigationState::Queued);
     }
-    investigation.state = InvestigationState::Queued;
-    investigation.state_reason = None;
-    investigation.ended_at = None;
     let step = investigation.steps[from].name.clone();
     let text = Text::new(format!("Run again by {by}."), format!("{by} が再実行しました。"));
     write_log(
@@ -193,12 +184,21 @@ pub async fn rerun(
     let target = format!("investigation:{}", investigation.number);
     tx.audit(&record(now, by, "investigation.rerun", &target, json!({"from_step": step}))).await?;
     tx.commit().await?;
-    if let Some(mail) = ctx.mail.get() {
-        mail.try_now();
-    }
+    ctx.try_mail_now();
     announce(ctx, &investigation);
     ctx.jobs.notify_one();
     Ok(investigation)
+}
+
+/// Opens the steps from the one at `from` on.
+fn begin_again(investigation: &mut Investigation, from: usize, state: InvestigationState) {
+    for step in investigation.steps.iter_mut().skip(from) {
+        step.state = StepState::Pending;
+        step.result = Text::default();
+    }
+    investigation.state = state;
+    investigation.state_reason = None;
+    investigation.ended_at = None;
 }
 
 /// Stops an investigation; actions already ordered go on, pending ones stay to be decided.

@@ -1,7 +1,7 @@
 //! Runs the steps of an investigation. Every step is stored before and after, so a server that dies
 //! goes on with the step it was at; actions have keys, so no step orders one twice.
 
-use super::{announce, load, open, write_log};
+use super::{announce, begin_again, load, open, write_log};
 use crate::abort::abort_point;
 use crate::actions::{self, Proposal};
 use crate::app::Ctx;
@@ -33,11 +33,16 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
     let Some(_running) = Running::begin(ctx, id) else {
         return Ok(JobOutcome::Later(ctx.now().plus_seconds(BUSY_SECONDS)));
     };
-    let by_hand = !text(&payload, "from_step").is_empty();
-    if !prepare(ctx, id, asked_at, by_hand).await? {
-        return Ok(JobOutcome::Done);
+    // what a killed server left open is finished first, then what this job asks for is begun
+    while prepare(ctx, id, asked_at, text(&payload, "from_step")).await? {
+        abort_point("investigation.prepared");
+        steps(ctx, id).await?;
     }
-    abort_point("investigation.prepared");
+    Ok(JobOutcome::Done)
+}
+
+/// Runs the open steps in their order.
+async fn steps(ctx: &Ctx, id: InvestigationId) -> Result<()> {
     loop {
         let investigation = ctx.store.investigation(id).await?.context("the investigation is gone")?;
         let playbook = Playbook::embedded(&investigation.playbook).context("the playbook is gone")?;
@@ -46,11 +51,10 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
             InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem
         );
         let next = investigation.steps.iter().position(|step| open(step.state)).filter(|_| !stopped);
-        let Some(at) = next else { break };
+        let Some(at) = next else { return Ok(()) };
         let spec = playbook.steps.get(at).context("the playbook has no such step")?;
         step(ctx, id, at, spec).await?;
     }
-    Ok(JobOutcome::Done)
 }
 
 fn text<'a>(payload: &'a serde_json::Value, name: &str) -> &'a str {
@@ -97,8 +101,9 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Decides what a job has to do: go on, begin anew because an alert joined, or nothing.
-async fn prepare(ctx: &Ctx, id: InvestigationId, asked_at: Timestamp, by_hand: bool) -> Result<bool> {
+/// Decides what a job has to do: go on, begin anew because a person asked for it (`from_step`) or an
+/// alert joined, or nothing.
+async fn prepare(ctx: &Ctx, id: InvestigationId, asked_at: Timestamp, from_step: &str) -> Result<bool> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut investigation = load(&mut tx, id).await?;
@@ -108,18 +113,19 @@ async fn prepare(ctx: &Ctx, id: InvestigationId, asked_at: Timestamp, by_hand: b
     if investigation.steps.iter().any(|step| open(step.state)) {
         return Ok(true);
     }
-    // all steps are done: a later alert has joined unless the last run began after it
-    let began = investigation.steps.first().and_then(|step| step.started_at).unwrap_or_default();
-    if by_hand || began >= asked_at {
+    // all steps are done: unless that was after it was asked for, it begins again
+    let from = investigation.steps.iter().position(|step| step.name == from_step).unwrap_or_default();
+    let Some(first) = investigation.steps.get(from) else { return Ok(false) };
+    if first.started_at.unwrap_or_default() >= asked_at {
         return Ok(false);
     }
-    let now = ctx.now();
-    investigation.steps.iter_mut().for_each(|step| step.state = StepState::Pending);
-    investigation.state = InvestigationState::Running;
-    investigation.ended_at = None;
-    let first = investigation.steps.first().map(|step| step.name.clone()).unwrap_or_default();
-    let text = Text::new("Another alert joined the story.", "ストーリーに別のアラートが加わりました。");
-    write_log(&mut investigation, LogLine { at: now, step: first, state: StepState::Pending, text, duration_us: None });
+    let first = first.name.clone();
+    begin_again(&mut investigation, from, InvestigationState::Running);
+    if from_step.is_empty() {
+        let text = Text::new("Another alert joined the story.", "ストーリーに別のアラートが加わりました。");
+        let line = LogLine { at: ctx.now(), step: first, state: StepState::Pending, text, duration_us: None };
+        write_log(&mut investigation, line);
+    }
     tx.put_investigation(&investigation).await?;
     tx.commit().await?;
     Ok(true)

@@ -6,8 +6,9 @@
 //! themselves.
 
 use super::terms::{self, Keys};
-use crate::db::{Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Cells, Sql};
 use hinomi_model::{DemoId, MessageCopy, MessageId};
 
 /// Two weeks in message numbers.

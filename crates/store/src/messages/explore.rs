@@ -2,8 +2,9 @@
 
 use super::plan::{Driver, Plan};
 use super::{copies_of, hour_of, number_of_hour};
-use crate::db::{Cells, Db, Listed, PAGE_LIMIT_MAX, Page, Sql};
+use crate::db::{Db, Listed, PAGE_LIMIT_MAX, Page};
 use crate::error::{Result, StoreError};
+use crate::sql::{Cells, Sql};
 use hinomi_model::{MailFilter, MessageCopy};
 
 /// Candidates looked at per step and request, newest first.

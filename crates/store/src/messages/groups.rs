@@ -4,8 +4,9 @@ use super::explore::{COUNT_CANDIDATES_MAX, Counted, ExploredMessage, find, messa
 use super::plan::{Driver, Plan};
 use super::terms::term;
 use super::{campaign_id, copies_of, micros_of, number_of_hour};
-use crate::db::{Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Cells, Sql};
 use hinomi_model::{
     DeliveryAction, DeliveryLocation, MailDirection, MailField, MailFilter, MailSource, ThreatType, Timestamp, Verdict,
 };

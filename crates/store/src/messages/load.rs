@@ -3,8 +3,9 @@
 
 use super::terms;
 use super::{campaign_id, hour_of, number_at, shared};
-use crate::db::{Arg, Sql, Store};
+use crate::db::Store;
 use crate::error::Result;
+use crate::sql::{Arg, Sql};
 use hinomi_model::{MailField, MessageCopy};
 use std::collections::HashMap;
 

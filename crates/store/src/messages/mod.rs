@@ -16,8 +16,9 @@ pub use explore::{Counted, Explored, ExploredMessage};
 pub use groups::{Bucket, GroupBy, MailCounts, MailGroup, MailGroups, Pivot};
 pub use verdicts::MailVerdictRow;
 
-use crate::db::{Arg, Backend, Cells, Db, Sql};
+use crate::db::{Backend, Db};
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{MailField, MessageCopy, MessageId, Timestamp};
 use sqlx::any::AnyRow;
 use std::collections::BTreeSet;

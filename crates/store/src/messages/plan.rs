@@ -4,8 +4,9 @@
 
 use super::terms::{self, COUNTED, term};
 use super::{number_at, number_of_hour};
-use crate::db::{Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Cells, Sql};
 use hinomi_model::{
     DeliveryAction, DeliveryLocation, MailCondition, MailDirection, MailField, MailFilter, MailSource, MessageCopy,
     MessageId, ThreatType, Verdict,

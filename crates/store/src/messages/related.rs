@@ -1,8 +1,9 @@
 //! Messages that reply to or forward others.
 
 use super::{COPIES_MAX, copies_of, terms};
-use crate::db::{Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::Result;
+use crate::sql::{Cells, Sql};
 use hinomi_model::MessageCopy;
 
 reads! {

@@ -1,7 +1,8 @@
 //! Verdicts handed in by other scanners about a file, a URL or a message.
 
-use crate::db::{Arg, Cells, Db, Sql};
+use crate::db::Db;
 use crate::error::{Result, StoreError};
+use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{EntityKey, FilterVerdict, Timestamp};
 use sqlx::any::AnyRow;
 use uuid::Uuid;
