@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("hinomi-sensor", 2),
     ("hinomi-mail", 2),
     ("hinomi-lake", 2),
+    ("hinomi-scan", 2),
     ("hinomi-store", 2),
     ("hinomi-notify", 2),
     ("hinomi-console-assets", 2),

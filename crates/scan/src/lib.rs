@@ -1,0 +1,1 @@
+//! Offline reading of event logs: files, folders and archives of EVTX and JSON, record by record.
