@@ -103,3 +103,108 @@ fn lock_files_name_no_private_registry() {
     let npm = std::fs::read_to_string(root.join("console/package-lock.json")).expect("package-lock.json");
     assert!(!npm.contains("\"resolved\": \"http"), "package-lock.json names a registry host");
 }
+
+/// Every package of the lock file that is built here has a licence `deny.toml` allows.
+#[test]
+fn licences_are_allowed() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("workspace");
+    let text = std::fs::read_to_string(root.join("deny.toml")).expect("deny.toml");
+    let deny: toml::Table = text.parse().expect("deny.toml");
+    let words = |list: &toml::Value| -> Vec<String> {
+        list.as_array().expect("a list").iter().map(|word| word.as_str().expect("a word").to_owned()).collect()
+    };
+    let allowed = words(&deny["licenses"]["allow"]);
+    let exceptions: BTreeMap<String, Vec<String>> = deny["licenses"]["exceptions"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| (one["crate"].as_str().expect("a crate").to_owned(), words(&one["allow"])))
+        .collect();
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+        .current_dir(root)
+        .output()
+        .expect("cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("metadata");
+    let mut wrong = Vec::new();
+    let used = metadata["resolve"]["nodes"].as_array().expect("nodes");
+    let used: std::collections::BTreeSet<_> = used.iter().filter_map(|node| node["id"].as_str()).collect();
+    for package in metadata["packages"].as_array().expect("packages") {
+        if !used.contains(package["id"].as_str().expect("id")) {
+            continue;
+        }
+        let name = package["name"].as_str().expect("name");
+        let Some(licence) = package["license"].as_str() else {
+            wrong.push(format!("{name}: no licence named"));
+            continue;
+        };
+        let allowed: Vec<&str> =
+            allowed.iter().chain(exceptions.get(name).into_iter().flatten()).map(String::as_str).collect();
+        if !may_use(licence, &allowed) {
+            wrong.push(format!("{name}: {licence}"));
+        }
+    }
+    assert!(wrong.is_empty(), "licences that deny.toml does not allow:\n{}", wrong.join("\n"));
+}
+
+/// True when an SPDX expression (or the older form with a slash for OR) leaves a choice that is allowed.
+fn may_use(expression: &str, allowed: &[&str]) -> bool {
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut at = 0;
+    let may = any(&words, &mut at, allowed);
+    may && at == words.len()
+}
+
+fn any(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut may = all(words, at, allowed);
+    while words.get(*at) == Some(&"OR") {
+        *at += 1;
+        may |= all(words, at, allowed);
+    }
+    may
+}
+
+fn all(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let mut may = one(words, at, allowed);
+    while words.get(*at) == Some(&"AND") {
+        *at += 1;
+        may &= one(words, at, allowed);
+    }
+    may
+}
+
+fn one(words: &[&str], at: &mut usize, allowed: &[&str]) -> bool {
+    let Some(word) = words.get(*at) else { return false };
+    *at += 1;
+    if *word == "(" {
+        let may = any(words, at, allowed);
+        *at += 1;
+        return may;
+    }
+    let mut name = (*word).to_owned();
+    if words.get(*at) == Some(&"WITH") {
+        name = format!("{word} WITH {}", words.get(*at + 1).unwrap_or(&""));
+        *at += 2;
+    }
+    allowed.contains(&name.as_str())
+}
+
+#[test]
+fn licence_expressions_are_understood() {
+    let allowed = ["MIT", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "Unicode-3.0"];
+    for (expression, may) in [
+        ("MIT", true),
+        ("GPL-3.0", false),
+        ("MIT/GPL-2.0", true),
+        ("(MIT OR GPL-2.0) AND Unicode-3.0", true),
+        ("(MIT OR Apache-2.0) AND NCSA", false),
+        ("Apache-2.0 WITH LLVM-exception OR GPL-2.0", true),
+        ("GPL-2.0 WITH Classpath-exception-2.0", false),
+        ("MIT AND", false),
+    ] {
+        assert_eq!(may_use(expression, &allowed), may, "{expression}");
+    }
+}
