@@ -265,13 +265,13 @@ export class Mock {
         return device;
       }
       case 'files': {
-        if (!data.messages.length || key !== seed.SHA.script) return { sha256: key, names: [], first_seen: null, last_seen: null, devices: [], device_count: 0, messages: [], message_count: 0, indicator: null, verdict: 'unknown', alerts: [] };
+        if (!data.messages.length || key !== seed.SHA.script) return { sha256: key, names: [], first_seen: null, last_seen: null, devices: [], device_count: 0, messages: [], message_count: 0, counts_exact: true, indicator: null, verdict: 'unknown', alerts: [] };
         const copies = data.messages.slice(0, 12);
         if (sub === 'mailboxes') {
           return { checked_at: new Date().toISOString(), copies: copies.map((copy) => ({ copy: { message_id: copy.message_id, recipient: copy.recipient }, state: copy.latest_location === 'quarantine' ? 'removed' : 'present', folder: copy.latest_location === 'quarantine' ? null : 'INBOX', detail: '' })) };
         }
         return {
-          sha256: key, names: ['invoice.sh', '請求書.sh'], first_seen: seed.at(seed.BEGIN), last_seen: seed.at(95), device_count: 1, message_count: 12, verdict: 'malicious',
+          sha256: key, names: ['invoice.sh', '請求書.sh'], first_seen: seed.at(seed.BEGIN), last_seen: seed.at(95), device_count: 1, message_count: 12, counts_exact: true, verdict: 'malicious',
           devices: [{ observable: `file:${key}`, entity: `device:${data.devices[0]!.id}`, first_seen: seed.at(seed.BEGIN - 62), last_seen: seed.at(95), count: 3, sample: data.alerts[0]!.why[0]!.event, name: '/home/tanaka/Downloads/invoice.sh' }],
           messages: copies, indicator: data.indicators.find((one) => one.spec.value === key) ?? null, alerts: data.alerts.slice(0, 3),
         };

@@ -3,10 +3,11 @@
 
 use bytes::BytesMut;
 use hinomi_mail::connector::maildir::MaildirConnector;
-use hinomi_mail::connector::{Connector, ConnectorError, Search, Whole};
+use hinomi_mail::connector::{Connector, ConnectorError, Search, Tenant, TraceAsked, Whole};
 use hinomi_mail::worker::frame::Frame;
 use hinomi_mail::worker::message::{FromWorker, ToWorker};
 use hinomi_mail::worker::{Link, RemoteConnector, Served, Workers, serve};
+use hinomi_model::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         let _ = tokio::join!(say(theirs, data, true), listen(ours));
         let (ours, theirs) = duplex(64 << 10);
         let connector = Arc::new(MaildirConnector::new("/nonexistent/%u", 1).expect("template"));
-        let _ = tokio::join!(say(ours, data, false), serve(theirs, Served { connector, whole: None }));
+        let _ = tokio::join!(say(ours, data, false), serve(theirs, Served { connector, whole: None, tenant: None }));
     });
 });
 
@@ -59,6 +60,9 @@ async fn listen(stream: DuplexStream) {
         let _ = walk.changes("INBOX", None).await;
         let _ = walk.fetch("1").await;
     }
+    let _ = connector.owners().await;
+    let (from, to) = (Timestamp::default(), Timestamp::default());
+    let _ = connector.recipients(&TraceAsked { message_id: "x@y".to_owned(), from, to, max: 3 }).await;
     if let Ok(mut mailbox) = connector.open("a").await {
         let _ = mailbox.candidates(&Search::MessageId("x".to_owned()), 3).await;
         let _ = mailbox.folder(hinomi_mail::connector::FolderRole::Inbox).await;

@@ -2935,9 +2935,11 @@ export interface components {
         FilePage: {
             /** @description Alerts it is evidence of, newest first, at most 100. */
             alerts: components["schemas"]["AlertSummary"][];
+            /** @description False: there are more; the counts are at least these. */
+            counts_exact: boolean;
             /**
              * Format: int64
-             * @description How many devices saw it.
+             * @description How many devices saw it, at most 10,000.
              */
             device_count: number;
             /** @description Devices that saw it, at most 500. */
@@ -2947,7 +2949,7 @@ export interface components {
             last_seen: components["schemas"]["Timestamp"] | null;
             /**
              * Format: int64
-             * @description How many message copies carried it.
+             * @description How many message copies carried it, at most 10,000.
              */
             message_count: number;
             /** @description Message copies that carried it, at most 500. */

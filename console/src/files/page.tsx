@@ -24,6 +24,8 @@ import '../styles/mail.css';
 
 /** Copies of one action. */
 const COPIES_MAX = 5_000;
+/** The server counts no further. */
+const COUNTED_MAX = 10_000;
 
 export default function FilePage() {
   const { sha256 = '' } = useParams();
@@ -56,6 +58,7 @@ function Body({ file }: { file: File }) {
     queryFn: ({ signal }) => get<FileMailboxes>(`/files/${file.sha256}/mailboxes`, { signal }),
     staleTime: 10_000,
   });
+  const more = (count: number) => (!file.counts_exact && count >= COUNTED_MAX ? '+' : '');
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const blocked = file.indicator?.spec.action === 'block';
   const present = useMemo(() => {
@@ -94,8 +97,8 @@ function Body({ file }: { file: File }) {
       }>
       {wizard}
       <div className="strip">
-        <div><span className="label">{t('file.devices')}</span><span className="value num">{file.device_count}</span></div>
-        <div><span className="label">{t('file.messages')}</span><span className="value num">{file.message_count}</span></div>
+        <div><span className="label">{t('file.devices')}</span><span className="value num">{file.device_count}{more(file.device_count)}</span></div>
+        <div><span className="label">{t('file.messages')}</span><span className="value num">{file.message_count}{more(file.message_count)}</span></div>
         <div><span className="label">{t('file.mailboxesNow')}</span><span className="value num">{live.data ? present.length : '…'}</span></div>
         <div><span className="label">{t('columns.firstSeen')}</span><span className="value">{file.first_seen ? <Time at={file.first_seen} /> : '—'}</span></div>
         <div><span className="label">{t('columns.lastSeen')}</span><span className="value">{file.last_seen ? <Ago at={file.last_seen} /> : '—'}</span></div>

@@ -18,12 +18,14 @@ pub struct FilePage {
     pub last_seen: Option<Timestamp>,
     /// Devices that saw it, at most 500.
     pub devices: Vec<Sighting>,
-    /// How many devices saw it.
+    /// How many devices saw it, at most 10,000.
     pub device_count: i64,
     /// Message copies that carried it, at most 500.
     pub messages: Vec<MessageCopy>,
-    /// How many message copies carried it.
+    /// How many message copies carried it, at most 10,000.
     pub message_count: i64,
+    /// False: there are more; the counts are at least these.
+    pub counts_exact: bool,
     /// The indicator in force for it.
     pub indicator: Option<Indicator>,
     /// What we believe.

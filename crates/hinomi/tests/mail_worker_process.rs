@@ -192,6 +192,7 @@ async fn a_killed_worker_loses_nothing_and_does_nothing_twice() -> Result<()> {
     let worker = world.worker().await?;
     let server = world.server_pid()?;
     ensure!(status(worker, "NoNewPrivs")? == "1");
+    ensure!(status(worker, "Seccomp")? == "2", "its system calls are filtered");
     if status(server, "Uid")?.starts_with('0') {
         let users = status(worker, "Uid")?;
         ensure!(users.split_whitespace().all(|uid| uid.parse::<u32>().is_ok_and(|uid| uid > 60_000)), "{users}");

@@ -2,7 +2,9 @@
 //! wrong. Not run against the service.
 
 use futures::future::{BoxFuture, join_all};
-use hinomi_mail::connector::{Connector, ConnectorError, FolderRole, MailId, NewMail, Search};
+use hinomi_mail::connector::{
+    Connector, ConnectorError, FolderRole, MailId, NewMail, Search, Tenant, TraceAsked, Whole,
+};
 use hinomi_mail::graph::{
     Client, Clock, Credential, Graph, GraphConnector, GraphError, Limits, Link, Settings, SigningKey, TraceQuery,
     Within,
@@ -496,10 +498,54 @@ async fn the_tenant_tells_who_got_a_mail_and_who_has_which_address() {
     let users = graph.users(100).await.expect("users");
     assert_eq!(users.len(), 8);
     assert_eq!(users[1].addresses(), ["user0@example.test", "user0.alias@example.test"]);
+    // as the server asks: guests have no mailbox here
+    rig.stub.add_guest("visitor@elsewhere.test");
+    let connector = rig.connector();
+    let owners = connector.owners().await.expect("owners");
+    assert_eq!(owners.len(), 8, "{owners:#?}");
+    assert_eq!(owners[1].addresses, ["user0@example.test", "user0.alias@example.test"]);
+    let asked = TraceAsked { message_id: "b@x".to_owned(), from: query.from, to: query.to, max: 100 };
+    let told = connector.recipients(&asked).await.expect("traced").expect("offered");
+    let told: Vec<(&str, &str)> = told.iter().map(|one| (one.recipient.as_str(), one.status.as_str())).collect();
+    assert_eq!(told, [("user5@example.test", "delivered"), ("user6@example.test", "delivered")]);
+    rig.stub.fail(Fault::NoTrace, 1);
+    assert_eq!(connector.recipients(&asked).await.expect("an answer"), None, "national clouds have none");
     rig.stub.add_folder(ANN, Some("inbox"), "one");
     let folders = graph.folders(ANN).await.expect("folders");
     assert!(folders.iter().any(|folder| folder.display_name.as_deref() == Some("one")));
     assert_eq!(folders.len(), 7);
+}
+
+#[tokio::test]
+async fn a_listing_whose_link_is_forgotten_in_the_middle_begins_again_and_pages_are_large() {
+    let rig = Rig::start().await;
+    rig.stub.set_page(1_000);
+    for number in 0..25 {
+        rig.stub.deliver(ANN, "inbox", &mail(&format!("{number}@x")));
+    }
+    let connector = rig.connector();
+    let mut walk = connector.walk(ANN).await.expect("walk");
+    let inbox = walk.folders().iter().find(|folder| folder.role == Some(FolderRole::Inbox)).expect("inbox").id.clone();
+    rig.stub.take_seen();
+    let whole = walk.changes(&inbox, None).await.expect("changes").expect("readable");
+    assert_eq!((whole.new.len(), whole.more), (25, false), "asked for pages larger than the service's own");
+    assert_eq!(rig.stub.take_seen().len(), 1);
+
+    // the link is forgotten, and then the one between two pages of the new listing
+    rig.stub.set_page(10);
+    let before: Vec<&str> = whole.new.iter().map(|came| came.id.as_str()).collect();
+    rig.stub.fail(Fault::DeltaExpired, 3);
+    let again = walk.changes(&inbox, Some(&whole.cursor)).await.expect("changes").expect("readable");
+    let after: Vec<&str> = again.new.iter().map(|came| came.id.as_str()).collect();
+    assert_eq!(after, before, "each mail once");
+    assert_eq!(again.gone, hinomi_mail::connector::Gone::AllBut(before.iter().map(|id| (*id).to_owned()).collect()));
+    let next = walk.changes(&inbox, Some(&again.cursor)).await.expect("changes").expect("readable");
+    assert!(next.new.is_empty() && !next.more);
+    // a service that forgets every time is told of, not asked for ever
+    rig.stub.fail(Fault::DeltaExpired, 100);
+    let error = walk.changes(&inbox, Some(&again.cursor)).await.expect_err("no end");
+    assert!(error.to_string().contains("how far") || format!("{error:?}").contains("DeltaExpired"), "{error:?}");
+    rig.stub.heal();
 }
 
 /// A key and a certificate of it, PEM, made by openssl.

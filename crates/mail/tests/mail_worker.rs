@@ -29,7 +29,7 @@ async fn remote(stream: DuplexStream) -> (RemoteConnector, Arc<Link>) {
 
 fn maildirs(dir: &Path) -> Served {
     let template = format!("{}/%u", dir.display());
-    Served { connector: Arc::new(MaildirConnector::new(&template, 4).expect("template")), whole: None }
+    Served { connector: Arc::new(MaildirConnector::new(&template, 4).expect("template")), whole: None, tenant: None }
 }
 
 fn mail(id: &str, bytes: usize) -> Bytes {

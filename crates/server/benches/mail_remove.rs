@@ -196,7 +196,7 @@ impl World {
         };
         let config = MailboxesConfig {
             name: "main".to_owned(),
-            users_file: rig.users_file.clone(),
+            users_file: Some(rig.users_file.clone()),
             connections: size.connections,
             imap: Some(imap),
             maildir: None,

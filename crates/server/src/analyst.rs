@@ -171,7 +171,7 @@ async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis, seen: &mut Copies
     let mut news = News::default();
     tx.upsert_sightings(sightings).await.context("write sightings")?;
     tx.add_file_hashes(hashes).await.context("write hashes")?;
-    seen.put(tx, copies, ctx.now(), &mut news).await?;
+    seen.put(ctx, tx, copies, &mut news).await?;
     for finding in findings {
         take(ctx, tx, finding, copies, &mut news).await?;
     }

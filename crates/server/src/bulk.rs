@@ -199,9 +199,10 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
         let (mut copies, next) = batch(ctx, &bulk).await?;
-        if bulk.related {
-            crate::related::extend(ctx, &mut copies).await?;
-        }
+        let signs = match bulk.related {
+            true => crate::related::extend(ctx, &mut copies).await?,
+            false => Vec::new(),
+        };
         // held or stopped by a person only between two batches
         let _turn = ctx.bulk.lock().await;
         bulk = get(ctx, id).await?.context("the bulk action is gone")?;
@@ -220,6 +221,7 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
                 investigation: None,
                 idempotency_key: Some(format!("mail_bulk:{id}:{number}")),
                 approve_now: (!bulk.propose_only).then_some((bulk.ordered_by.as_str(), None)),
+                signs,
             };
             let action = actions::propose(ctx, proposal).await?;
             bulk.actions.push(action.id);

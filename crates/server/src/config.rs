@@ -163,8 +163,10 @@ pub struct MailboxesConfig {
     /// Name, unique: what `hinomi mail connector test` and messages call it.
     #[serde(default = "main_name")]
     pub name: String,
-    /// File with one mailbox address per line (or a passwd-style file whose first field is it).
-    pub users_file: PathBuf,
+    /// File with one mailbox address per line (or a passwd-style file whose first field is it). A
+    /// Microsoft 365 tenant may go without: then its own list of users counts, with all their addresses.
+    #[serde(default)]
+    pub users_file: Option<PathBuf>,
     /// Mailboxes worked on at the same time, 1 to 64. 8 saturate two cores (design/mail.md §1).
     #[serde(default = "eight")]
     pub connections: usize,
@@ -461,7 +463,7 @@ impl Config {
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         let base = path.parent().unwrap_or(Path::new("."));
         for mailboxes in &mut config.mailboxes {
-            mailboxes.users_file = base.join(&mailboxes.users_file);
+            mailboxes.users_file = mailboxes.users_file.as_ref().map(|file| base.join(file));
             if let Some(imap) = &mut mailboxes.imap {
                 for file in [&mut imap.ca_file, &mut imap.password_file, &mut imap.credentials_file] {
                     *file = file.as_ref().map(|file| base.join(file));
@@ -549,6 +551,9 @@ impl Config {
                     format!("{name:?} needs exactly one of [mailboxes.imap], [mailboxes.maildir], [mailboxes.graph]"),
                 );
             }
+            if mailboxes.graph.is_none() && mailboxes.users_file.is_none() {
+                return bad("mailboxes", format!("{name:?} needs a users_file"));
+            }
             if let Some(graph) = &mailboxes.graph
                 && graph.secret_file.is_some()
                 && graph.certificate_file.is_some()
@@ -624,6 +629,7 @@ mod tests {
                 "in clear",
             ),
             ("[[mailboxes]]\nusers_file=\"u\"", "exactly one of"),
+            ("[[mailboxes]]\n[mailboxes.maildir]\npath=\"/m/%u\"", "needs a users_file"),
             (
                 "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nmaster_user=\"m\"\ncredentials_file=\"c\"",
                 "either master_user",

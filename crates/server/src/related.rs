@@ -9,6 +9,7 @@ use anyhow::Result;
 use hinomi_api::RelatedBy;
 use hinomi_model::{Attachment, MailField, MailFilter, MessageCopy, MessageCopyRef, MessageId};
 use hinomi_store::Page;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Related copies found, at most.
@@ -17,6 +18,8 @@ pub(crate) const RELATED_MAX: usize = 500;
 const MESSAGES_MAX: usize = 100;
 /// Files looked for.
 const FILES_MAX: usize = 200;
+/// Signs of one mail that are compared with what actions are armed for.
+const SIGNS_MAX: usize = 50;
 /// A file carried by more messages than this is a letterhead or the like, not a sign of forwarding.
 const COMMON_FILE: i64 = 200;
 
@@ -44,14 +47,11 @@ pub async fn find(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<Related>> {
     }
     let named: BTreeSet<MessageId> = copies.iter().map(|copy| copy.message_id).collect();
     let own_domains = &ctx.config.gateway.own_domains;
-    let of_us = |copy: &MessageCopy| {
-        let domain = copy.sender_from.rsplit_once('@').map_or("", |(_, domain)| domain);
-        own_domains.iter().any(|own| own.eq_ignore_ascii_case(domain))
-    };
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     let mut add = |copy: MessageCopy, by: RelatedBy, of: MessageId| {
-        let fits = !named.contains(&copy.message_id) && copy.message_id.demo().is_none() && of_us(&copy);
+        let fits =
+            !named.contains(&copy.message_id) && copy.message_id.demo().is_none() && is_of_us(&copy, own_domains);
         if fits && found.len() < RELATED_MAX && seen.insert((copy.message_id, copy.recipient.clone())) {
             found.push(Related { copy, by, of });
         }
@@ -94,11 +94,17 @@ pub async fn find(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<Related>> {
     Ok(found)
 }
 
-/// Adds the forwarded and replied copies of what an order names.
+fn is_of_us(copy: &MessageCopy, own_domains: &[String]) -> bool {
+    let domain = copy.sender_from.rsplit_once('@').map_or("", |(_, domain)| domain);
+    own_domains.iter().any(|own| own.eq_ignore_ascii_case(domain))
+}
+
+/// Adds the forwarded and replied copies of what an order names. Returns the signs by which later ones
+/// are known, see [`signs_of`].
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn extend(ctx: &Ctx, copies: &mut Vec<MessageCopyRef>) -> Result<()> {
+pub async fn extend(ctx: &Ctx, copies: &mut Vec<MessageCopyRef>) -> Result<Vec<String>> {
     let mut known = Vec::new();
     for copy in &*copies {
         known.extend(ctx.store.message(copy.message_id, &copy.recipient).await?);
@@ -109,7 +115,48 @@ pub async fn extend(ctx: &Ctx, copies: &mut Vec<MessageCopyRef>) -> Result<()> {
             copies.push(copy);
         }
     }
-    Ok(())
+    signs_for(ctx, &known).await
+}
+
+/// What forwarded and replied copies of some messages would show.
+async fn signs_for(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<String>> {
+    let mut messages: BTreeMap<MessageId, &MessageCopy> = BTreeMap::new();
+    for copy in copies {
+        messages.entry(copy.message_id).or_insert(copy);
+    }
+    let mut signs = BTreeSet::new();
+    let mut files: BTreeSet<&str> = BTreeSet::new();
+    for copy in messages.values().take(MESSAGES_MAX) {
+        if !copy.internet_message_id.is_empty() {
+            signs.insert(reference(&copy.internet_message_id));
+        }
+        files.extend(copy.attachments.iter().filter(|file| is_telling(file)).map(|file| file.sha256.as_str()));
+    }
+    for sha256 in files.into_iter().take(FILES_MAX) {
+        let filter = MailFilter::default().with(MailField::AttachmentSha256, sha256);
+        if ctx.store.messages(&filter, &Page::first(1)).await?.total <= COMMON_FILE {
+            signs.insert(file_sign(sha256));
+        }
+    }
+    Ok(signs.into_iter().collect())
+}
+
+/// The signs a mail of the organisation's own people shows of being a forwarded or replied copy: what
+/// it refers to and which files it carries. None for mails of others.
+pub(crate) fn signs_of(copy: &MessageCopy, own_domains: &[String]) -> Vec<String> {
+    if !is_of_us(copy, own_domains) {
+        return Vec::new();
+    }
+    let files = copy.attachments.iter().filter(|file| is_telling(file)).map(|file| file_sign(&file.sha256));
+    copy.references.iter().map(|id| reference(id)).chain(files).take(SIGNS_MAX).collect()
+}
+
+fn reference(message_id: &str) -> String {
+    format!("reference:{}", hex::encode(Sha256::digest(message_id)))
+}
+
+fn file_sign(sha256: &str) -> String {
+    format!("file:{sha256}")
 }
 
 /// Pictures are in signatures, and an empty file says nothing.

@@ -9,7 +9,9 @@ mod world;
 
 use authenticator::Authenticator;
 use hinomi_api::routes::routes;
-use hinomi_model::Role;
+use hinomi_model::{
+    Action, ActionId, ActionSpec, ActionState, EntityKey, MessageCopyRef, Receipt, ReceiptState, Role, Text,
+};
 use hinomi_server::live::LiveEvent;
 use serde_json::{Value, json};
 use world::{PASSWORD, Person, code, read, session_of, world};
@@ -165,13 +167,62 @@ async fn what_cannot_be_undone_needs_presence() {
     assert_eq!(world.ask(&person, "POST", "/mail/bulk", by_filter()).await.is(403).code(), "step_up_required");
     let proposed = json!({ "filter": filter, "remedy": "hardDelete", "reason": "test", "propose_only": true });
     assert_eq!(world.ask(&person, "POST", "/mail/bulk", Some(proposed)).await.code(), "unavailable", "only proposed");
+    // trying again what failed is as final as the first try, and so is approving what another proposed
+    let failed = failed_removal(&world, hinomi_model::MessageRemedy::HardDelete).await;
+    let retry = format!("/actions/{failed}/retry");
+    assert_eq!(world.ask(&person, "POST", &retry, Some(json!({}))).await.is(403).code(), "step_up_required");
+    let soft = failed_removal(&world, hinomi_model::MessageRemedy::SoftDelete).await;
+    world.ask(&person, "POST", &format!("/actions/{soft}/retry"), Some(json!({}))).await.is(200);
+    let store = &world.running.ctx.store;
+    let untouched = store.action(failed).await.expect("read").expect("there");
+    assert_eq!(untouched.state, ActionState::Failed, "{untouched:?}");
     world.step_up(&person).await;
+    world.ask(&person, "POST", &retry, Some(json!({}))).await.is(200);
+    let tried = store.action(failed).await.expect("read").expect("there");
+    assert!(tried.version > untouched.version, "{tried:?}");
     assert_eq!(world.ask(&person, "POST", "/actions", hard()).await.code(), "unavailable", "no mailboxes here");
     assert_eq!(world.ask(&person, "POST", "/mail/bulk", by_filter()).await.code(), "unavailable", "no mailboxes here");
     for kind in ["soft_delete_messages", "quarantine_messages", "move_messages_to_junk"] {
         let other = world.person("other", Role::Responder).await;
         assert_eq!(world.ask(&other, "POST", "/actions", Some(order(kind))).await.code(), "unavailable", "{kind}");
     }
+}
+
+/// An action of which one target failed.
+async fn failed_removal(world: &world::World, remedy: hinomi_model::MessageRemedy) -> ActionId {
+    let now = world.running.ctx.now();
+    let copy = MessageCopyRef { message_id: hinomi_server::ids::new(), recipient: "a@example.test".to_owned() };
+    let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
+    let action = Action {
+        id: hinomi_server::ids::new(),
+        spec: ActionSpec::of_remedy(remedy, vec![copy], false),
+        state: ActionState::Failed,
+        reason: Text::same("test"),
+        proposed_by: "kana".to_owned(),
+        decided_by: Some("kana".to_owned()),
+        decided_at: Some(now),
+        comment: None,
+        incident_id: None,
+        investigation_id: None,
+        receipts: vec![Receipt {
+            target,
+            state: ReceiptState::Failed,
+            detail: Text::same("away"),
+            proof: None,
+            at: now,
+        }],
+        follow_up: None,
+        undone_by: None,
+        undoes: None,
+        created_at: now,
+        finished_at: Some(now),
+        expires_at: now.plus_seconds(3_600),
+        version: 1,
+    };
+    let mut tx = world.running.ctx.store.begin().await.expect("tx");
+    tx.insert_action(&action, None).await.expect("inserted");
+    tx.commit().await.expect("commit");
+    action.id
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,7 +50,7 @@ fn mailboxes(rig: &MailRig, password: &Path) -> MailboxesConfig {
     };
     MailboxesConfig {
         name: "main".to_owned(),
-        users_file: rig.users_file.clone(),
+        users_file: Some(rig.users_file.clone()),
         connections: 4,
         imap: Some(imap),
         maildir: None,

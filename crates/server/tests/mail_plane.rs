@@ -132,7 +132,7 @@ impl House {
         };
         let config = MailboxesConfig {
             name: "main".to_owned(),
-            users_file: self.rig.users_file.clone(),
+            users_file: Some(self.rig.users_file.clone()),
             connections: 8,
             imap: Some(imap),
             maildir: None,

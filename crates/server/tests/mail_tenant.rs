@@ -3,9 +3,10 @@
 
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_model::{
-    AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailFilter, MailSource, MessageCopy, MessageCopyRef,
-    MessageId, MessageRemedy, ReceiptState, Timestamp, Verdict,
+    ActionSpec, AuthResults, DeliveryAction, DeliveryLocation, MailDirection, MailFilter, MailSource, MessageCopy,
+    MessageCopyRef, MessageId, MessageRemedy, ReceiptState, Text, Timestamp, Verdict,
 };
+use hinomi_server::actions::{self, Proposal};
 use hinomi_server::config::{Config, CrawlConfig, MailboxesConfig};
 use hinomi_server::ingest::{Ingest, Log};
 use hinomi_server::mailboxes::{FileVault, Found, Mailboxes, Order, Reading, Reason};
@@ -163,6 +164,95 @@ async fn server(stub: &GraphStub, dir: &Path) -> Running {
     start(ServeOptions { data: dir.join("data"), config, write_enrolment_token: None, mail_worker: Default::default() })
         .await
         .expect("server starts")
+}
+
+/// Without a list of our own: every mailbox of the tenant counts, at every address, and the tenant's own
+/// trace tells of recipients nobody told us of.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tenant_lists_its_mailboxes_and_tells_who_else_got_a_mail() {
+    let stub = GraphStub::start(CLIENT, "stub-secret").await.expect("stub");
+    stub.set_page(2);
+    // the server traces what is not older than the service keeps
+    let received_at = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()).plus_seconds(-3_600);
+    stub.set_begin(received_at);
+    let dir = tempfile::tempdir().expect("temp dir");
+    for number in 0..5 {
+        stub.add_mailbox(&format!("user{number}@example.test"));
+    }
+    stub.add_guest("visitor@elsewhere.test");
+    for number in [0, 1, 3] {
+        stub.deliver(&format!("user{number}@example.test"), "inbox", &mail());
+    }
+    // the same Message-ID with other content
+    let forged = String::from_utf8(mail()).expect("text").replace("please pay", "something else");
+    stub.deliver("user4@example.test", "inbox", forged.as_bytes());
+    let mut config = Config::default();
+    let free = "127.0.0.1:0".parse().expect("address");
+    (config.listen.console, config.listen.sensors) = (free, free);
+    config.gateway.enabled = false;
+    config.gateway.own_domains = vec!["example.test".to_owned()];
+    config.follow_up.first_look_seconds = 1;
+    config.mailboxes = vec![tenant(&stub, dir.path(), 0)];
+    config.mailboxes[0].users_file = None;
+    let options = ServeOptions {
+        data: dir.path().join("data"),
+        config,
+        write_enrolment_token: None,
+        mail_worker: Default::default(),
+    };
+    let running = start(options).await.expect("server starts");
+    let ctx = running.ctx.clone();
+    let mailboxes = ctx.mail.get().expect("mailboxes");
+    let names = mailboxes.walkable().await.expect("names");
+    assert_eq!(names, (0..5).map(|number| format!("user{number}@example.test")).collect::<Vec<_>>(), "no guest");
+
+    // the gateway saw it go to an alias
+    let id: MessageId = hinomi_server::ids::new();
+    let told = MessageCopy { received_at, ..copy(id, "user0.alias@example.test") };
+    ctx.store.put_message(&told).await.expect("put");
+    let found = mailboxes.find(&reading(), std::slice::from_ref(&told)).await;
+    assert!(matches!(&found[0], Found::Located(at) if at.mailbox == "user0@example.test"), "{found:?}");
+    let untold = mailboxes.untold(std::slice::from_ref(&told), ctx.now()).await.expect("traced");
+    let untold: Vec<&str> = untold.iter().map(|copy| copy.recipient.as_str()).collect();
+    assert_eq!(untold, ["user1@example.test", "user3@example.test", "user4@example.test"]);
+    stub.fail(Fault::NoTrace, 1);
+    assert!(mailboxes.untold(std::slice::from_ref(&told), ctx.now()).await.expect("asked").is_empty());
+
+    let proposal = Proposal {
+        spec: ActionSpec::of_remedy(
+            MessageRemedy::SoftDelete,
+            vec![MessageCopyRef { message_id: id, recipient: told.recipient.clone() }],
+            false,
+        ),
+        reason: Text::same("test"),
+        by: "kana",
+        incident: None,
+        investigation: None,
+        idempotency_key: None,
+        approve_now: Some(("kana", None)),
+        signs: Vec::new(),
+    };
+    let action = actions::propose(&ctx, proposal).await.expect("ordered").id;
+    let end = Instant::now() + Duration::from_secs(60);
+    let late = loop {
+        let action = ctx.store.action(action).await.expect("read").expect("there");
+        let late = action.follow_up.as_ref().map(|one| one.receipts.clone()).unwrap_or_default();
+        if late.len() >= 2 {
+            break late;
+        }
+        assert!(Instant::now() < end, "{action:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(late.iter().all(|late| late.receipt.state == ReceiptState::Done), "{late:#?}");
+    let folder = |number: usize| stub.mails(&format!("user{number}@example.test")).remove(0).0;
+    for number in [0, 1, 3] {
+        assert_eq!(folder(number), "recoverableitemsdeletions", "user{number}");
+    }
+    assert_eq!(folder(4), "inbox", "the Message-ID alone is no proof");
+    let known = ctx.store.message_copies(id).await.expect("copies");
+    assert_eq!(known.len(), 3, "those that were traced are known now: {known:#?}");
+    assert!(known.iter().all(|copy| copy.latest_location == DeliveryLocation::Quarantine));
+    running.stop().await.expect("stops");
 }
 
 /// Waits until the known copies are as wanted.

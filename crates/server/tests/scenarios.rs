@@ -351,6 +351,82 @@ async fn investigations_run_again_and_stop() -> Result<()> {
     house.close().await
 }
 
+/// However many alerts join a story, one run follows the present one; after a run in which something
+/// failed, what joins is gathered for a while, but a person who asks is not kept waiting.
+#[tokio::test]
+async fn alerts_that_join_together_are_looked_at_together() -> Result<()> {
+    const TIMES: i64 = 30;
+    let mut house = House::open().await?;
+    let batches: Vec<Batch> =
+        house.play(&scenarios().join("mail-attachment-linux")).await?.into_iter().map(|(_, batch)| batch).collect();
+    house.settle().await?;
+    let incident = house.incidents().await?.remove(0);
+    let runs = |investigation: &Investigation| investigation.steps[0].attempts;
+    let first = house.investigations(&incident).await?.remove(0);
+    let firings = async |house: &House| -> Result<usize> {
+        let alerts = house.ctx.store.alerts_of_incident(incident.id).await?;
+        Ok(alerts.iter().map(|alert| alert.why.len()).sum())
+    };
+    let known = firings(&house).await?;
+    // the same attack again and again, each time by new processes
+    let again = |batch: &Batch, times: i64| {
+        let mut batch = batch.clone();
+        for event in &mut batch.events {
+            event.timestamp = event.timestamp.plus_seconds(300 * times);
+            for (name, step) in [("ProcessId", 100), ("InitiatingProcessId", 100)] {
+                if let Some(pid) = event.long(name) {
+                    event.set(name, pid + step * times);
+                }
+            }
+        }
+        batch
+    };
+    let of_devices = |batch: &&Batch| matches!(batch.source, Source::Sensor { .. });
+    for times in 1..=TIMES {
+        for batch in batches.iter().filter(of_devices) {
+            house.feed(&again(batch, times)).await?;
+        }
+    }
+    house.settle().await?;
+    ensure!(firings(&house).await? > known + TIMES as usize / 2, "they did not join: {}", firings(&house).await?);
+    let second = house.investigations(&incident).await?.remove(0);
+    ensure!(runs(&second) > runs(&first), "it ran again");
+    let filter = JobFilter { state: Vec::new(), kind: Some(investigations::JOB.to_owned()) };
+    let jobs = house.ctx.store.jobs(&filter, &Page::first(200)).await?.items;
+    let ordered = jobs.iter().filter(|job| job.payload.contains(&first.id.to_string())).count();
+    ensure!(ordered as u32 <= runs(&second) + 1, "one order per run: {ordered}, {} runs", runs(&second));
+
+    // as if the mail server had been away
+    let mut failed = second.clone();
+    let step = failed.steps.last_mut().context("steps")?;
+    (step.state, step.ended_at) = (hinomi_model::StepState::Failed, Some(house.ctx.now()));
+    house.ctx.store.put_investigation(&failed).await?;
+    for times in TIMES + 1..=TIMES + 3 {
+        for batch in batches.iter().filter(of_devices) {
+            house.feed(&again(batch, times)).await?;
+        }
+    }
+    let deadline = Instant::now() + SETTLE;
+    let rests = async |house: &House| -> Result<bool> {
+        let filter = JobFilter { state: vec![JobState::Waiting], ..filter.clone() };
+        let waiting = house.ctx.store.jobs(&filter, &Page::first(10)).await?.items;
+        let soon = house.ctx.now().plus_seconds(10);
+        Ok(waiting.len() == 1 && waiting[0].run_at > soon)
+    };
+    while !rests(&house).await? {
+        ensure!(Instant::now() < deadline, "the run for them is put off");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(runs(&house.investigations(&incident).await?.remove(0)), runs(&second));
+    let alert = house.ctx.store.alerts_of_incident(incident.id).await?.remove(0);
+    investigations::start(&house.ctx, alert.id, "kana").await?;
+    while runs(&house.investigations(&incident).await?.remove(0)) == runs(&second) {
+        ensure!(Instant::now() < deadline, "a person asked for it");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    house.close().await
+}
+
 /// Resolving an incident resolves its alerts; a title a person gave stays when the story grows.
 #[tokio::test]
 async fn people_change_incidents() -> Result<()> {

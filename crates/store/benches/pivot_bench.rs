@@ -92,11 +92,15 @@ fn question(kind: &str, at: u64, rows: u64) -> EntityKey {
 }
 
 /// What the server asks the sightings for one pivot.
-async fn ask(store: &Store, value: &EntityKey) -> [Seen; 3] {
+async fn ask(store: &Store, value: &EntityKey) -> Vec<Seen> {
     let devices = store.seen(value, EntityKind::Device, SHOWN).await.expect("devices");
+    // accounts are seen on devices only
+    if value.kind == EntityKind::User {
+        return vec![devices];
+    }
     let copies = store.seen(value, EntityKind::MessageCopy, 0).await.expect("copies");
     let messages = store.seen(value, EntityKind::Message, 0).await.expect("messages");
-    [devices, copies, messages]
+    vec![devices, copies, messages]
 }
 
 async fn warm(store: &Store, kind: &str, questions: &[EntityKey]) {

@@ -249,7 +249,18 @@ pub(crate) async fn list<T>(
     let mut count = Sql::new("SELECT count(*) AS total FROM ");
     count.push(listing.from).push(" WHERE ").append(filter.conditions());
     let total = count.row(db).await?.map_or(Ok(0), |row| row.int("total"))?;
+    list_counted(db, listing, filter, page, total, read).await
+}
 
+/// Lists one page as [`list`] does, of what was counted before.
+pub(crate) async fn list_counted<T>(
+    db: &mut Db<'_>,
+    listing: &Listing,
+    filter: &Filter,
+    page: &Page,
+    total: i64,
+    read: impl Fn(&AnyRow) -> Result<T>,
+) -> Result<Listed<T>> {
     let mut sql = Sql::new("SELECT ");
     sql.push(listing.select);
     for (at, key) in listing.order.iter().enumerate() {

@@ -33,6 +33,8 @@ reads! {
     fn armed_any(now: Timestamp) -> bool;
     /// Returns the newest action armed for a mail.
     fn armed_for(identity: &str, now: Timestamp) -> Option<ActionId>;
+    /// Returns what an action is armed for.
+    fn armed_with(action: ActionId) -> Vec<String>;
     /// Returns a late copy.
     fn late(id: ActionId) -> Option<LateRow>;
     /// Returns the late copies of an action, oldest first, at most 10,000.
@@ -62,6 +64,11 @@ async fn armed_for(db: &mut Db<'_>, identity: &str, now: Timestamp) -> Result<Op
         "SELECT action_id FROM mail_armed WHERE identity = $1 AND armed_until > $2 ORDER BY action_id DESC LIMIT 1",
     );
     sql.bind(identity).bind(now).row(db).await?.map(|row| row.parsed("action_id")).transpose()
+}
+
+async fn armed_with(db: &mut Db<'_>, action: ActionId) -> Result<Vec<String>> {
+    let sql = Sql::new("SELECT identity FROM mail_armed WHERE action_id = $1 ORDER BY identity");
+    sql.bind(Arg::id(action)).rows(db).await?.iter().map(|row| row.text("identity")).collect()
 }
 
 async fn arm(db: &mut Db<'_>, action: ActionId, identities: &[String], until: Timestamp) -> Result<()> {

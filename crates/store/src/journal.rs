@@ -6,6 +6,9 @@ use crate::sql::{Arg, Cells, Sql};
 use hinomi_model::{ActionId, MessageCopyRef};
 use sqlx::any::AnyRow;
 
+/// Actions of one copy that are returned.
+const OF_COPY_MAX: i64 = 50;
+
 /// Intent and result of an action on one mailbox copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JournalRow {
@@ -24,6 +27,8 @@ reads! {
     fn journal_open(action: ActionId) -> Vec<JournalRow>;
     /// Returns everything an action did.
     fn journal(action: ActionId) -> Vec<JournalRow>;
+    /// Returns the actions and late copies that began to deal with a copy, newest first, at most 50.
+    fn journal_of_copy(copy: &MessageCopyRef) -> Vec<ActionId>;
     /// Returns the actions with open intents, to be resumed after a restart.
     fn journal_open_actions() -> Vec<ActionId>;
 }
@@ -82,6 +87,13 @@ async fn journal_open(db: &mut Db<'_>, action: ActionId) -> Result<Vec<JournalRo
     .rows(db)
     .await?;
     rows.iter().map(read).collect()
+}
+
+async fn journal_of_copy(db: &mut Db<'_>, copy: &MessageCopyRef) -> Result<Vec<ActionId>> {
+    let mut sql = Sql::new("SELECT action_id FROM mail_journal WHERE message_id = ");
+    sql.arg(Arg::id(copy.message_id)).push(" AND recipient = ").arg(copy.recipient.as_str());
+    sql.push(" ORDER BY action_id DESC LIMIT ").arg(OF_COPY_MAX);
+    sql.rows(db).await?.iter().map(|row| row.parsed("action_id")).collect()
 }
 
 async fn journal_open_actions(db: &mut Db<'_>) -> Result<Vec<ActionId>> {

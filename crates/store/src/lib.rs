@@ -78,6 +78,6 @@ pub use messages::{
 };
 pub use pivot::{SEEN_MAX, Seen};
 pub use sessions::SessionRow;
-pub use sightings::SightingSummary;
+pub use sightings::{COUNTED_MAX, SightingSummary};
 pub use tokens::ApiTokenRow;
 pub use users::UserRecord;

@@ -51,6 +51,16 @@ writes! {
 
 async fn seen(db: &mut Db<'_>, observable: &EntityKey, kind: EntityKind, shown: i64) -> Result<Seen> {
     let filter = || -> Filter { value_filter(observable, Some(kind)) };
+    // most values have few: one range of the key, read once
+    if shown > 0 {
+        let mut sql = Sql::new("SELECT ");
+        sql.push(COLUMNS).push(" FROM sightings WHERE ").append(filter().conditions());
+        sql.push(" LIMIT ").arg(shown + 1);
+        let rows = sql.rows(db).await?;
+        if rows.len() as i64 <= shown {
+            return Ok(all(rows.iter().map(read).collect::<Result<_>>()?));
+        }
+    }
     let mut sql = Sql::new(
         "SELECT count(*) AS entities, min(first_seen) AS first, max(last_seen) AS last, \
          CAST(coalesce(sum(count), 0) AS BIGINT) AS times FROM (",
@@ -75,6 +85,19 @@ async fn seen(db: &mut Db<'_>, observable: &EntityKey, kind: EntityKind, shown: 
         seen.items = sql.rows(db).await?.iter().map(read).collect::<Result<_>>()?;
     }
     Ok(seen)
+}
+
+/// What a few sightings come to.
+fn all(mut items: Vec<Sighting>) -> Seen {
+    items.sort_by(|a, b| (a.first_seen, &a.entity.value).cmp(&(b.first_seen, &b.entity.value)));
+    Seen {
+        entities: items.len() as i64,
+        exact: true,
+        first: items.iter().map(|one| one.first_seen).min(),
+        last: items.iter().map(|one| one.last_seen).max(),
+        times: items.iter().map(|one| one.count).sum(),
+        items,
+    }
 }
 
 async fn files_of_hash(db: &mut Db<'_>, hash: &str) -> Result<Vec<String>> {

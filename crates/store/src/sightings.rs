@@ -3,7 +3,7 @@
 //! Rows are many (one per value and entity), so they are small: ids are 16 bytes, the pointer to the
 //! first event leaves out what the row says already.
 
-use crate::db::{Db, Key, Listed, Listing, Page, list};
+use crate::db::{Db, Key, Listed, Listing, Page, list_counted};
 use crate::error::{Result, StoreError};
 use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{DemoId, EntityKey, EntityKind, EventRef, Sighting, SightingStages, Table, Timestamp};
@@ -23,8 +23,11 @@ const KEY_TEXT_BYTES_MAX: usize = 200;
 const UUID_CHARS: usize = 36;
 const UUID_BYTES: usize = 16;
 
+/// Most sightings of one value counted per kind of entity: common values have millions.
+pub const COUNTED_MAX: i64 = 10_000;
+
 /// All sightings of one value in short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SightingSummary {
     /// First time, none when never seen.
     pub first: Option<Timestamp>,
@@ -32,18 +35,27 @@ pub struct SightingSummary {
     pub last: Option<Timestamp>,
     /// How often.
     pub count: i64,
-    /// On how many devices.
+    /// On how many devices, at most [`COUNTED_MAX`].
     pub devices: i64,
-    /// In how many messages.
+    /// In how many messages, at most [`COUNTED_MAX`].
     pub messages: i64,
-    /// In how many mailbox copies of messages.
+    /// In how many mailbox copies of messages, at most [`COUNTED_MAX`].
     pub copies: i64,
+    /// False: there are more of one kind than [`COUNTED_MAX`]; counts are at least these, times are of
+    /// the first so many by id.
+    pub exact: bool,
+}
+
+impl Default for SightingSummary {
+    fn default() -> Self {
+        SightingSummary { first: None, last: None, count: 0, devices: 0, messages: 0, copies: 0, exact: true }
+    }
 }
 
 reads! {
-    /// Lists who had to do with a value, in order of the entities.
+    /// Lists who had to do with a value, in order of the entities. The total is at most [`COUNTED_MAX`].
     fn sightings(observable: &EntityKey, entity_kind: Option<EntityKind>, page: &Page) -> Listed<Sighting>;
-    /// Lists who had to do with a value among what is real, or within one demo.
+    /// Lists who had to do with a value among what is real, or within one demo, as `sightings` does.
     fn sightings_within(
         observable: &EntityKey,
         demo: Option<DemoId>,
@@ -327,7 +339,11 @@ async fn of_value(db: &mut Db<'_>, filter: &Filter, page: &Page) -> Result<Liste
         order: &[Key::Text("entity_kind"), Key::Blob("entity")],
         descending: false,
     };
-    list(db, &LISTING, filter, page, read).await
+    let mut count = Sql::new("SELECT count(*) AS total FROM (");
+    count.append(filter.clone().select("SELECT 1 FROM sightings"));
+    count.push(" LIMIT ").arg(COUNTED_MAX).push(") AS bounded");
+    let total = count.row(db).await?.map_or(Ok(0), |row| row.int("total"))?;
+    list_counted(db, &LISTING, filter, page, total, read).await
 }
 
 async fn delete_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<u64> {
@@ -347,7 +363,7 @@ async fn delete_sightings(db: &mut Db<'_>, batch: &[Sighting]) -> Result<u64> {
 }
 
 async fn sighting_summary(db: &mut Db<'_>, observable: &EntityKey) -> Result<SightingSummary> {
-    summary(db, value_filter(observable, None)).await
+    summary(db, |kind| value_filter(observable, Some(kind))).await
 }
 
 async fn sighting_summary_within(
@@ -355,29 +371,50 @@ async fn sighting_summary_within(
     observable: &EntityKey,
     demo: Option<DemoId>,
 ) -> Result<SightingSummary> {
-    let mut filter = value_filter(observable, None);
-    within(&mut filter, demo);
-    summary(db, filter).await
+    let of_kind = |kind| {
+        let mut filter = value_filter(observable, Some(kind));
+        within(&mut filter, demo);
+        filter
+    };
+    summary(db, of_kind).await
 }
 
-async fn summary(db: &mut Db<'_>, filter: Filter) -> Result<SightingSummary> {
+/// Kinds of entities that have to do with values.
+const COUNTED: [EntityKind; 3] = [EntityKind::Device, EntityKind::Message, EntityKind::MessageCopy];
+
+/// One range of the key per kind of entity, each read up to its limit.
+async fn summary(db: &mut Db<'_>, of_kind: impl Fn(EntityKind) -> Filter) -> Result<SightingSummary> {
     // a copy's entity begins with the 16 bytes of its message
-    let sql = filter.select(
-        "SELECT min(first_seen) AS first, max(last_seen) AS last, CAST(coalesce(sum(count), 0) AS BIGINT) AS times, \
-         count(CASE WHEN entity_kind = 'device' THEN 1 END) AS devices, \
-         count(CASE WHEN entity_kind = 'messageCopy' THEN 1 END) AS copies, \
-         count(DISTINCT CASE WHEN entity_kind = 'messageCopy' THEN substr(entity, 1, 16) END) AS messages \
-         FROM sightings",
+    let mut sql = Sql::new(
+        "SELECT entity_kind, count(*) AS entities, min(first_seen) AS first, max(last_seen) AS last, \
+         CAST(coalesce(sum(count), 0) AS BIGINT) AS times, count(DISTINCT substr(entity, 1, 16)) AS messages FROM (",
     );
-    let Some(row) = sql.row(db).await? else { return Ok(SightingSummary::default()) };
-    Ok(SightingSummary {
-        first: row.time_or_null("first")?,
-        last: row.time_or_null("last")?,
-        count: row.int("times")?,
-        devices: row.int("devices")?,
-        messages: row.int("messages")?,
-        copies: row.int("copies")?,
-    })
+    for (at, kind) in COUNTED.into_iter().enumerate() {
+        sql.push(if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
+        sql.append(of_kind(kind).select("SELECT entity_kind, entity, first_seen, last_seen, count FROM sightings"));
+        sql.push(" LIMIT ").arg(COUNTED_MAX + 1).push(&format!(") AS bounded_{at}"));
+    }
+    sql.push(") AS bounded GROUP BY entity_kind");
+    let mut summary = SightingSummary::default();
+    for row in sql.rows(db).await? {
+        let entities = row.int("entities")?;
+        let (first, last) = (row.time_or_null("first")?, row.time_or_null("last")?);
+        summary.first = summary.first.into_iter().chain(first).min();
+        summary.last = summary.last.max(last);
+        summary.count += row.int("times")?;
+        summary.exact &= entities <= COUNTED_MAX;
+        let messages = row.int("messages")?.min(COUNTED_MAX);
+        match kind_of(&row.text("entity_kind")?)? {
+            EntityKind::Device => summary.devices = entities.min(COUNTED_MAX),
+            EntityKind::MessageCopy => {
+                summary.copies = entities.min(COUNTED_MAX);
+                summary.messages = summary.messages.max(messages);
+            }
+            // a message may be told of with and without its copies
+            _ => summary.messages = summary.messages.max(messages),
+        }
+    }
+    Ok(summary)
 }
 
 pub(crate) fn read(row: &AnyRow) -> Result<Sighting> {

@@ -19,7 +19,7 @@ pub mod maildir;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use hinomi_model::{DeliveryLocation, Text};
+use hinomi_model::{DeliveryLocation, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -115,6 +115,55 @@ pub trait Walk: Send {
 
     /// Ends the work on this mailbox.
     fn close(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// A system that knows its own mailboxes and who got which mail.
+pub trait Tenant: Send + Sync + std::fmt::Debug {
+    /// Lists the mailboxes with their addresses.
+    ///
+    /// # Errors
+    /// When the system cannot be reached or refuses.
+    fn owners(&self) -> BoxFuture<'_, Result<Vec<Owner>, ConnectorError>>;
+
+    /// Tells to whom a mail went. `None` when the system does not offer that.
+    ///
+    /// # Errors
+    /// When the system cannot be reached or refuses.
+    fn recipients<'a>(&'a self, asked: &'a TraceAsked) -> BoxFuture<'a, Result<Option<Vec<Traced>>, ConnectorError>>;
+}
+
+/// A mailbox and the addresses mail reaches it at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// Mailbox as the system names it, lower case.
+    pub mailbox: String,
+    /// Addresses, lower case, the primary one first.
+    pub addresses: Vec<String>,
+}
+
+/// Which mail is traced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceAsked {
+    /// Message-ID without angle brackets, 1 to 900 bytes.
+    pub message_id: String,
+    /// Not before.
+    pub from: Timestamp,
+    /// Not after.
+    pub to: Timestamp,
+    /// Recipients told, at most.
+    pub max: usize,
+}
+
+/// One recipient of a traced mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Traced {
+    /// Address, lower case.
+    pub recipient: String,
+    /// What became of it, in the system's words (`delivered`, `quarantined` …).
+    pub status: String,
 }
 
 /// What changed in a folder.

@@ -2,7 +2,7 @@
 //! requests using JSON batching"). Each is throttled on its own: a 429 comes inside a 200.
 
 use super::GraphError;
-use super::client::{Call, Client, PREFER_IMMUTABLE, Reply, seconds};
+use super::client::{Call, Client, Reply, seconds};
 use bytes::Bytes;
 use reqwest::Method;
 use serde::Deserialize;
@@ -82,7 +82,7 @@ impl Client {
         let Waiting { call, answer } = waiting;
         let limit = self.0.settings.limits.json_bytes_max;
         let reply = match self.url(&call.path) {
-            Ok(url) => self.exchange(call.attempt, call.method, url, call.body.as_ref(), limit).await,
+            Ok(url) => self.exchange(&call, url, limit).await,
             Err(error) => Err(error),
         };
         // nobody waits any more: the caller gave up
@@ -91,7 +91,7 @@ impl Client {
 
     async fn send_several(&self, several: Vec<Waiting>) {
         let requests: Vec<Value> = several.iter().enumerate().map(|(at, waiting)| request(at, &waiting.call)).collect();
-        let outcome = self.post_batch(&json!({ "requests": requests })).await;
+        let outcome = self.post_batch(json!({ "requests": requests })).await;
         let (mut answers, token) = match outcome {
             Ok(answered) => answered,
             Err(error) => return fail_all(several, error),
@@ -112,11 +112,13 @@ impl Client {
         }
     }
 
-    async fn post_batch(&self, body: &Value) -> Result<(HashMap<String, Answer>, String), GraphError> {
+    async fn post_batch(&self, body: Value) -> Result<(HashMap<String, Answer>, String), GraphError> {
         const ATTEMPT: &str = "send requests together";
         let url = self.url("/$batch")?;
         let limit = self.0.settings.limits.json_bytes_max;
-        let reply = self.exchange(ATTEMPT, Method::POST, url, Some(body), limit).await?;
+        let (path, mailbox) = (String::new(), String::new());
+        let call = Call { attempt: ATTEMPT, method: Method::POST, path, body: Some(body), mailbox, rows: None };
+        let reply = self.exchange(&call, url, limit).await?;
         match reply.status {
             // each request of it renews the token by itself
             401 => {
@@ -144,7 +146,7 @@ fn request(at: usize, call: &Call) -> Value {
         "id": at.to_string(),
         "method": call.method.as_str(),
         "url": call.path,
-        "headers": { "Prefer": PREFER_IMMUTABLE },
+        "headers": { "Prefer": call.preferences() },
     });
     if let Some(body) = &call.body {
         request["headers"]["Content-Type"] = "application/json".into();

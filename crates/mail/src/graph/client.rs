@@ -60,6 +60,18 @@ pub(super) struct Call {
     pub body: Option<serde_json::Value>,
     /// The mailbox whose limits count; empty for calls about the tenant.
     pub mailbox: String,
+    /// Rows per page that are asked for where the query cannot say so.
+    pub rows: Option<usize>,
+}
+
+impl Call {
+    /// What is asked of the answer (RFC 7240).
+    pub(super) fn preferences(&self) -> String {
+        match self.rows {
+            Some(rows) => format!("{PREFER_IMMUTABLE}, odata.maxpagesize={rows}"),
+            None => PREFER_IMMUTABLE.to_owned(),
+        }
+    }
 }
 
 /// What the service answered.
@@ -217,22 +229,16 @@ impl Client {
     async fn once(&self, call: &Call, limit_bytes: usize) -> Result<Reply, GraphError> {
         let _gate = self.gate(&call.mailbox).await?;
         let url = self.url(&call.path)?;
-        self.exchange(call.attempt, call.method.clone(), url, call.body.as_ref(), limit_bytes).await
+        self.exchange(call, url, limit_bytes).await
     }
 
     /// Sends and reads; the answer may be a refusal.
-    pub(super) async fn exchange(
-        &self,
-        attempt: &'static str,
-        method: Method,
-        url: Url,
-        body: Option<&serde_json::Value>,
-        limit_bytes: usize,
-    ) -> Result<Reply, GraphError> {
-        let inner = &self.0;
+    pub(super) async fn exchange(&self, call: &Call, url: Url, limit_bytes: usize) -> Result<Reply, GraphError> {
+        let (inner, attempt) = (&self.0, call.attempt);
         let token = inner.tokens.get(&inner.http, &inner.settings, &*inner.clock).await?;
-        let mut request = inner.http.request(method, url).bearer_auth(&token).header("prefer", PREFER_IMMUTABLE);
-        if let Some(body) = body {
+        let request = inner.http.request(call.method.clone(), url).bearer_auth(&token);
+        let mut request = request.header("prefer", call.preferences());
+        if let Some(body) = &call.body {
             request = request.json(body);
         }
         let response = request.send().await.map_err(|source| transport(attempt, source))?;

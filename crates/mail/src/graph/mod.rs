@@ -14,6 +14,7 @@ mod clock;
 mod connector;
 mod error;
 mod settings;
+mod tenant;
 mod token;
 mod types;
 mod walk;

@@ -9,6 +9,9 @@ use std::collections::{HashMap, HashSet};
 /// Mails of a folder that is read anew, at most; a bound of ours.
 const MAILS_MAX: usize = 1_000_000;
 
+/// Times a listing is begun whose links the service forgets in the middle.
+const LISTINGS_MAX: usize = 4;
+
 struct GraphWalk {
     graph: Graph,
     mailbox: String,
@@ -56,8 +59,18 @@ impl GraphWalk {
     /// All a folder holds, whatever was known of it.
     async fn all(&mut self, folder: &str) -> Result<Changes, ConnectorError> {
         let (mut new, mut since): (Vec<Came>, _) = (Vec::new(), None);
+        let mut begun = 1;
         loop {
-            let page = self.graph.delta(&self.mailbox, folder, since.as_deref()).await?;
+            let page = match self.graph.delta(&self.mailbox, folder, since.as_deref()).await {
+                // forgotten between two pages of the listing
+                Err(GraphError::DeltaExpired) if begun < LISTINGS_MAX => {
+                    begun += 1;
+                    new.clear();
+                    since = None;
+                    continue;
+                }
+                page => page?,
+            };
             // what left while the list was read
             let left: HashSet<String> = page.removed.into_iter().collect();
             new.retain(|came| !left.contains(&came.id));

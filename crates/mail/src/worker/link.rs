@@ -106,12 +106,13 @@ impl Link {
         }
     }
 
-    pub(super) fn begin(self: &Arc<Self>, mailbox: &str, whole: bool) -> Result<Session, ConnectorError> {
+    /// Begins a session with what `first` says of its number.
+    pub(super) fn begin(self: &Arc<Self>, first: impl FnOnce(u64) -> ToWorker) -> Result<Session, ConnectorError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (tell, told) = mpsc::channel(WAITING_MAX);
         self.shared.sessions().insert(number, tell);
         let session = Session { link: Arc::clone(self), number, told, closed: false };
-        session.say(&ToWorker::Open { session: number, mailbox: mailbox.to_owned(), whole }, &[])?;
+        session.say(&first(number), &[])?;
         Ok(session)
     }
 

@@ -4,7 +4,7 @@
 //! one after the other. Mails travel as a head with their size, followed by pieces of bytes.
 
 use super::frame::FrameError;
-use crate::connector::{Abilities, ConnectorError, Folder, FolderRole, Mail, Mark, NewMail, Place, Search};
+use crate::connector::{Abilities, ConnectorError, Folder, FolderRole, Mail, Mark, NewMail, Place, Search, TraceAsked};
 use bytes::Bytes;
 use hinomi_model::Text;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub const MAILS_MAX: usize = 100_000;
 pub const ANSWER_BYTES_MAX: u64 = 512 << 20;
 /// Longest text of an error, in characters.
 const ERROR_CHARS_MAX: usize = 4_000;
+/// Longest Message-ID that is traced, bytes.
+const MESSAGE_ID_BYTES_MAX: usize = 900;
 /// Longest name of a mailbox, bytes.
 const MAILBOX_BYTES_MAX: usize = 1_000;
 
@@ -35,6 +37,13 @@ pub enum ToWorker {
         mailbox: String,
         /// To read it whole instead of looking for mails.
         whole: bool,
+    },
+    /// A question about the whole system, a session of its own.
+    Query {
+        /// Number of the session.
+        session: u64,
+        /// The question.
+        query: Query,
     },
     /// A question of a session.
     Ask {
@@ -58,6 +67,16 @@ pub enum ToWorker {
         /// The session.
         session: u64,
     },
+}
+
+/// A question about the whole system: the methods of [`crate::connector::Tenant`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Query {
+    /// See [`crate::connector::Tenant::owners`].
+    Owners,
+    /// See [`crate::connector::Tenant::recipients`].
+    Recipients(TraceAsked),
 }
 
 /// A question about an opened mailbox: the methods of [`crate::connector::Mailbox`] and
@@ -169,11 +188,16 @@ pub enum Tell {
         /// Bytes that follow.
         size: Option<u64>,
     },
+    /// The answer to a query, as JSON in the bytes that follow; none = the system does not offer it.
+    Listed {
+        /// Bytes that follow.
+        size: Option<u64>,
+    },
     /// It did not work.
     Error(Failure),
 }
 
-/// Bytes of the changes of a folder, at most.
+/// Bytes of the changes of a folder and of the answer to a query, at most.
 pub const CHANGES_BYTES_MAX: u64 = 256 << 20;
 
 /// A mail without its bytes.
@@ -284,6 +308,13 @@ impl ToWorker {
         match &said {
             ToWorker::Open { mailbox, .. } if mailbox.is_empty() || mailbox.len() > MAILBOX_BYTES_MAX => {
                 Err(FrameError("the name of a mailbox is empty or too long".to_owned()))
+            }
+            ToWorker::Query { query: Query::Recipients(asked), .. }
+                if asked.message_id.is_empty()
+                    || asked.message_id.len() > MESSAGE_ID_BYTES_MAX
+                    || asked.max > MAILS_MAX =>
+            {
+                Err(FrameError("a mail that is traced has no Message-ID, or a limit is too high".to_owned()))
             }
             ToWorker::Ask { ask: Ask::Put { size, .. }, .. } if *size > MAIL_BYTES_MAX => {
                 Err(FrameError(format!("a mail of {size} bytes is not allowed")))

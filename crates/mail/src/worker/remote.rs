@@ -2,13 +2,14 @@
 
 use super::frame::PIECE_BYTES_MAX;
 use super::link::{Link, Session};
-use super::message::{ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, MailHead, Tell, ToWorker, put_of};
+use super::message::{ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, MailHead, Query, Tell, ToWorker, put_of};
 use crate::connector::{
-    Abilities, Changes, Connector, ConnectorError, Folder, FolderRole, Held, Mail, Mailbox, Mark, NewMail, Place,
-    Search, Walk, Whole,
+    Abilities, Changes, Connector, ConnectorError, Folder, FolderRole, Held, Mail, Mailbox, Mark, NewMail, Owner,
+    Place, Search, Tenant, TraceAsked, Traced, Walk, Whole,
 };
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
+use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -41,12 +42,52 @@ impl RemoteConnector {
     }
 
     async fn begin(&self, mailbox: &str, whole: bool) -> Result<(RemoteMailbox, Vec<Folder>), ConnectorError> {
-        let session = self.workers.link().await?.begin(mailbox, whole)?;
-        let mut opened = RemoteMailbox { session, abilities: Abilities::default() };
+        let open = |session| ToWorker::Open { session, mailbox: mailbox.to_owned(), whole };
+        let mut opened = self.session(open).await?;
         match opened.answer().await? {
             (Tell::Opened { folders }, _) => Ok((opened, folders)),
             _ => Err(opened.session.nonsense("it answered something else than that a mailbox is open")),
         }
+    }
+}
+
+impl RemoteConnector {
+    async fn session(&self, first: impl FnOnce(u64) -> ToWorker) -> Result<RemoteMailbox, ConnectorError> {
+        let session = self.workers.link().await?.begin(first)?;
+        Ok(RemoteMailbox { session, abilities: Abilities::default() })
+    }
+
+    /// Asks about the whole system; `None` when it does not offer that.
+    async fn query<T: DeserializeOwned>(&self, query: Query) -> Result<Option<Vec<T>>, ConnectorError> {
+        let mut asked = self.session(|session| ToWorker::Query { session, query }).await?;
+        let listed = match asked.answer().await?.0 {
+            Tell::Listed { size: None } => None,
+            Tell::Listed { size: Some(size) } if size <= CHANGES_BYTES_MAX => {
+                let bytes = asked.pieces(size).await?;
+                Some(serde_json::from_slice(&bytes).map_err(|_| asked.misfit())?)
+            }
+            _ => return Err(asked.misfit()),
+        };
+        asked.session.close();
+        Ok(listed)
+    }
+}
+
+impl Tenant for RemoteConnector {
+    fn owners(&self) -> Answer<'_, Vec<Owner>> {
+        Box::pin(async move { Ok(self.query(Query::Owners).await?.unwrap_or_default()) })
+    }
+
+    fn recipients<'a>(&'a self, asked: &'a TraceAsked) -> Answer<'a, Option<Vec<Traced>>> {
+        Box::pin(async move {
+            let told: Option<Vec<Traced>> = self.query(Query::Recipients(asked.clone())).await?;
+            match told {
+                Some(told) if told.len() > asked.max => {
+                    Err(ConnectorError::refused("the mail worker tells more recipients than were asked for"))
+                }
+                told => Ok(told),
+            }
+        })
     }
 }
 

@@ -3,9 +3,10 @@
 use super::frame::{Frame, FrameError, PIECE_BYTES_MAX};
 use super::link::next_frame;
 use super::message::{
-    ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, Failure, FromWorker, MAIL_BYTES_MAX, MailHead, Tell, ToWorker, written,
+    ANSWER_BYTES_MAX, Ask, CHANGES_BYTES_MAX, Failure, FromWorker, MAIL_BYTES_MAX, MailHead, Query, Tell, ToWorker,
+    written,
 };
-use crate::connector::{Changes, Connector, ConnectorError, Mail, Mailbox, NewMail, Walk, Whole};
+use crate::connector::{Changes, Connector, ConnectorError, Mail, Mailbox, NewMail, Tenant, Walk, Whole};
 use bytes::{Bytes, BytesMut};
 use futures::FutureExt;
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct Served {
     pub connector: Arc<dyn Connector>,
     /// Reads them whole, if that is possible.
     pub whole: Option<Arc<dyn Whole>>,
+    /// Tells of the system as a whole, if that is possible.
+    pub tenant: Option<Arc<dyn Tenant>>,
 }
 
 /// Tells the server that the worker cannot work, and why.
@@ -73,6 +76,16 @@ struct Held {
     work: JoinHandle<()>,
 }
 
+/// What a session is for.
+enum Work {
+    /// Mails of this mailbox are looked for.
+    Find(String),
+    /// This mailbox is read whole.
+    Walk(String),
+    /// Something of the whole system is asked, once.
+    Query(Query),
+}
+
 /// What comes in for a session.
 enum In {
     Ask(Ask),
@@ -104,7 +117,11 @@ impl Desk {
                 let _ = self.out.send(framed(&FromWorker::Pong, &[])).await;
                 return;
             }
-            ToWorker::Open { session, mailbox, whole } => return self.open(session, mailbox, whole).await,
+            ToWorker::Open { session, mailbox, whole } => {
+                let work = if whole { Work::Walk(mailbox) } else { Work::Find(mailbox) };
+                return self.begin(session, work).await;
+            }
+            ToWorker::Query { session, query } => return self.begin(session, Work::Query(query)).await,
             ToWorker::Drop { session } => {
                 if let Some(held) = self.sessions.remove(&session) {
                     held.work.abort();
@@ -126,7 +143,7 @@ impl Desk {
         }
     }
 
-    async fn open(&mut self, session: u64, mailbox: String, whole: bool) {
+    async fn begin(&mut self, session: u64, what: Work) {
         let teller = Teller { session, out: self.out.clone() };
         if self.sessions.len() >= SESSIONS_MAX || self.sessions.contains_key(&session) {
             return teller.fail(ConnectorError::refused("the mail worker has too many mailboxes open")).await;
@@ -136,9 +153,10 @@ impl Desk {
         let work = tokio::spawn(async move {
             let last = teller.clone();
             let work = async {
-                match whole {
-                    false => find_work(&served, &mailbox, &teller, asked).await,
-                    true => walk_work(&served, &mailbox, &teller, asked).await,
+                match what {
+                    Work::Find(mailbox) => find_work(&served, &mailbox, &teller, asked).await,
+                    Work::Walk(mailbox) => walk_work(&served, &mailbox, &teller, asked).await,
+                    Work::Query(query) => query_work(&served, query, &teller).await,
                 }
             };
             if AssertUnwindSafe(work).catch_unwind().await.is_err() {
@@ -206,6 +224,21 @@ async fn walk_work(served: &Served, name: &str, teller: &Teller, mut asked: mpsc
             Ok(Said::Mails(mails)) => teller.mails(mails).await,
             Err(error) => teller.fail(error).await,
         }
+    }
+}
+
+/// Answers a question about the whole system.
+async fn query_work(served: &Served, query: Query, teller: &Teller) {
+    let Some(tenant) = &served.tenant else { return teller.listed(None).await };
+    let told = match query {
+        Query::Owners => tenant.owners().await.map(|owners| Some(serde_json::to_vec(&owners))),
+        Query::Recipients(asked) => {
+            tenant.recipients(&asked).await.map(|told| told.map(|told| serde_json::to_vec(&told)))
+        }
+    };
+    match told {
+        Ok(told) => teller.listed(told.map(Result::unwrap_or_default)).await,
+        Err(error) => teller.fail(error).await,
     }
 }
 
@@ -294,12 +327,20 @@ impl Teller {
     }
 
     async fn changes(&self, changes: Option<Changes>) {
-        let Some(changes) = changes else { return self.tell(Tell::Changes { size: None }).await };
-        let bytes = serde_json::to_vec(&changes).unwrap_or_default();
+        let bytes = changes.map(|changes| serde_json::to_vec(&changes).unwrap_or_default());
+        self.bytes(bytes, |size| Tell::Changes { size }, "the folder holds too many mails").await;
+    }
+
+    async fn listed(&self, bytes: Option<Vec<u8>>) {
+        self.bytes(bytes, |size| Tell::Listed { size }, "the list is too long").await;
+    }
+
+    async fn bytes(&self, bytes: Option<Vec<u8>>, head: impl Fn(Option<u64>) -> Tell, too_many: &str) {
+        let Some(bytes) = bytes else { return self.tell(head(None)).await };
         if bytes.len() as u64 > CHANGES_BYTES_MAX {
-            return self.fail(ConnectorError::refused("the folder holds too many mails")).await;
+            return self.fail(ConnectorError::refused(too_many)).await;
         }
-        self.tell(Tell::Changes { size: Some(bytes.len() as u64) }).await;
+        self.tell(head(Some(bytes.len() as u64))).await;
         for piece in bytes.chunks(PIECE_BYTES_MAX) {
             self.with(Tell::Piece, piece).await;
         }

@@ -12,17 +12,17 @@ use crate::abort::abort_point;
 use crate::app::Ctx;
 use crate::jobs::Outcome;
 use crate::mailboxes::{Looked, Order, Reading, Reason};
-use crate::{dry_run, ids};
+use crate::{dry_run, ids, related};
 use anyhow::{Context, Result};
 use hinomi_cases::log;
 use hinomi_mail::remediate::Identity;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, EntityKey, FollowUp, LateCause, LateReceipt, MessageCopy,
-    MessageCopyRef, MessageRemedy, Receipt, ReceiptState, Text, Timestamp,
+    Action, ActionId, ActionSpec, ActionState, DeliveryLocation, EntityKey, FollowUp, LateCause, LateReceipt,
+    MessageCopy, MessageCopyRef, MessageId, MessageRemedy, Receipt, ReceiptState, Text, Timestamp,
 };
 use hinomi_store::{Job, LateRow, StoreError, Tx};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Kind of the job that deals with one late copy.
 pub const LATE_JOB: &str = "mail_late";
@@ -36,6 +36,18 @@ const ARRIVAL_SECONDS: i64 = 3_600;
 const PAUSE_SECONDS_MAX: i64 = 300;
 /// Copies looked for in one job.
 const LOOK_COPIES: usize = 500;
+/// Before signs of forwarded and replied copies while their action has not begun.
+const KEPT: &str = "kept:";
+
+/// Keeps the signs of forwarded and replied copies until the action begins.
+pub(super) async fn keep_signs(ctx: &Ctx, tx: &mut Tx, action: &Action, signs: &[String]) -> Result<(), StoreError> {
+    if signs.is_empty() || ctx.config.follow_up.hours == 0 {
+        return Ok(());
+    }
+    let kept: Vec<String> = signs.iter().map(|sign| format!("{KEPT}{sign}")).collect();
+    let waits = super::PENDING_SECONDS + super::QUEUED_SECONDS;
+    tx.arm(action.id, &kept, action.created_at.plus_seconds(waits)).await
+}
 
 /// Arms an action that begins; nothing for what brings mail back.
 pub(super) async fn arm(ctx: &Ctx, tx: &mut Tx, action: &mut Action, now: Timestamp) -> Result<(), StoreError> {
@@ -54,6 +66,9 @@ pub(super) async fn arm(ctx: &Ctx, tx: &mut Tx, action: &mut Action, now: Timest
             identities.extend(Identity::of_copy(&known).key());
         }
     }
+    // forwarded and replied copies of what was ordered were meant too
+    let kept = tx.armed_with(action.id).await?;
+    identities.extend(kept.iter().filter_map(|sign| sign.strip_prefix(KEPT)).map(str::to_owned));
     let until = now.plus_seconds(i64::from(config.hours) * 3_600);
     tx.arm(action.id, &identities.into_iter().collect::<Vec<_>>(), until).await?;
     action.follow_up = Some(FollowUp { until, disarmed_by: None, disarmed_at: None, receipts: Vec::new() });
@@ -99,9 +114,11 @@ pub async fn disarm(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, super::
     Ok(action)
 }
 
-/// Notices a copy that may be a late one of an armed action, and orders a live look at it; true when
-/// it did. `known` is what was known of the copy before.
+/// Notices a copy that may be a late one of an armed action, or a late forwarded or replied copy when it
+/// was ordered with those, and orders a live look at it; true when it did. `known` is what was known of
+/// the copy before.
 pub(crate) async fn notice(
+    ctx: &Ctx,
     tx: &mut Tx,
     copy: &MessageCopy,
     known: Option<&MessageCopy>,
@@ -111,14 +128,16 @@ pub(crate) async fn notice(
     if copy.message_id.demo().is_some() {
         return Ok(false);
     }
-    let Some(identity) = Identity::of_copy(copy).key() else { return Ok(false) };
-    let Some(id) = tx.armed_for(&identity, now).await? else { return Ok(false) };
-    let Some(action) = tx.action(id).await? else { return Ok(false) };
-    if !is_late(&action, copy, known, now) {
-        return Ok(false);
+    let signs = related::signs_of(copy, &ctx.config.gateway.own_domains);
+    for sign in Identity::of_copy(copy).key().into_iter().chain(signs) {
+        let Some(id) = tx.armed_for(&sign, now).await? else { continue };
+        let Some(action) = tx.action(id).await? else { continue };
+        if is_late(&action, copy, known, now) {
+            let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
+            return order_late(tx, id, copy, cause, now).await;
+        }
     }
-    let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
-    order_late(tx, id, copy, cause, now).await
+    Ok(false)
 }
 
 async fn order_late(
@@ -173,7 +192,13 @@ pub(crate) async fn run_late(ctx: &Ctx, payload: &str) -> Result<Outcome> {
     }
     let now = ctx.now();
     let begun = !ctx.store.journal(row.id).await?.is_empty();
-    let copy = ctx.store.message(row.copy.message_id, &row.copy.recipient).await?;
+    let told = ctx.store.message(row.copy.message_id, &row.copy.recipient).await?;
+    let is_told = told.is_some();
+    let copy = match told {
+        // a sender's own copy that only a look of ours has seen, or one that was traced
+        None => ctx.store.message_shared(row.copy.message_id).await?.map(|shared| untold(shared, &row.copy.recipient)),
+        known => known,
+    };
     let Some((copy, (remedy, _))) = copy.zip(action.spec.message_remedy()) else {
         return nothing(ctx, &row).await;
     };
@@ -185,8 +210,11 @@ pub(crate) async fn run_late(ctx: &Ctx, payload: &str) -> Result<Outcome> {
             return Ok(held);
         }
         let waited = now.micros_since(row.noticed_at) / 1_000_000;
-        match look(ctx, row.action, remedy, &copy).await? {
-            Look::There => {}
+        match look(ctx, &action, remedy, &copy).await? {
+            Look::There if is_told || is_senders_own(&copy) => {}
+            Look::There => {
+                ctx.store.put_message(&MessageCopy { latest_location: DeliveryLocation::Inbox, ..copy }).await?;
+            }
             Look::NotThere if waited < ARRIVAL_SECONDS => return Ok(again(now, waited)),
             Look::NotThere if row.cause == LateCause::Delivered && !is_own_target(&action, &row.copy) => {
                 let text = Text::new(
@@ -195,7 +223,7 @@ pub(crate) async fn run_late(ctx: &Ctx, payload: &str) -> Result<Outcome> {
                 );
                 return settle(ctx, &row, receipt(&row, ReceiptState::NotFound, text, now)).await;
             }
-            Look::NotThere => return nothing(ctx, &row).await,
+            Look::NotThere | Look::Spared => return nothing(ctx, &row).await,
             Look::Failed(_) if waited < ARRIVAL_SECONDS => return Ok(again(now, waited)),
             Look::Failed(why) => {
                 let text = Text::new(format!("Failed: {why}"), format!("失敗しました: {why}"));
@@ -233,16 +261,19 @@ fn receipt(row: &LateRow, state: ReceiptState, detail: Text, now: Timestamp) -> 
 enum Look {
     There,
     NotThere,
+    /// It is there, and not meant.
+    Spared,
     Failed(String),
 }
 
 /// Looks into the mailbox, now.
-async fn look(ctx: &Ctx, action: ActionId, remedy: MessageRemedy, copy: &MessageCopy) -> Result<Look> {
+async fn look(ctx: &Ctx, action: &Action, remedy: MessageRemedy, copy: &MessageCopy) -> Result<Look> {
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    let reading = Reading::by_system(Reason::Action(action));
+    let reading = Reading::by_system(Reason::Action(action.id));
     let looked = mail.look(&reading, std::slice::from_ref(copy)).await.pop().unwrap_or_default();
     Ok(match looked.error {
         Some(why) => Look::Failed(why),
+        None if is_spared(action, copy, &looked) => Look::Spared,
         None if is_elsewhere(remedy, &looked) => Look::There,
         None => Look::NotThere,
     })
@@ -251,6 +282,24 @@ async fn look(ctx: &Ctx, action: ActionId, remedy: MessageRemedy, copy: &Message
 /// True when a mail is somewhere else than where the remedy brings it.
 fn is_elsewhere(remedy: MessageRemedy, looked: &Looked) -> bool {
     looked.present.iter().any(|(_, location)| *location != remedy.target())
+}
+
+/// True for what the sender keeps of a mail he sent, when the action was not to touch that.
+fn is_spared(action: &Action, copy: &MessageCopy, looked: &Looked) -> bool {
+    let of_its_mail = action.spec.message_remedy().is_some_and(|(_, targets)| {
+        let same = |target: &MessageCopyRef| target.message_id == copy.message_id;
+        targets.iter().any(same) && !targets.iter().any(|target| same(target) && target.recipient == copy.recipient)
+    });
+    of_its_mail && !action.spec.senders_copy() && looked.only_sent && is_senders_own(copy)
+}
+
+fn is_senders_own(copy: &MessageCopy) -> bool {
+    copy.recipient.eq_ignore_ascii_case(&copy.sender_from)
+}
+
+/// A copy of a mail as if it had been told of.
+fn untold(shared: MessageCopy, recipient: &str) -> MessageCopy {
+    MessageCopy { recipient: recipient.to_lowercase(), folder: None, moved_by: None, moved_at: None, ..shared }
 }
 
 /// Leaves a copy to a person when its mail needs one and no person decided the action: proposes the
@@ -278,6 +327,7 @@ async fn hold(ctx: &Ctx, action: &Action, row: &LateRow, copy: &MessageCopy) -> 
         investigation: None,
         idempotency_key: Some(format!("mail_late:{}", row.id)),
         approve_now: None,
+        signs: Vec::new(),
     };
     propose(ctx, proposal).await?;
     nothing(ctx, row).await.map(Some)
@@ -352,6 +402,41 @@ async fn order_look(
     Ok(())
 }
 
+/// The senders' own copies of some mails, as far as those are not among them.
+async fn senders_copies(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<MessageCopy>, StoreError> {
+    let mut own: BTreeMap<MessageCopyRef, MessageCopy> = BTreeMap::new();
+    let named = |copy: &MessageCopy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
+    let listed: BTreeSet<MessageCopyRef> = copies.iter().map(named).collect();
+    for copy in copies.iter().filter(|copy| !copy.sender_from.is_empty()) {
+        let sent = untold(copy.clone(), &copy.sender_from);
+        let key = named(&sent);
+        if !listed.contains(&key) && !own.contains_key(&key) {
+            let known = ctx.store.message(key.message_id, &key.recipient).await?;
+            own.insert(key, known.unwrap_or(sent));
+        }
+    }
+    Ok(own.into_values().collect())
+}
+
+/// Copies the mail systems trace that nobody told of, as far as the action has not dealt with them.
+async fn traced(ctx: &Ctx, id: ActionId, copies: &[MessageCopy], now: Timestamp) -> Result<Vec<MessageCopyRef>> {
+    let mail = ctx.mail.get().context("mailboxes are not configured")?;
+    // whoever else is known to have it
+    let mut known: BTreeMap<MessageId, Vec<MessageCopy>> = BTreeMap::new();
+    for copy in copies {
+        if !known.contains_key(&copy.message_id) {
+            known.insert(copy.message_id, ctx.store.message_copies(copy.message_id).await?);
+        }
+    }
+    let known: Vec<MessageCopy> = known.into_values().flatten().collect();
+    let mut traced = mail.untold(&known, now).await?;
+    if !traced.is_empty() {
+        let late = ctx.store.late_of_action(id).await?;
+        traced.retain(|copy| late.iter().all(|late| late.copy != *copy));
+    }
+    Ok(traced)
+}
+
 /// Looks into the mailboxes an action dealt with, some of them at a time, and orders the next look:
 /// the pauses double.
 ///
@@ -379,17 +464,26 @@ pub(crate) async fn run_look(ctx: &Ctx, payload: &str) -> Result<Outcome> {
         let entity = EntityKey::message_copy(target.message_id, &target.recipient);
         copies.extend(known.filter(|_| is_settled(&action, &entity)));
     }
+    if action.spec.senders_copy() {
+        let own = senders_copies(ctx, &copies).await?;
+        copies.extend(own);
+    }
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
+    let traced = traced(ctx, id, &copies, now).await?;
     let looked = mail.look(&Reading::by_system(Reason::Action(id)), &copies).await;
     let late = copies.iter().zip(looked).filter(|(copy, looked)| {
         let last = copy.moved_by_action().is_none_or(|last| last <= id);
-        last && is_elsewhere(remedy, looked)
+        last && is_elsewhere(remedy, looked) && !is_spared(&action, copy, looked)
     });
     let late: Vec<&MessageCopy> = late.map(|(copy, _)| copy).collect();
     let mut tx = ctx.store.begin().await?;
     for copy in &late {
         let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
         order_late(&mut tx, id, copy, LateCause::Returned, now).await?;
+    }
+    let any = !late.is_empty() || !traced.is_empty();
+    for copy in traced {
+        order_late(&mut tx, id, copy, LateCause::Delivered, now).await?;
     }
     match at + LOOK_COPIES < targets.len() {
         true => order_look(&mut tx, id, at + LOOK_COPIES, began, now).await?,
@@ -404,7 +498,7 @@ pub(crate) async fn run_look(ctx: &Ctx, payload: &str) -> Result<Outcome> {
         }
     }
     tx.commit().await?;
-    if !late.is_empty() {
+    if any {
         ctx.jobs.notify_one();
     }
     Ok(Outcome::Done)

@@ -60,6 +60,9 @@ pub struct Proposal<'a> {
     pub idempotency_key: Option<String>,
     /// Approve at once: by whom, with which remark.
     pub approve_now: Option<(&'a str, Option<String>)>,
+    /// Signs of forwarded and replied copies that are meant too, now and later
+    /// ([`crate::related::extend`]).
+    pub signs: Vec<String>,
 }
 
 /// An action cannot be proposed or changed.
@@ -154,6 +157,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         action.undoes = Some(*action_id);
     }
     tx.insert_action(&action, proposal.idempotency_key.as_deref()).await?;
+    follow_up::keep_signs(ctx, &mut tx, &action, &proposal.signs).await?;
     let entry = audit(now, proposal.by, "action.propose", &action, json!({"reason": action.reason.en}));
     demos::audit(&mut tx, demo, &entry).await?;
     if let Some((by, comment)) = proposal.approve_now {

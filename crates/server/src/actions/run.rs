@@ -144,9 +144,9 @@ async fn on_mail(ctx: &Ctx, id: ActionId, job: &LeasedJob) -> anyhow::Result<Out
     }
     let Some(action) = begin(ctx, id).await? else { return Ok(Outcome::Done) };
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    // a stopped action only finishes what was begun
+    // a stopped action only finishes what was begun, and tells what a killed server had done
     let begun: Option<HashSet<MessageCopyRef>> = match action.state {
-        ActionState::Cancelling => Some(ctx.store.journal_open(id).await?.into_iter().map(|row| row.copy).collect()),
+        ActionState::Cancelling => Some(ctx.store.journal(id).await?.into_iter().map(|row| row.copy).collect()),
         _ => None,
     };
     let open =

@@ -2,6 +2,7 @@
 
 use super::News;
 use crate::actions::follow_up;
+use crate::app::Ctx;
 use crate::crawl::moved;
 use anyhow::Result;
 use hinomi_model::{Event, LateCause, MailSource, MessageCopy, MessageCopyRef, Timestamp};
@@ -21,7 +22,8 @@ pub(super) struct Copies {
 impl Copies {
     /// Stores the copies of mails. A row read again never overwrites where the copy is now; a mailbox
     /// that was looked into tells where it is, unless an action dealt with the copy meanwhile.
-    pub async fn put(&mut self, tx: &mut Tx, copies: &[MessageCopy], now: Timestamp, news: &mut News) -> Result<()> {
+    pub async fn put(&mut self, ctx: &Ctx, tx: &mut Tx, copies: &[MessageCopy], news: &mut News) -> Result<()> {
+        let now = ctx.now();
         let armed = tx.armed_any(now).await?;
         for copy in copies {
             let late = match tx.message(copy.message_id, &copy.recipient).await? {
@@ -42,7 +44,7 @@ impl Copies {
                 }
             };
             if let Some((copy, known, cause)) = late.filter(|_| armed)
-                && follow_up::notice(tx, &copy, known.as_ref(), cause, now).await?
+                && follow_up::notice(ctx, tx, &copy, known.as_ref(), cause, now).await?
             {
                 news.job();
             }
@@ -62,7 +64,8 @@ impl Copies {
         if known.latest_location == copy.latest_location && known.folder == copy.folder {
             return Ok(None);
         }
-        if self.look.is_none_or(|look| known.acted_on_since(look)) {
+        let acted = self.look.is_none_or(|look| known.acted_on_since(look));
+        if acted || moved::is_under_way(tx, &known).await? {
             self.acted_since.push(MessageCopyRef { message_id: known.message_id, recipient: known.recipient.clone() });
             return Ok(None);
         }

@@ -4,7 +4,7 @@
 use crate::analyst::News;
 use crate::mailboxes::settle::{location_text, owners_row};
 use hinomi_cases::log;
-use hinomi_model::{EntityKey, Event, IncidentId, MessageCopy, Text, Timestamp};
+use hinomi_model::{ActionState, EntityKey, Event, IncidentId, MessageCopy, MessageCopyRef, Text, Timestamp};
 use hinomi_store::{StoreError, Tx};
 use std::collections::BTreeSet;
 
@@ -29,6 +29,33 @@ pub(crate) async fn tell(
         news.tell("incident.updated", incident.id, version, Some(incident.number));
     }
     Ok(owners_row(before, after.latest_location, after.folder.as_deref()))
+}
+
+/// True while an action deals with a copy and has not noted where it is: what a look shows meanwhile is
+/// the action's doing, not its owner's.
+pub(crate) async fn is_under_way(tx: &mut Tx, copy: &MessageCopy) -> Result<bool, StoreError> {
+    let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
+    let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
+    for id in tx.journal_of_copy(&copy).await? {
+        // a late copy has an entry of its own
+        if let Some(late) = tx.late(id).await? {
+            if late.settled_at.is_none() {
+                return Ok(true);
+            }
+            continue;
+        }
+        let Some(action) = tx.action(id).await? else { continue };
+        let works = matches!(
+            action.state,
+            ActionState::Queued | ActionState::Running | ActionState::Paused | ActionState::Cancelling
+        );
+        // receipts are stored after the place is noted; those of senders' copies only then
+        let receipt = action.receipts.iter().find(|receipt| receipt.target == target);
+        if works && receipt.is_none_or(|receipt| receipt.is_open()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Incidents that speak about a copy: by their alerts, and by the action that dealt with it last.

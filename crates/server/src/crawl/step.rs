@@ -56,6 +56,7 @@ impl Step {
                 || known_elsewhere
                 || copy.acted_on_since(look)
                 || (copy.latest_location == location && copy.folder == folder)
+                || moved::is_under_way(&mut tx, &copy).await?
             {
                 continue;
             }

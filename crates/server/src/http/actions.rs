@@ -64,14 +64,14 @@ pub async fn create(
             .ok_or_else(|| Fail::field("incident_id", "there is no such incident", "そのインシデントはありません"))?;
     }
     let name = caller.name();
-    let spec = match (body.related, body.spec.message_remedy()) {
+    let (spec, signs) = match (body.related, body.spec.message_remedy()) {
         (true, Some((remedy, copies))) => {
             let mut copies = copies.to_vec();
             let extended = crate::related::extend(&http.ctx, &mut copies).await;
-            extended.map_err(|error| Fail::internal(format!("{error:#}")))?;
-            ActionSpec::of_remedy(remedy, copies, body.spec.senders_copy())
+            let signs = extended.map_err(|error| Fail::internal(format!("{error:#}")))?;
+            (ActionSpec::of_remedy(remedy, copies, body.spec.senders_copy()), signs)
         }
-        _ => body.spec,
+        _ => (body.spec, Vec::new()),
     };
     let proposal = Proposal {
         spec,
@@ -81,6 +81,7 @@ pub async fn create(
         investigation: None,
         idempotency_key: key,
         approve_now: (!body.propose_only).then_some((name.as_str(), None)),
+        signs,
     };
     let action = crate::actions::propose(&http.ctx, proposal).await?;
     caller.note(action.id, json!({ "kind": action.spec.kind(), "reason": body.reason, "state": action.state }));

@@ -59,6 +59,7 @@ pub async fn get(State(http): State<Http>, Path(sha256): Path<String>) -> Answer
         device_count: summary.devices,
         messages,
         message_count: summary.copies,
+        counts_exact: summary.exact,
         indicator,
         verdict,
         alerts: alerts.into_iter().map(|alert| AlertSummary::new(alert, None)).collect(),

@@ -6,7 +6,7 @@ use super::request::{Json, Query, length};
 use axum::extract::State;
 use hinomi_api::{Pivot, PivotRequest, SearchAnswer, SearchHit, SearchHitKind, SearchQuery};
 use hinomi_model::{EntityKey, EntityKind, MailField, MailFilter};
-use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, Page, PersonFilter};
+use hinomi_store::{AlertFilter, DeviceFilter, IncidentFilter, Page, PersonFilter, SightingSummary};
 
 /// Most hits.
 const HITS_MAX: usize = 50;
@@ -54,11 +54,16 @@ async fn exact(http: &Http, text: &str) -> Answer<Vec<SearchHit>> {
                 kind,
                 key: if key.kind == EntityKind::File { key.value.clone() } else { key.to_string() },
                 title: key.value.clone(),
-                detail: format!("{}: {} devices, {} messages", key.kind.name(), summary.devices, summary.messages),
+                detail: detail(&key, &summary),
             });
         }
     }
     Ok(hits)
+}
+
+fn detail(key: &EntityKey, summary: &SightingSummary) -> String {
+    let least = if summary.exact { "" } else { "at least " };
+    format!("{}: {least}{} devices, {} messages", key.kind.name(), summary.devices, summary.messages)
 }
 
 /// What a text may be the value of.

@@ -25,6 +25,9 @@ const LEVEL_SETTING: &str = "automation_level";
 const LOG_MAX: usize = 1_000;
 /// Alerts that join a story late are gathered for this long before the playbook runs again.
 const SETTLE_SECONDS: i64 = 2;
+/// After a run in which a step failed, alerts that join are gathered for so long: what failed (a mail
+/// server that is away) fails again soon.
+const FAILED_SETTLE_SECONDS: i64 = 60;
 
 /// Returns the automation level: the device's own, else the setting, else the configuration.
 pub(crate) async fn level(ctx: &Ctx, tx: &mut Tx, device: Option<DeviceId>) -> Result<AutomationLevel, StoreError> {
@@ -58,15 +61,14 @@ pub(crate) async fn attach(
             continue;
         }
         alert.investigation_id = Some(known.id);
-        let key = format!("investigation:{}:{}:{}", known.id, alert.id, alert.why.len());
-        let run_at = now.plus_seconds(SETTLE_SECONDS);
-        return enqueue(tx, known.id, key, None, now, run_at).await;
+        return run_after(tx, &known, "", now, now.plus_seconds(SETTLE_SECONDS)).await;
     }
     let Some(playbook) = Playbook::for_alert(alert) else { return Ok(()) };
     let investigation = begin(tx, &playbook, alert, incident, level, now).await?;
     alert.investigation_id = Some(investigation.id);
     incident.investigations.push(investigation.id);
-    enqueue(tx, investigation.id, format!("investigation:{}", investigation.id), None, now, now).await
+    let payload = json!({"investigation": investigation.id.to_string(), "asked_at": now});
+    enqueue(tx, format!("investigation:{}", investigation.id), payload, now).await
 }
 
 async fn begin(
@@ -104,16 +106,30 @@ async fn begin(
     Ok(investigation)
 }
 
-async fn enqueue(
+/// Orders one more run after the present one, which knows nothing of what joined since it began. However
+/// much joins until then, it is one run: the order is keyed by the run it follows. `by` is the person
+/// who asks; one who does is not kept waiting.
+async fn run_after(
     tx: &mut Tx,
-    id: InvestigationId,
-    key: String,
-    from_step: Option<&str>,
-    asked_at: Timestamp,
+    known: &Investigation,
+    by: &str,
+    now: Timestamp,
     run_at: Timestamp,
 ) -> Result<(), StoreError> {
-    let payload = json!({"investigation": id.to_string(), "from_step": from_step, "asked_at": asked_at}).to_string();
-    tx.enqueue(Job { kind: JOB.to_owned(), key, payload, run_at }).await?;
+    let after = began(known);
+    let key = format!("investigation:{}:after:{after}:{by}", known.id);
+    let payload =
+        json!({"investigation": known.id.to_string(), "asked_at": now, "after": after, "at_once": !by.is_empty()});
+    enqueue(tx, key, payload, run_at).await
+}
+
+/// When the present or last run of all steps began, microseconds; 0 = there was none.
+fn began(investigation: &Investigation) -> i64 {
+    investigation.steps.first().and_then(|step| step.started_at).unwrap_or_default().as_micros()
+}
+
+async fn enqueue(tx: &mut Tx, key: String, payload: serde_json::Value, run_at: Timestamp) -> Result<(), StoreError> {
+    tx.enqueue(Job { kind: JOB.to_owned(), key, payload: payload.to_string(), run_at }).await?;
     Ok(())
 }
 
@@ -137,6 +153,9 @@ pub async fn start(ctx: &Ctx, alert: hinomi_model::AlertId, by: &str) -> Result<
     };
     tx.put_alert(&alert, &[]).await?;
     tx.put_incident(&incident).await?;
+    if let Some(known) = tx.investigation(id).await? {
+        run_after(&mut tx, &known, by, now, now).await?;
+    }
     tx.audit(&record(now, by, "investigation.start", &format!("alert:{}", alert.id), json!({}))).await?;
     let investigation = tx.investigation(id).await?.ok_or_else(|| missing("investigation", id.to_string()))?;
     tx.commit().await?;
@@ -180,7 +199,8 @@ pub async fn rerun(
     );
     investigation.version = tx.put_investigation(&investigation).await?;
     let key = format!("investigation:{id}:rerun:{}", investigation.version);
-    enqueue(&mut tx, id, key, Some(&step), now, now).await?;
+    let payload = json!({"investigation": id.to_string(), "from_step": step, "asked_at": now});
+    enqueue(&mut tx, key, payload, now).await?;
     let target = format!("investigation:{}", investigation.number);
     tx.audit(&record(now, by, "investigation.rerun", &target, json!({"from_step": step}))).await?;
     tx.commit().await?;

@@ -1,7 +1,7 @@
 //! Runs the steps of an investigation. Every step is stored before and after, so a server that dies
 //! goes on with the step it was at; actions have keys, so no step orders one twice.
 
-use super::{announce, begin_again, load, open, write_log};
+use super::{FAILED_SETTLE_SECONDS, announce, began, begin_again, load, open, write_log};
 use crate::abort::abort_point;
 use crate::actions::{self, Proposal};
 use crate::app::Ctx;
@@ -29,16 +29,62 @@ const ACTIONS_MAX: u32 = 200;
 pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<JobOutcome> {
     let payload: serde_json::Value = serde_json::from_str(payload).context("read investigation job")?;
     let id: InvestigationId = text(&payload, "investigation").parse().context("read investigation id")?;
-    let asked_at = Timestamp::parse(text(&payload, "asked_at")).unwrap_or_default();
+    let asked = Asked {
+        at: Timestamp::parse(text(&payload, "asked_at")).unwrap_or_default(),
+        from_step: text(&payload, "from_step"),
+        after: payload["after"].as_i64(),
+        at_once: payload["at_once"].as_bool() == Some(true),
+    };
     let Some(_running) = Running::begin(ctx, id) else {
         return Ok(JobOutcome::Later(ctx.now().plus_seconds(BUSY_SECONDS)));
     };
     // what a killed server left open is finished first, then what this job asks for is begun
-    while prepare(ctx, id, asked_at, text(&payload, "from_step")).await? {
-        abort_point("investigation.prepared");
-        steps(ctx, id).await?;
+    loop {
+        match prepare(ctx, id, &asked).await? {
+            Next::Run => {
+                abort_point("investigation.prepared");
+                steps(ctx, id).await?;
+            }
+            Next::Wait(until) => return Ok(JobOutcome::Later(until)),
+            Next::Nothing => return Ok(JobOutcome::Done),
+        }
     }
-    Ok(JobOutcome::Done)
+}
+
+/// What a job asks for.
+struct Asked<'p> {
+    at: Timestamp,
+    /// A person asks to begin at this step; empty = from the start.
+    from_step: &'p str,
+    /// One more run after the one that began then: an alert joined, or a person asks.
+    after: Option<i64>,
+    /// A person waits for it.
+    at_once: bool,
+}
+
+impl Asked<'_> {
+    /// True when what is asked for was begun already: `first` is the step it begins with.
+    fn is_begun(&self, investigation: &Investigation, first: &Step) -> bool {
+        match self.after {
+            Some(after) => began(investigation) != after,
+            None => first.started_at.unwrap_or_default() >= self.at,
+        }
+    }
+
+    /// Until when to wait because a step failed just now.
+    fn rests_until(&self, investigation: &Investigation) -> Option<Timestamp> {
+        let waits = self.after.is_some() && !self.at_once;
+        let failed = waits && investigation.steps.iter().any(|step| step.state == StepState::Failed);
+        let ended = investigation.steps.iter().filter_map(|step| step.ended_at).max().filter(|_| failed)?;
+        Some(ended.plus_seconds(FAILED_SETTLE_SECONDS))
+    }
+}
+
+/// What a job has to do next.
+enum Next {
+    Run,
+    Wait(Timestamp),
+    Nothing,
 }
 
 /// Runs the open steps in their order.
@@ -101,34 +147,37 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Decides what a job has to do: go on, begin anew because a person asked for it (`from_step`) or an
-/// alert joined, or nothing.
-async fn prepare(ctx: &Ctx, id: InvestigationId, asked_at: Timestamp, from_step: &str) -> Result<bool> {
+/// Decides what a job has to do: go on, begin anew because a person asked for it or an alert joined,
+/// wait, or nothing.
+async fn prepare(ctx: &Ctx, id: InvestigationId, asked: &Asked<'_>) -> Result<Next> {
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
     let mut investigation = load(&mut tx, id).await?;
     if matches!(investigation.state, InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem) {
-        return Ok(false);
+        return Ok(Next::Nothing);
     }
     if investigation.steps.iter().any(|step| open(step.state)) {
-        return Ok(true);
+        return Ok(Next::Run);
     }
     // all steps are done: unless that was after it was asked for, it begins again
-    let from = investigation.steps.iter().position(|step| step.name == from_step).unwrap_or_default();
-    let Some(first) = investigation.steps.get(from) else { return Ok(false) };
-    if first.started_at.unwrap_or_default() >= asked_at {
-        return Ok(false);
+    let from = investigation.steps.iter().position(|step| step.name == asked.from_step).unwrap_or_default();
+    let Some(first) = investigation.steps.get(from) else { return Ok(Next::Nothing) };
+    if asked.is_begun(&investigation, first) {
+        return Ok(Next::Nothing);
+    }
+    if let Some(until) = asked.rests_until(&investigation).filter(|until| *until > ctx.now()) {
+        return Ok(Next::Wait(until));
     }
     let first = first.name.clone();
     begin_again(&mut investigation, from, InvestigationState::Running);
-    if from_step.is_empty() {
+    if asked.from_step.is_empty() && !asked.at_once {
         let text = Text::new("Another alert joined the story.", "ストーリーに別のアラートが加わりました。");
         let line = LogLine { at: ctx.now(), step: first, state: StepState::Pending, text, duration_us: None };
         write_log(&mut investigation, line);
     }
     tx.put_investigation(&investigation).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Next::Run)
 }
 
 /// Runs one step with its tries and time limit.
@@ -255,6 +304,7 @@ async fn order(ctx: &Ctx, case: &Case<'_>) -> Result<Outcome> {
                 investigation: Some(case.investigation.id),
                 idempotency_key: Some(format!("{by}:{}", digest(&proposal.key))),
                 approve_now,
+                signs: Vec::new(),
             },
         )
         .await;

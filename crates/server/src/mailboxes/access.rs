@@ -36,15 +36,19 @@ pub fn open(config: &MailboxesConfig, handed: Option<&Handed>) -> Result<Opened>
     let served = match (&config.imap, &config.maildir, &config.graph) {
         (Some(server), None, None) => {
             let connector = Arc::new(imap_connector(config, server, secret, &mut reads)?);
-            Served { connector: Arc::clone(&connector) as Arc<dyn Connector>, whole: Some(connector) }
+            Served { connector: Arc::clone(&connector) as Arc<dyn Connector>, whole: Some(connector), tenant: None }
         }
         (None, Some(maildir), None) => {
             let connector = MaildirConnector::new(&maildir.path, config.connections)?;
-            Served { connector: Arc::new(connector), whole: None }
+            Served { connector: Arc::new(connector), whole: None, tenant: None }
         }
         (None, None, Some(graph)) => {
             let connector = Arc::new(graph_connector(&config.name, graph, secret)?);
-            Served { connector: Arc::clone(&connector) as Arc<dyn Connector>, whole: Some(connector) }
+            Served {
+                connector: Arc::clone(&connector) as Arc<dyn Connector>,
+                whole: Some(Arc::clone(&connector) as _),
+                tenant: Some(connector),
+            }
         }
         _ => anyhow::bail!("mailboxes {:?} name no mail system or several", config.name),
     };

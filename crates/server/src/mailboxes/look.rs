@@ -1,6 +1,7 @@
 //! A live look at copies that shows everything found, also what only claims to be wanted.
 
 use super::{Mailboxes, Reading, by_system};
+use hinomi_mail::connector::FolderRole;
 use hinomi_mail::remediate::{Finding, Wanted};
 use hinomi_model::{DeliveryLocation, MessageCopy, MessageCopyRef};
 use std::collections::HashMap;
@@ -11,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 pub struct Looked {
     /// Folder and location of each mail proved to be the copy.
     pub present: Vec<(String, DeliveryLocation)>,
+    /// It lies in the sent items only.
+    pub only_sent: bool,
     /// Folder of each mail with its Message-ID and other content, and what differs.
     pub differing: Vec<(String, String)>,
     /// Why the mailbox could not be asked.
@@ -22,6 +25,8 @@ impl From<Finding> for Looked {
         match finding {
             Finding::Failed(reason) => Looked { error: Some(reason), ..Looked::default() },
             Finding::Seen { present, differing } => Looked {
+                only_sent: !present.is_empty()
+                    && present.iter().all(|one| one.place.folder.role == Some(FolderRole::Sent)),
                 present: present.into_iter().map(|one| (one.place.folder.name.clone(), one.location())).collect(),
                 differing: differing.into_iter().map(|one| (one.located.place.folder.name, one.difference)).collect(),
                 error: None,

@@ -12,13 +12,14 @@ mod open;
 mod reading;
 pub(crate) mod settle;
 mod system;
+mod tenant;
 mod treated;
 mod vault;
 mod walk;
 pub mod worker;
 
 pub use credentials::Entries;
-pub use directory::{Directory, DirectoryFile};
+pub use directory::{Directory, DirectoryFile, UserList};
 pub use look::Looked;
 pub use open::open;
 pub use reading::{READ, Reading, Reason, record};
@@ -224,7 +225,7 @@ impl Mailboxes {
         for target in copies {
             let copy = self.store.message(target.message_id, &target.recipient).await?;
             let answer = match copy {
-                None => Err(unknown_message(target)),
+                None => self.untold_copy(&homes, target).await?.ok_or_else(|| unknown_message(target)),
                 Some(copy) if never_delivered(&copy) => Err(not_delivered(target)),
                 Some(copy) => {
                     if let Some(sent) = homes.senders_copy(&copy).filter(|_| order.senders_copy) {
@@ -262,6 +263,15 @@ impl Mailboxes {
         let (_, settled) = tokio::join!(work, self.settle_all(deed, receive, on));
         receipts.extend(settled);
         Ok(receipts)
+    }
+
+    /// A copy of a known message that nobody told of: the sender's own, or one that was traced.
+    async fn untold_copy(&self, homes: &Homes, target: &MessageCopyRef) -> Result<Option<(usize, Wanted)>> {
+        let Some(shared) = self.store.message_shared(target.message_id).await? else { return Ok(None) };
+        if shared.sender_from.eq_ignore_ascii_case(&target.recipient) {
+            return Ok(homes.senders_copy(&shared));
+        }
+        Ok(homes.wanted(&MessageCopy { recipient: target.recipient.clone(), ..shared }))
     }
 
     /// Puts back what action `treated` moved or took out, as far as `open` wants the copy; `action` is

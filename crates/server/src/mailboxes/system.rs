@@ -1,10 +1,11 @@
 //! One mail system of the configuration: its worker, its mailboxes.
 
-use super::directory::DirectoryFile;
+use super::directory::{DirectoryFile, UserList};
+use super::tenant::TenantUsers;
 use super::worker::{Supervisor, WorkerOptions};
 use crate::config::MailboxesConfig;
-use anyhow::Result;
-use hinomi_mail::connector::Whole;
+use anyhow::{Context, Result};
+use hinomi_mail::connector::{Tenant, Whole};
 use hinomi_mail::graph::Limits as GraphLimits;
 use hinomi_mail::parse::Limits;
 use hinomi_mail::remediate::Engine;
@@ -19,8 +20,10 @@ pub struct System {
     pub engine: Engine,
     /// The same system when its mailboxes can be read whole.
     pub whole: Option<Arc<dyn Whole>>,
+    /// The same system when it can tell of itself.
+    pub tenant: Option<Arc<dyn Tenant>>,
     /// Which mailboxes there are.
-    pub directory: DirectoryFile,
+    pub directory: UserList,
     /// Its worker.
     pub worker: Arc<Supervisor>,
 }
@@ -38,11 +41,18 @@ impl System {
             None => config.connections,
         };
         let remote = Arc::new(RemoteConnector::new(Arc::clone(&worker) as _, concurrency));
+        let tenant = config.graph.is_some().then(|| Arc::clone(&remote) as Arc<dyn Tenant>);
+        let directory = match (&config.users_file, &tenant) {
+            (Some(file), _) => UserList::File(DirectoryFile { path: file.clone(), own_domains }),
+            (None, Some(tenant)) => UserList::Tenant(TenantUsers::new(Arc::clone(tenant), own_domains)),
+            (None, None) => None.with_context(|| format!("mailboxes {:?} need a users_file", config.name))?,
+        };
         Ok(System {
             name: config.name.clone(),
             engine: Engine::new(Arc::clone(&remote) as _, Limits::default()),
             whole: config.maildir.is_none().then_some(remote as _),
-            directory: DirectoryFile { path: config.users_file.clone(), own_domains },
+            tenant,
+            directory,
             worker,
         })
     }

@@ -175,7 +175,8 @@ impl<'a> Work<'a> {
         for value in self.values.clone() {
             let seen = self.ctx.store.seen(&value, EntityKind::Device, DEVICES_MAX).await?;
             self.saw(seen.first, seen.last);
-            if !of_files {
+            // accounts are seen on devices only
+            if !of_files && value.kind != EntityKind::User {
                 // what the mail index no longer has at its top still tells the first time
                 for kind in [EntityKind::MessageCopy, EntityKind::Message] {
                     let in_mail = self.ctx.store.seen(&value, kind, 0).await?;

@@ -31,8 +31,15 @@ async fn one_value_leads_to_every_device_and_mailbox() {
         assert_eq!(store.upsert_sightings(&later).await.unwrap(), 2, "endless recipient, device without an id");
 
         let summary = store.sighting_summary(&file).await.unwrap();
-        let expected =
-            SightingSummary { first: Some(at(1)), last: Some(at(9)), count: 255, devices: 250, messages: 1, copies: 2 };
+        let expected = SightingSummary {
+            first: Some(at(1)),
+            last: Some(at(9)),
+            count: 255,
+            devices: 250,
+            messages: 1,
+            copies: 2,
+            exact: true,
+        };
         assert_eq!(summary, expected);
         assert_eq!(store.sighting_summary(&EntityKey::ip("192.0.2.1")).await.unwrap(), SightingSummary::default());
 
@@ -99,6 +106,23 @@ async fn what_happened_is_merged_and_counted_within_limits() {
             store.seen(&EntityKey::ip("192.0.2.7"), EntityKind::Device, 3).await.unwrap(),
             Seen { exact: true, ..Seen::default() }
         );
+
+        // counted and summed up to a limit, whatever the value's other entities are
+        let copies = (1..=COUNTED_MAX as u64 + 3)
+            .map(|number| sighting(file.clone(), EntityKey::message_copy(id(number), "aki@example.jp"), 2));
+        assert_eq!(store.upsert_sightings(&copies.collect::<Vec<_>>()).await.unwrap(), 0);
+        let summary = store.sighting_summary(&file).await.unwrap();
+        assert_eq!((summary.devices, summary.copies, summary.messages), (SEEN_MAX + 5, COUNTED_MAX, COUNTED_MAX));
+        assert!(!summary.exact);
+        assert_eq!(store.sighting_summary_within(&file, None).await.unwrap(), summary);
+        let page = Page::first(5);
+        let listed = store.sightings(&file, Some(EntityKind::MessageCopy), &page).await.unwrap();
+        assert_eq!((listed.items.len(), listed.total), (5, COUNTED_MAX));
+        let told = EntityKey::url("https://evil.example/told");
+        let message = EntityKey::message(id(1));
+        store.upsert_sightings(&[sighting(told.clone(), message, 2)]).await.unwrap();
+        let summary = store.sighting_summary(&told).await.unwrap();
+        assert_eq!((summary.messages, summary.copies, summary.exact), (1, 0, true));
 
         let hashes =
             |sha256: &str, md5: &str| FileHashes { sha256: sha256.repeat(32), sha1: None, md5: Some(md5.repeat(16)) };

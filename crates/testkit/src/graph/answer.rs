@@ -5,6 +5,9 @@ use super::stub::{Content, Fault};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
+/// Changes per page when nothing is asked for (Microsoft, "message: delta").
+const CHANGES_PER_PAGE: usize = 10;
+
 /// A request, decoded.
 #[derive(Debug, Clone)]
 pub(super) struct Ask {
@@ -14,6 +17,8 @@ pub(super) struct Ask {
     pub query: BTreeMap<String, String>,
     /// Asked for immutable ids.
     pub immutable: bool,
+    /// Rows per page asked for by preference.
+    pub rows: Option<usize>,
     pub body: Value,
     /// Path as it came.
     raw_path: String,
@@ -31,7 +36,8 @@ pub(super) struct Answer {
 }
 
 impl Ask {
-    pub fn parse(method: &str, target: &str, immutable: bool) -> Self {
+    pub fn parse(method: &str, target: &str, prefer: &str) -> Self {
+        let preferences = || prefer.split(',').map(str::trim);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let decode = |text: &str| percent(text);
         let query = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -39,7 +45,8 @@ impl Ask {
             method: method.to_owned(),
             path: path.split('/').filter(|part| !part.is_empty()).map(decode).collect(),
             query: query.map(|(key, value)| (decode(key), decode(value))).collect(),
-            immutable,
+            immutable: preferences().any(|one| one == "IdType=\"ImmutableId\""),
+            rows: preferences().find_map(|one| one.strip_prefix("odata.maxpagesize=")?.parse().ok()),
             body: Value::Null,
             raw_path: path.to_owned(),
         }
@@ -101,6 +108,9 @@ pub(super) fn to(content: &mut Content, base: &str, ask: &Ask) -> Answer {
             paged(content, base, ask, users)
         }
         ("GET", ["admin", "exchange", "tracing", "messageTraces"]) => {
+            if content.fault(|fault| (*fault == Fault::NoTrace).then_some(())).is_some() {
+                return Answer::error(404, "ResourceNotFound", "Resource not found for the segment 'tracing'.");
+            }
             let filter = ask.query.get("$filter").cloned().unwrap_or_default();
             let found = content.traces.iter().filter(|trace| traced(trace, &filter)).cloned().collect();
             paged(content, base, ask, found)
@@ -203,7 +213,9 @@ fn delta(content: &mut Content, mailbox: &Mailbox, base: &str, ask: &Ask, folder
         return Answer::error(410, "syncStateNotFound", "The sync state generation is not found; continuation=true");
     }
     let from: usize = token.and_then(|token| token.parse().ok()).unwrap_or_default();
-    let page: Vec<_> = mailbox.changes.iter().skip(from).take(content.page).collect();
+    // 10 unless more are asked for, and never more than the service likes
+    let size = content.page.min(ask.rows.unwrap_or(CHANGES_PER_PAGE));
+    let page: Vec<_> = mailbox.changes.iter().skip(from).take(size).collect();
     let rows = page.iter().filter(|(changed, _, _)| *changed == folder).filter_map(|(_, id, came)| {
         let gone = json!({ "@removed": { "reason": "deleted" }, "id": id });
         match (came, mailbox.mails.get(id)) {

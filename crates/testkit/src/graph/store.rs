@@ -151,9 +151,13 @@ fn now() -> String {
     format!("{}Z", &at[..19])
 }
 
+/// When the first mail arrives, unless told otherwise.
+pub(super) fn begin() -> Timestamp {
+    Timestamp::parse("2026-11-22T01:00:00Z").expect("a time")
+}
+
 /// Time of arrival of a stub's mails.
-pub(super) fn received(minutes: usize) -> String {
-    let begin = Timestamp::parse("2026-11-22T01:00:00Z").expect("a time");
+pub(super) fn received(begin: Timestamp, minutes: usize) -> String {
     let at = begin.plus_seconds(60 * minutes as i64).to_string();
     format!("{}Z", &at[..19])
 }

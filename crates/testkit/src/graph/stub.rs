@@ -2,13 +2,14 @@
 
 use super::answer::{self, Answer, Ask};
 use super::auth::Auth;
-use super::store::{Mailbox, StubFolder, StubMail, received};
+use super::store::{Mailbox, StubFolder, StubMail, begin, received};
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
+use hinomi_model::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -40,6 +41,8 @@ pub enum Fault {
     NoPermanentDelete,
     /// A delta link is no longer known.
     DeltaExpired,
+    /// The tenant has no message trace, as in national clouds.
+    NoTrace,
     /// The JSON breaks off in the middle.
     Truncated,
     /// The answer takes this long.
@@ -71,6 +74,8 @@ pub(super) struct Content {
     pub traces: Vec<Value>,
     /// Rows per page of every list.
     pub page: usize,
+    /// When the first mail arrives; the others a minute after each other.
+    pub begin: Timestamp,
     faults: Vec<(Fault, usize)>,
     seen: Vec<Seen>,
     in_flight: BTreeMap<String, usize>,
@@ -123,7 +128,7 @@ impl GraphStub {
     pub async fn start(client_id: &str, secret: &str) -> Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("listen")?;
         let address = listener.local_addr()?;
-        let content = Content { page: 3, auth: Auth::new(client_id, secret), ..Content::default() };
+        let content = Content { page: 3, begin: begin(), auth: Auth::new(client_id, secret), ..Content::default() };
         let shared = Arc::new(Shared { address, content: Mutex::new(content) });
         let app = Router::new().fallback(handle).with_state(shared.clone());
         let task = tokio::spawn(async move {
@@ -175,6 +180,21 @@ impl GraphStub {
         }));
     }
 
+    /// Adds a guest: a user with an address elsewhere and no mailbox.
+    pub fn add_guest(&self, address: &str) {
+        let name = format!("{}#EXT#@example.test", address.replace('@', "_"));
+        self.shared.content().users.push(json!({
+            "id": format!("U-{address}"),
+            "userPrincipalName": name,
+            "displayName": address,
+            "mail": address,
+            "proxyAddresses": [format!("SMTP:{address}")],
+            "accountEnabled": true,
+            "onPremisesSamAccountName": null,
+            "onPremisesSecurityIdentifier": null,
+        }));
+    }
+
     /// Adds a folder of the owner below another one (id or well-known name); returns its id.
     pub fn add_folder(&self, mailbox: &str, parent: Option<&str>, name: &str) -> String {
         let mut content = self.shared.content();
@@ -199,6 +219,7 @@ impl GraphStub {
         let mut content = self.shared.content();
         let number =
             content.traces.len() + content.mailboxes.values().map(|mailbox| mailbox.changes.len()).sum::<usize>();
+        let begin = content.begin;
         let inside = content.mailboxes.get_mut(mailbox).expect("the mailbox was added");
         let folder = inside.folder(folder).expect("the folder is there").id.clone();
         let mut mail = StubMail {
@@ -209,7 +230,7 @@ impl GraphStub {
             raw: raw.to_vec(),
             is_read: false,
             flagged: number % 2 == 1,
-            received: received(number),
+            received: received(begin, number),
             modified: "2026-01-01T00:00:00Z".to_owned(),
         };
         mail.message_id = mail.header("message-id").unwrap_or_default();
@@ -265,6 +286,11 @@ impl GraphStub {
         self.shared.content().in_flight_max
     }
 
+    /// When the first mail arrives.
+    pub fn set_begin(&self, begin: Timestamp) {
+        self.shared.content().begin = begin;
+    }
+
     /// Rows per page of every list.
     pub fn set_page(&self, rows: usize) {
         self.shared.content().page = rows;
@@ -294,8 +320,8 @@ async fn handle(
         return respond(batch(&shared, &body).await);
     }
     let target = uri.query().map_or(path.to_owned(), |query| format!("{path}?{query}"));
-    let immutable = headers.get("prefer").is_some_and(|text| text.as_bytes() == b"IdType=\"ImmutableId\"");
-    let mut ask = Ask::parse(method.as_str(), &target, immutable);
+    let prefer = headers.get("prefer").and_then(|text| text.to_str().ok()).unwrap_or_default();
+    let mut ask = Ask::parse(method.as_str(), &target, prefer);
     ask.body = serde_json::from_slice(&body).unwrap_or_default();
     respond(serve(&shared, ask, false).await)
 }
@@ -382,9 +408,9 @@ async fn batch(shared: &Shared, body: &Bytes) -> Answer {
     shared.content().seen.push(Seen { method: "POST".to_owned(), path: "$batch".to_owned(), batched: false });
     let mut work = Vec::new();
     for request in &requests {
-        let immutable = request["headers"]["Prefer"] == "IdType=\"ImmutableId\"";
+        let prefer = request["headers"]["Prefer"].as_str().unwrap_or_default();
         let text = |name: &str| request[name].as_str().unwrap_or_default().to_owned();
-        let mut ask = Ask::parse(&text("method"), &text("url"), immutable);
+        let mut ask = Ask::parse(&text("method"), &text("url"), prefer);
         ask.body = request["body"].clone();
         let id = text("id");
         work.push(async move { (id, serve(shared, ask, true).await) });

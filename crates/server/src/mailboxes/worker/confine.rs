@@ -3,6 +3,7 @@
 //! Nothing here is a condition for working: what the system does not offer is told in the log. Linux
 //! only, as the server.
 
+use super::filter::{self, Network};
 use crate::config::MailboxesConfig;
 use anyhow::{Context, Result, bail};
 use std::ffi::CString;
@@ -74,7 +75,23 @@ pub(super) fn give_up(config: &MailboxesConfig, user: Option<&str>, reads: &[Pat
         Ok(()) => {}
         Err(error) => tracing::warn!("this kernel does not confine the mail worker's view (Landlock): {error:#}"),
     }
+    if let Err(error) = filter::apply(network(config)) {
+        tracing::warn!("this kernel does not filter the mail worker's system calls (seccomp): {error:#}");
+    }
     Ok(())
+}
+
+/// What the mail system needs of the network: UDP only when its address is a name.
+fn network(config: &MailboxesConfig) -> Network {
+    let urls = config.graph.iter().flat_map(|graph| [&graph.login_url, &graph.graph_url]);
+    let mut hosts: Vec<String> = config.imap.iter().map(|imap| imap.host.clone()).collect();
+    hosts.extend(urls.filter_map(|url| Some(url::Url::parse(url).ok()?.host_str()?.to_owned())));
+    let is_address = |host: &String| host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+    match (hosts.is_empty(), hosts.iter().all(is_address)) {
+        (true, _) => Network::None,
+        (false, true) => Network::Tcp,
+        (false, false) => Network::TcpAndNames,
+    }
 }
 
 /// Ports the mail system is reached at, and that of name servers.
@@ -230,7 +247,7 @@ struct PortRule {
 }
 
 /// From here on this thread, and what it starts, reads below `reads`, reads and writes below `writes`,
-/// and connects to `ports` by TCP; nothing else (UDP and sockets in the file system are not covered).
+/// and connects to `ports` by TCP; nothing else (UDP and sockets in the file system are the filter's matter).
 ///
 /// # Errors
 /// When the kernel has no Landlock; nothing is confined then.
@@ -348,6 +365,15 @@ mod tests {
             [("/var/mail/%d/%n/Maildir", "/var/mail"), ("/var/mail/x%u", "/var/mail"), ("/%u", "/")]
         {
             assert_eq!(fixed_part(template), Path::new(fixed));
+        }
+        for (system, needed) in [
+            ("[maildir]\npath = \"/m/%u\"", Network::None),
+            ("[imap]\nhost = \"192.0.2.1\"", Network::Tcp),
+            ("[imap]\nhost = \"mail.example.jp\"", Network::TcpAndNames),
+            ("[graph]\ntenant = \"t\"\nclient_id = \"c\"", Network::TcpAndNames),
+        ] {
+            let config = toml::from_str(&format!("users_file = \"u\"\n{system}")).expect(system);
+            assert_eq!(network(&config), needed, "{system}");
         }
         let user = own_user("main").expect("a number");
         assert!(OWN_USERS.contains(&user.uid) && user.uid == user.gid);

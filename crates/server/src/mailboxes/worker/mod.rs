@@ -7,6 +7,7 @@
 //! new worker while the old one ends its work.
 
 mod confine;
+mod filter;
 mod process;
 
 pub use process::main;
