@@ -128,7 +128,8 @@ impl<'t> Parser<'t, '_> {
             }
             return Ok(inner);
         }
-        let counted = ["1", "any", "all"].iter().any(|word| token.is(word));
+        let number = token.text.len() <= 3 && token.text.bytes().all(|byte| byte.is_ascii_digit());
+        let counted = number || ["any", "all"].iter().any(|word| token.is(word));
         if counted && self.take("of") {
             return self.some_of(token);
         }
@@ -152,7 +153,25 @@ impl<'t> Parser<'t, '_> {
             return Err(self.fault(pattern.offset, format!("no selection is named like {:?}", pattern.text), ""));
         }
         chosen.iter().try_for_each(|expr| self.pay(expr, pattern))?;
-        Ok(if quantity.is("all") { Expr::and(chosen) } else { Expr::or(chosen) })
+        if quantity.is("all") {
+            return Ok(Expr::and(chosen));
+        }
+        let count = if quantity.is("any") { 1 } else { quantity.text.parse::<usize>().unwrap_or(1) };
+        if count == 0 {
+            return Err(self.fault(quantity.offset, "\"0 of\" holds always", "write not 1 of"));
+        }
+        if count == 1 {
+            return Ok(Expr::or(chosen));
+        }
+        if ways(count, chosen.len()).saturating_mul(count * chosen.iter().map(Expr::size).max().unwrap_or(1))
+            > ATOMS_MAX
+        {
+            let message = format!("{count} of {} selections are too many combinations", chosen.len());
+            return Err(Fault::new(self.node.place_in(quantity.offset), Code::Limit, message));
+        }
+        let chosen = at_least(count, &chosen);
+        self.pay(&chosen, quantity)?;
+        Ok(chosen)
     }
 
     fn selection(&mut self, token: Token<'t>) -> Result<Expr, Fault> {
@@ -167,7 +186,7 @@ impl<'t> Parser<'t, '_> {
 
     /// A condition that repeats large selections must not grow without bound.
     fn pay(&mut self, expr: &Expr, token: Token<'t>) -> Result<(), Fault> {
-        match self.budget.checked_sub(size(expr)) {
+        match self.budget.checked_sub(expr.size()) {
             Some(rest) => *self.budget = rest,
             None => {
                 let message = format!("the condition repeats more than {ATOMS_MAX} comparisons");
@@ -182,12 +201,22 @@ impl<'t> Parser<'t, '_> {
     }
 }
 
-fn size(expr: &Expr) -> usize {
-    match expr {
-        Expr::Const(_) | Expr::Atom(_) => 1,
-        Expr::Not(inner) => size(inner),
-        Expr::And(parts) | Expr::Or(parts) => parts.iter().map(size).sum(),
+/// At least `count` of the parts, as and/or. Its size is the caller's to bound.
+fn at_least(count: usize, parts: &[Expr]) -> Expr {
+    match parts {
+        _ if count == 0 => Expr::Const(true),
+        _ if count > parts.len() => Expr::Const(false),
+        [first, rest @ ..] => {
+            let with = Expr::and(vec![first.clone(), at_least(count - 1, rest)]);
+            if count > rest.len() { with } else { Expr::or(vec![with, at_least(count, rest)]) }
+        }
+        [] => Expr::Const(false),
     }
+}
+
+/// How many ways there are to choose, at most `usize::MAX`.
+fn ways(count: usize, parts: usize) -> usize {
+    (0..count).fold(1_usize, |ways, at| ways.saturating_mul(parts.saturating_sub(at)) / (at + 1))
 }
 
 /// Compares a name with a pattern of `*`, in linear time per star.

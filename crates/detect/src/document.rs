@@ -4,10 +4,11 @@ use crate::condition;
 use crate::content;
 use crate::error::{Fault, RuleErrorCode as Code};
 use crate::expr::Expr;
-use crate::fields::{FieldMap, Logsource, Source};
+use crate::fields::LogSource;
+use crate::modifier::Placeholders;
 use crate::rule::{Respond, RuleInfo};
-use crate::selection::Selections;
-use crate::yaml::Node;
+use crate::selection::{Names, Selections};
+use crate::yaml::{Node, Place};
 use hinomi_model::{Severity, Text};
 
 /// Most selections in one rule.
@@ -16,73 +17,128 @@ const SELECTIONS_MAX: usize = 200;
 const TITLE_CHARS_MAX: usize = 300;
 const DESCRIPTION_CHARS_MAX: usize = 4_000;
 
-/// A rule that was read: what it says about itself, and its logic per source of events.
-pub(crate) struct Document {
+/// A rule that was read, but for its logic.
+pub(crate) struct Rule<'n> {
     pub info: RuleInfo,
-    /// Product the rule is for, `None` = any.
-    pub product: Option<String>,
-    pub logic: Vec<(Source, Expr)>,
+    /// Name by which correlations refer to it.
+    pub name: Option<String>,
+    pub logsource: LogSource,
+    pub detection: Detection<'n>,
+    /// Where `id` stands, or the document.
+    pub id_at: Place,
+    /// Where `logsource` stands.
+    pub logsource_at: Place,
 }
 
-/// Reads one document of a rule file.
-pub(crate) fn read(path: &str, node: &Node, fields: &FieldMap) -> Result<Document, Fault> {
+/// Selections and their condition, before field names are resolved.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Detection<'n> {
+    node: &'n Node,
+    /// A key that is no selection (`rules` of a filter).
+    beside: &'static str,
+}
+
+/// What kind of document this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Rule,
+    Correlation,
+    Filter,
+}
+
+/// Tells the kind of a document.
+pub(crate) fn kind(node: &Node) -> Result<Kind, Fault> {
     if node.map().is_none() {
         return Err(Fault::new(node.at, Code::Structure, "a rule must be a map of keys"));
     }
-    for (key, kind) in [("correlation", "correlation rules"), ("filter", "filters"), ("action", "rule collections")] {
-        if let Some((key, _)) = entry(node, key) {
-            return Err(Fault::new(key.at, Code::Unsupported, format!("{kind} are not supported yet")));
-        }
+    if let Some((key, _)) = entry(node, "action") {
+        let fault = Fault::new(key.at, Code::Unsupported, "rule collections are not part of Sigma 2");
+        return Err(fault.hint("write every rule as a document of its own"));
     }
+    Ok(match () {
+        () if entry(node, "correlation").is_some() => Kind::Correlation,
+        () if entry(node, "filter").is_some() => Kind::Filter,
+        () => Kind::Rule,
+    })
+}
+
+/// Reads a rule.
+pub(crate) fn rule<'n>(path: &str, node: &'n Node) -> Result<Rule<'n>, Fault> {
     let info = info(path, node)?;
-    let logsource = logsource(node)?;
-    let detection = need(node, "detection")?;
-    let sources = fields.sources_of(&logsource);
-    if sources.is_empty() {
-        let at = entry(node, "logsource").map_or(node.at, |(key, _)| key.at);
-        let fault = Fault::new(at, Code::Logsource, format!("no events of the log source {}", name(&logsource)));
-        return Err(fault.hint("categories: process_creation, file_event, network_connection, dns_query and others"));
+    let logsource_of = logsource(node)?;
+    let detection = Detection { node: need(node, "detection")?, beside: "" };
+    Ok(Rule {
+        info,
+        name: name(node),
+        logsource: logsource_of,
+        detection,
+        id_at: node.get("id").map_or(node.at, |id| id.at),
+        logsource_at: entry(node, "logsource").map_or(node.at, |(key, _)| key.at),
+    })
+}
+
+/// The name by which correlations refer to a document.
+pub(crate) fn name(node: &Node) -> Option<String> {
+    node.get("name").and_then(Node::text).map(str::to_owned)
+}
+
+/// A filter: what must not be, or must be, for the rules it names to fire.
+pub(crate) struct Filter<'n> {
+    /// Ids, names or titles of rules; `None` = every rule of the log source.
+    pub rules: Option<Vec<String>>,
+    pub logsource: Option<LogSource>,
+    pub detection: Detection<'n>,
+    /// Where the names of the rules stand.
+    pub rules_at: Place,
+}
+
+/// Reads a filter.
+pub(crate) fn filter(node: &Node) -> Result<Filter<'_>, Fault> {
+    need(node, "title")?;
+    let block = need(node, "filter")?;
+    let rules = need(block, "rules")?;
+    let names = rules.texts();
+    if names.is_empty() {
+        return Err(Fault::new(rules.at, Code::Correlation, "the filter names no rule").hint("ids, names, or any"));
     }
-    // a rule may stand for several sources; it is refused only when it fits none of them
-    let mut logic = Vec::new();
-    let mut first_fault = None;
-    for source in sources {
-        match logic_for(detection, source) {
-            Ok(expr) => logic.push((source.clone(), expr)),
-            Err(fault) => {
-                first_fault.get_or_insert(fault);
+    let any = names.len() == 1 && names[0].eq_ignore_ascii_case("any");
+    Ok(Filter {
+        rules: (!any).then_some(names),
+        logsource: node.get("logsource").map(|_| logsource(node)).transpose()?,
+        detection: Detection { node: block, beside: "rules" },
+        rules_at: rules.at,
+    })
+}
+
+impl Detection<'_> {
+    /// Reads the logic, with field names as `names` says.
+    pub fn logic(&self, names: Names<'_>, placeholders: &Placeholders) -> Result<Expr, Fault> {
+        let detection = self.node;
+        let entries =
+            detection.map().ok_or_else(|| Fault::new(detection.at, Code::Structure, "detection must be a map"))?;
+        if entries.len() > SELECTIONS_MAX {
+            return Err(Fault::new(detection.at, Code::Limit, format!("more than {SELECTIONS_MAX} selections")));
+        }
+        let reader = Selections::new(names, placeholders);
+        let mut selections = Vec::new();
+        let mut condition = None;
+        for (key, value) in entries {
+            match key.text().unwrap_or_default() {
+                "condition" => condition = Some(value),
+                "timeframe" => {
+                    return Err(Fault::new(key.at, Code::Unsupported, "timeframe belongs into correlation rules"));
+                }
+                name if !self.beside.is_empty() && name == self.beside => {}
+                name => selections.push((name.to_owned(), reader.read(value)?)),
             }
         }
-    }
-    match first_fault {
-        Some(fault) if logic.is_empty() => Err(fault),
-        _ => Ok(Document { info, product: logsource.product.filter(|product| product != "hinomi"), logic }),
+        let condition =
+            condition.ok_or_else(|| Fault::new(detection.at, Code::Condition, "the condition is missing"))?;
+        condition::read(condition, &selections)
     }
 }
 
-fn logic_for(detection: &Node, source: &Source) -> Result<Expr, Fault> {
-    let entries =
-        detection.map().ok_or_else(|| Fault::new(detection.at, Code::Structure, "detection must be a map"))?;
-    if entries.len() > SELECTIONS_MAX {
-        return Err(Fault::new(detection.at, Code::Limit, format!("more than {SELECTIONS_MAX} selections")));
-    }
-    let reader = Selections::new(source);
-    let mut selections = Vec::new();
-    let mut condition = None;
-    for (key, value) in entries {
-        match key.text().unwrap_or_default() {
-            "condition" => condition = Some(value),
-            "timeframe" => {
-                return Err(Fault::new(key.at, Code::Unsupported, "timeframe belongs into correlation rules"));
-            }
-            name => selections.push((name.to_owned(), reader.read(value)?)),
-        }
-    }
-    let condition = condition.ok_or_else(|| Fault::new(detection.at, Code::Condition, "the condition is missing"))?;
-    condition::read(condition, &selections)
-}
-
-fn info(path: &str, node: &Node) -> Result<RuleInfo, Fault> {
+pub(crate) fn info(path: &str, node: &Node) -> Result<RuleInfo, Fault> {
     let text = |key: &str| node.get(key).and_then(Node::text).unwrap_or_default().trim().to_owned();
     let list = |key: &str| node.get(key).map(Node::texts).unwrap_or_default();
     let title = need(node, "title")?;
@@ -159,28 +215,18 @@ fn attack_of(tags: &[String]) -> (Vec<String>, Vec<String>) {
     (techniques, tactics)
 }
 
-fn logsource(node: &Node) -> Result<Logsource, Fault> {
+fn logsource(node: &Node) -> Result<LogSource, Fault> {
     let source = need(node, "logsource")?;
     if source.map().is_none() {
         return Err(Fault::new(source.at, Code::Structure, "logsource must be a map"));
     }
     let text = |key: &str| source.get(key).and_then(Node::text).map(str::to_owned);
-    let found = Logsource { category: text("category"), product: text("product"), service: text("service") };
-    if found == Logsource::default() {
+    let found = LogSource { category: text("category"), product: text("product"), service: text("service") };
+    if found == LogSource::default() {
         let fault = Fault::new(source.at, Code::Logsource, "the log source is empty");
         return Err(fault.hint("name a category, or a product and service"));
     }
     Ok(found)
-}
-
-fn name(logsource: &Logsource) -> String {
-    let part = |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("{name}: {value}"));
-    let parts = [
-        part("product", &logsource.product),
-        part("category", &logsource.category),
-        part("service", &logsource.service),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 #[derive(Default)]
@@ -235,11 +281,11 @@ fn both(node: &Node) -> Result<Text, Fault> {
     }
 }
 
-fn entry<'n>(node: &'n Node, name: &str) -> Option<&'n (Node, Node)> {
+pub(crate) fn entry<'n>(node: &'n Node, name: &str) -> Option<&'n (Node, Node)> {
     node.map()?.iter().find(|(key, _)| key.text() == Some(name))
 }
 
-fn need<'n>(node: &'n Node, key: &str) -> Result<&'n Node, Fault> {
+pub(crate) fn need<'n>(node: &'n Node, key: &str) -> Result<&'n Node, Fault> {
     node.get(key)
         .filter(|value| !value.is_null())
         .ok_or_else(|| Fault::new(node.at, Code::Structure, format!("the key {key:?} is missing")))

@@ -1,21 +1,35 @@
-//! The engine: loads rules, evaluates events.
+//! The engine over rows of the hunting tables: loads rules, evaluates events.
 
-use crate::document::{self, Document};
-use crate::error::{Fault, RuleErrorCode as Code};
+use crate::correlation::{Correlated, Correlation, CorrelationLimits, Correlator};
 use crate::fields::Source;
 use crate::indicator::status_of;
-use crate::program::{Builder, Program, Slots};
-use crate::view::View;
-use crate::{FieldMap, RuleError, RuleInfo, RuleSource, content, yaml};
+use crate::loader::{Home, Loader};
+use crate::matcher::Matcher;
+use crate::modifier::Placeholders;
+use crate::pool::{Logic, Pool};
+use crate::row::Row;
+use crate::scratch::Scratch;
+use crate::values::Values as _;
+use crate::{FieldMap, RuleError, RuleInfo, RuleSource, content, explain};
 use hinomi_model::{Detection, DetectionSource, Event, MatchedField, Severity, Table};
 use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-/// Compiled rules. Immutable: a reload builds a new one.
+/// Bytes of values and answers a thread remembers.
+const MEMO_BYTES_MAX: usize = 2 << 20;
+
+/// Compiled rules over rows of the hunting tables. Immutable: a reload builds a new one.
 #[derive(Debug, Default)]
 pub struct Engine {
-    rules: Vec<RuleInfo>,
+    /// Rules, then correlations.
+    infos: Vec<RuleInfo>,
     by_id: HashMap<String, usize>,
+    rules: Vec<RuleLogic>,
+    correlations: Vec<Correlation>,
+    /// Sources of the field map.
+    sources: Vec<Source>,
     tables: HashMap<Table, TableRules>,
+    spare: Mutex<Vec<Scratch>>,
 }
 
 /// A rule that fired, without the copies a [`Detection`] needs.
@@ -27,23 +41,24 @@ pub struct Match<'r> {
     pub matched: Vec<MatchedField>,
 }
 
+#[derive(Debug)]
+struct RuleLogic {
+    /// Condition per source of the field map.
+    logic: Vec<(usize, Logic)>,
+    platform: Option<Platform>,
+    quiet: bool,
+}
+
 #[derive(Debug, Default)]
 struct TableRules {
-    slots: Slots,
-    groups: Vec<Group>,
-}
-
-/// Rules for the same kind of rows of a table.
-#[derive(Debug)]
-struct Group {
-    /// Values of `ActionType`; none = every row.
+    pool: Pool,
+    /// Values of `ActionType` that sources ask for.
     actions: Vec<String>,
-    /// Platform the rules are for; `None` = any.
-    platform: Option<Platform>,
-    program: Program,
+    /// One matcher per platform (unknown, Linux, Windows) and action (others last), built when first needed.
+    matchers: Vec<OnceLock<Matcher>>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Platform {
     Linux,
     Windows,
@@ -53,27 +68,32 @@ enum Platform {
 impl Engine {
     /// Compiles rules; refused ones come back as errors and never stop the others.
     pub fn load(sources: &[RuleSource], fields: &FieldMap) -> (Engine, Vec<RuleError>) {
-        let mut loader = Loader::default();
-        for source in sources {
-            let (documents, fault) = yaml::read(&source.yaml);
-            let several = documents.len() > 1;
-            for (at, node) in documents.iter().enumerate() {
-                let path = if several { format!("{}#{}", source.path, at + 1) } else { source.path.clone() };
-                let added = document::read(&path, node, fields).and_then(|document| loader.add(document, node));
-                if let Err(fault) = added {
-                    loader.errors.push(fault.of(&source.path, &source.yaml));
-                }
-            }
-            match fault {
-                Some(fault) => loader.errors.push(fault.of(&source.path, &source.yaml)),
-                None if documents.is_empty() => {
-                    let fault = Fault::new((1, 1), Code::Structure, "the file holds no rule");
-                    loader.errors.push(fault.of(&source.path, &source.yaml));
-                }
-                None => {}
-            }
-        }
-        loader.finish()
+        Engine::load_with(sources, fields, &Placeholders::new())
+    }
+
+    /// Compiles rules whose placeholders have values.
+    pub fn load_with(
+        sources: &[RuleSource],
+        fields: &FieldMap,
+        placeholders: &Placeholders,
+    ) -> (Engine, Vec<RuleError>) {
+        let mut loader = Loader::new(Home::Tables { fields, pools: HashMap::new() }, placeholders);
+        loader.load(sources);
+        let Loader { home, infos, rules, correlations, by_id, errors, .. } = loader;
+        let Home::Tables { pools, .. } = home else { return (Engine::default(), errors) };
+        let rules = rules.into_iter().map(|rule| RuleLogic {
+            logic: rule.logic,
+            platform: rule.logsource.product.as_deref().and_then(platform_named),
+            quiet: rule.quiet,
+        });
+        let tables = pools.into_iter().map(|(table, mut pool)| {
+            pool.seal();
+            (table, TableRules::new(table, pool, fields))
+        });
+        let (rules, tables) = (rules.collect(), tables.collect());
+        let sources = fields.sources.clone();
+        let engine = Engine { infos, by_id, rules, correlations, sources, tables, spare: Mutex::default() };
+        (engine, errors)
     }
 
     /// Evaluates one event: one detection per rule that fires.
@@ -87,49 +107,149 @@ impl Engine {
         detections
     }
 
-    /// Evaluates one event and returns the rules that fire, in the order they were loaded.
+    /// Evaluates one event and returns the rules that fire, in the order they were loaded. Rules that
+    /// only serve correlations are not among them.
     pub fn matches(&self, event: &Event) -> Vec<Match<'_>> {
-        let Some(table) = self.tables.get(&event.table) else { return Vec::new() };
-        let view = View::new(event, &table.slots.targets);
-        let action = event.str("ActionType");
-        let platform = platform_of(event);
-        let mut fired: Vec<(u32, Vec<MatchedField>)> = Vec::new();
-        for group in &table.groups {
-            if group.accepts(action, platform) {
-                group.program.run(&view, event.table, &table.slots.targets, |rule, matched| {
-                    if fired.iter().all(|(known, _)| *known != rule) {
-                        fired.push((rule, matched));
-                    }
-                });
-            }
-        }
-        fired.sort_by_key(|(rule, _)| *rule);
-        fired.into_iter().map(|(rule, matched)| Match { rule: &self.rules[rule as usize], matched }).collect()
+        let fired = self.fired(event);
+        fired.into_iter().filter(|rule| !self.rules[*rule as usize].quiet).map(|rule| self.told(event, rule)).collect()
     }
 
-    /// Returns what the loaded rules say about themselves.
+    /// Evaluates one event, tells the correlations, and returns what fired of both.
+    pub fn observe(&self, event: &Event, state: &mut Correlator) -> (Vec<Match<'_>>, Vec<Correlated>) {
+        let fired = self.fired(event);
+        let fields = |rule: usize, name: &str| self.text(event, rule, name);
+        let time = event.timestamp.as_micros();
+        let correlated = state.observe(&self.correlations, self.rules.len(), time, &fired, &fields);
+        let fired = fired.into_iter().filter(|rule| !self.rules[*rule as usize].quiet);
+        (fired.map(|rule| self.told(event, rule)).collect(), self.reported(correlated))
+    }
+
+    /// Tells the correlations the time (microseconds), so that windows without further events end.
+    pub fn advance(&self, now: i64, state: &mut Correlator) -> Vec<Correlated> {
+        self.reported(state.advance(&self.correlations, self.rules.len(), now))
+    }
+
+    /// Saves the state of the correlations.
+    ///
+    /// # Errors
+    /// Never in practice: the state is plain data.
+    pub fn save(&self, state: &Correlator) -> serde_json::Result<Vec<u8>> {
+        state.save(&self.correlations)
+    }
+
+    /// Restores saved state; of correlations that are gone or were changed nothing is taken.
+    ///
+    /// # Errors
+    /// When the bytes are no saved state.
+    pub fn restore(&self, limits: CorrelationLimits, saved: &[u8]) -> serde_json::Result<Correlator> {
+        Correlator::restore(limits, &self.correlations, saved)
+    }
+
+    /// Returns what the loaded rules, and behind them the correlations, say about themselves.
     pub fn rules(&self) -> &[RuleInfo] {
-        &self.rules
+        &self.infos
     }
 
     /// Returns a loaded rule.
     pub fn rule(&self, id: &str) -> Option<&RuleInfo> {
-        self.by_id.get(id).map(|at| &self.rules[*at])
+        self.by_id.get(id).map(|at| &self.infos[*at])
     }
 
     /// Returns how many distinct comparisons all rules need.
     pub fn comparisons(&self) -> usize {
-        self.tables.values().flat_map(|table| &table.groups).map(|group| group.program.atoms()).sum()
+        self.tables.values().map(|table| table.pool.atoms.len()).sum()
     }
 
     /// Returns the rules that have to be looked at for every event of their kind, because nothing they
     /// ask for is a literal. They cost speed.
     pub fn sleepless(&self) -> Vec<&RuleInfo> {
-        let groups = self.tables.values().flat_map(|table| &table.groups);
-        let mut rules: Vec<u32> = groups.flat_map(|group| group.program.sleepless()).collect();
+        let mut rules: Vec<u32> = Vec::new();
+        for (table, of) in &self.tables {
+            for action in 0..=of.actions.len() {
+                rules.extend(self.matcher(*table, of, action, None).1.sleepless());
+            }
+        }
         rules.sort_unstable();
         rules.dedup();
-        rules.into_iter().map(|rule| &self.rules[rule as usize]).collect()
+        rules.into_iter().map(|rule| &self.infos[rule as usize]).collect()
+    }
+
+    fn reported(&self, mut correlated: Vec<Correlated>) -> Vec<Correlated> {
+        correlated.retain(|found| !self.correlations[found.rule - self.rules.len()].quiet);
+        correlated
+    }
+
+    /// The rules that fire, ascending.
+    fn fired(&self, event: &Event) -> Vec<u32> {
+        let mut fired = Vec::new();
+        let Some(table) = self.tables.get(&event.table) else { return fired };
+        let action = event.str("ActionType");
+        let action = table.actions.iter().position(|known| Some(known.as_str()) == action);
+        let action = action.unwrap_or(table.actions.len());
+        let (number, matcher) = self.matcher(event.table, table, action, platform_of(event));
+        let row = Row::new(event, &table.pool.targets);
+        let taken = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = taken.unwrap_or_else(|| Scratch::new(MEMO_BYTES_MAX));
+        // matchers of all tables share one memory
+        let memo = number + Table::ALL.iter().position(|known| *known == event.table).unwrap_or(0) * MATCHERS_MAX;
+        matcher.run(&table.pool, &row, &mut scratch, memo, &mut fired);
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        fired.dedup();
+        fired
+    }
+
+    fn matcher<'t>(
+        &self,
+        name: Table,
+        table: &'t TableRules,
+        action: usize,
+        platform: Option<Platform>,
+    ) -> (usize, &'t Matcher) {
+        let of_platform = platform.map_or(0, |platform| 1 + platform as usize);
+        let number = of_platform * (table.actions.len() + 1) + action;
+        let build = || {
+            let action = table.actions.get(action);
+            let applies = |source: &Source| {
+                source.table == name
+                    && (source.actions.is_empty() || action.is_some_and(|action| source.actions.contains(action)))
+            };
+            let rules = self.rules.iter().enumerate().flat_map(|(at, rule)| {
+                let same = rule.platform.is_none_or(|wanted| platform.is_none_or(|has| wanted == has));
+                let logic = rule.logic.iter().filter(move |(source, _)| same && applies(&self.sources[*source]));
+                logic.map(move |(_, logic)| (at as u32, logic))
+            });
+            Matcher::build(&table.pool, rules)
+        };
+        (number, table.matchers[number].get_or_init(build))
+    }
+
+    fn told(&self, event: &Event, rule: u32) -> Match<'_> {
+        let mut matched = Vec::new();
+        if let Some(table) = self.tables.get(&event.table) {
+            let row = Row::new(event, &table.pool.targets);
+            for (source, logic) in &self.rules[rule as usize].logic {
+                let source = &self.sources[*source];
+                let action = event.str("ActionType").unwrap_or_default();
+                let applies = source.actions.is_empty() || source.actions.iter().any(|known| known == action);
+                if source.table == event.table && applies && logic.holds(&table.pool, &row) {
+                    let name = |slot: u32| table.pool.targets[slot as usize].name(event.table);
+                    explain::matched(logic, &table.pool, &row, &name, &mut matched);
+                }
+            }
+        }
+        Match { rule: &self.infos[rule as usize], matched }
+    }
+
+    /// The text of a field, by the name a rule uses.
+    fn text(&self, event: &Event, rule: usize, name: &str) -> Option<String> {
+        let sources = self.rules.get(rule)?.logic.iter().map(|(source, _)| &self.sources[*source]);
+        let target = sources.filter(|source| source.table == event.table).find_map(|source| source.field(name))?;
+        let mut text = None;
+        Row::new(event, std::slice::from_ref(&target)).any(0, |value| {
+            text = Some(value.to_owned());
+            true
+        });
+        text
     }
 
     fn told_by_sensor(&self, event: &Event) -> Option<Detection> {
@@ -182,15 +302,28 @@ impl Match<'_> {
     }
 }
 
-impl Group {
-    fn accepts(&self, action: Option<&str>, platform: Option<Platform>) -> bool {
-        let same_platform = match (self.platform, platform) {
-            (Some(wanted), Some(has)) => wanted == has,
-            _ => true,
-        };
-        same_platform
-            && (self.actions.is_empty()
-                || action.is_some_and(|action| self.actions.iter().any(|wanted| wanted == action)))
+/// More matchers than one table can have.
+const MATCHERS_MAX: usize = 256;
+
+impl TableRules {
+    fn new(table: Table, pool: Pool, fields: &FieldMap) -> Self {
+        let of_table = fields.sources.iter().filter(|source| source.table == table);
+        let mut actions: Vec<String> = of_table.flat_map(|source| source.actions.iter().cloned()).collect();
+        actions.sort();
+        actions.dedup();
+        actions.truncate(MATCHERS_MAX / 4 - 1);
+        let platforms = 1 + Platform::Other as usize + 1;
+        let matchers = std::iter::repeat_with(OnceLock::new).take(platforms * (actions.len() + 1)).collect();
+        TableRules { pool, actions, matchers }
+    }
+}
+
+fn platform_named(product: &str) -> Option<Platform> {
+    match product {
+        "hinomi" => None,
+        "linux" => Some(Platform::Linux),
+        "windows" => Some(Platform::Windows),
+        _ => Some(Platform::Other),
     }
 }
 
@@ -201,59 +334,5 @@ fn platform_of(event: &Event) -> Option<Platform> {
         [b'/', ..] => Some(Platform::Linux),
         [b'\\', ..] | [_, b':', b'\\', ..] => Some(Platform::Windows),
         _ => None,
-    }
-}
-
-type GroupKey = (Table, Vec<String>, Option<Platform>);
-
-#[derive(Default)]
-struct Loader {
-    engine: Engine,
-    builders: HashMap<GroupKey, Builder>,
-    errors: Vec<RuleError>,
-}
-
-impl Loader {
-    fn add(&mut self, document: Document, node: &yaml::Node) -> Result<(), Fault> {
-        let Document { info, product, logic } = document;
-        if let Some(known) = self.engine.rule(&info.id) {
-            let at = node.get("id").map_or(node.at, |id| id.at);
-            let message = format!("another rule has this id: {}", known.path);
-            return Err(Fault::new(at, Code::DuplicateId, message).hint("give the rule a new UUID"));
-        }
-        let rule = self.engine.rules.len();
-        let platform = product.map(|product| match product.as_str() {
-            "linux" => Platform::Linux,
-            "windows" => Platform::Windows,
-            _ => Platform::Other,
-        });
-        for (source, expr) in &logic {
-            let Source { table, actions, .. } = source;
-            let mut actions = actions.clone();
-            actions.sort();
-            let slots = &mut self.engine.tables.entry(*table).or_default().slots;
-            self.builders.entry((*table, actions, platform)).or_default().add(rule as u32, expr, slots);
-        }
-        self.engine.by_id.insert(info.id.clone(), rule);
-        self.engine.rules.push(info);
-        Ok(())
-    }
-
-    fn finish(mut self) -> (Engine, Vec<RuleError>) {
-        let mut builders: Vec<_> = self.builders.into_iter().collect();
-        builders.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for ((table, actions, platform), builder) in builders {
-            match builder.finish() {
-                Ok(program) => {
-                    let groups = &mut self.engine.tables.entry(table).or_default().groups;
-                    groups.push(Group { actions, platform, program });
-                }
-                Err(error) => {
-                    let message = format!("the rules for {} together are too large: {error}", table.name());
-                    self.errors.push(Fault::new((1, 1), Code::Limit, message).of(table.name(), ""));
-                }
-            }
-        }
-        (self.engine, self.errors)
     }
 }

@@ -11,7 +11,7 @@ pub enum RuleErrorCode {
     Limit,
     /// A needed key is missing or has the wrong shape.
     Structure,
-    /// The kind of document is not supported (correlations, filters).
+    /// The kind of document is not part of Sigma 2.
     Unsupported,
     /// No table of ours holds events of this log source.
     Logsource,
@@ -21,10 +21,14 @@ pub enum RuleErrorCode {
     Modifier,
     /// A value does not fit its modifier (regex, network, number).
     Value,
+    /// A placeholder has no values.
+    Placeholder,
     /// The condition cannot be read or names an unknown selection.
     Condition,
     /// Another rule has the same id.
     DuplicateId,
+    /// A correlation or filter cannot be read or names a rule that is not there.
+    Correlation,
     /// Our own block `hinomi` is wrong.
     Hinomi,
 }
@@ -41,8 +45,10 @@ impl RuleErrorCode {
             RuleErrorCode::Field => "field",
             RuleErrorCode::Modifier => "modifier",
             RuleErrorCode::Value => "value",
+            RuleErrorCode::Placeholder => "placeholder",
             RuleErrorCode::Condition => "condition",
             RuleErrorCode::DuplicateId => "duplicate_id",
+            RuleErrorCode::Correlation => "correlation",
             RuleErrorCode::Hinomi => "hinomi",
         }
     }

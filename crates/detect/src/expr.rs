@@ -2,7 +2,8 @@
 
 use crate::cidr::Cidr;
 use crate::fields::Target;
-use crate::pattern::Anchor;
+use crate::pattern::{Anchor, Glob};
+use crate::time::Part;
 use regex::Regex;
 
 /// A condition over atoms.
@@ -31,17 +32,22 @@ pub(crate) enum Test {
     Literal(Anchor, String),
     /// The value against a literal, case matters; also the empty text.
     Cased(Anchor, String),
-    /// A regular expression on the value, or on the lower-cased value.
-    Regex {
-        regex: Regex,
-        lowered: bool,
+    /// Wildcards inside; on the lower-cased value unless `cased`.
+    Glob {
+        glob: Glob,
+        cased: bool,
     },
+    Regex(Regex),
     Cidr(Cidr),
     Compare(Compare, f64),
-    /// The field has no value.
+    /// A part of a date.
+    Time(Part, Compare, f64),
+    /// The field has no value: it is missing or null.
     Null,
     /// The field has a value.
     Present,
+    /// The field is in the event, even if null.
+    Exists,
     /// Another field of the same event.
     Field {
         other: Target,
@@ -52,6 +58,8 @@ pub(crate) enum Test {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Compare {
+    Equal,
+    NotEqual,
     Less,
     LessOrEqual,
     Greater,
@@ -61,6 +69,8 @@ pub(crate) enum Compare {
 impl Compare {
     pub fn holds(self, value: f64, bound: f64) -> bool {
         match self {
+            Compare::Equal => value == bound,
+            Compare::NotEqual => value != bound,
             Compare::Less => value < bound,
             Compare::LessOrEqual => value <= bound,
             Compare::Greater => value > bound,
@@ -85,16 +95,41 @@ impl Test {
     /// Distinguishes tests: equal keys on the same field give equal answers.
     pub fn key(&self) -> String {
         match self {
-            Test::Literal(anchor, text) => format!("l{anchor:?} {text}"),
-            Test::Cased(anchor, text) => format!("c{anchor:?} {text}"),
-            Test::Regex { regex, lowered } => format!("r{lowered} {}", regex.as_str()),
+            Test::Literal(anchor, text) => format!("l{} {text}", *anchor as u8),
+            Test::Cased(anchor, text) => format!("c{} {text}", *anchor as u8),
+            Test::Glob { glob, cased } => format!("g{cased} {glob:?}"),
+            Test::Regex(regex) => format!("r {}", regex.as_str()),
             Test::Cidr(cidr) => format!("n{cidr:?}"),
             Test::Compare(compare, bound) => format!("m{compare:?} {bound}"),
+            Test::Time(part, compare, bound) => format!("t{part:?} {compare:?} {bound}"),
             Test::Null => "0".to_owned(),
             Test::Present => "1".to_owned(),
+            Test::Exists => "2".to_owned(),
             Test::Field { other, anchor, cased } => format!("f{other:?} {anchor:?} {cased}"),
         }
     }
+
+    /// True when one value of the field meets the test; `lowered` is the value in lower case.
+    ///
+    /// Tests of the field as a whole and of two fields are not answered here.
+    pub fn holds(&self, value: &str, lowered: &str) -> bool {
+        match self {
+            Test::Literal(anchor, text) => anchor.holds(lowered, text),
+            Test::Cased(anchor, text) => anchor.holds(value, text),
+            Test::Glob { glob, cased: true } => glob.matches(value),
+            Test::Glob { glob, cased: false } => glob.matches(lowered),
+            Test::Regex(regex) => regex.is_match(value),
+            Test::Cidr(cidr) => cidr.contains(value),
+            Test::Compare(compare, bound) => number(value).is_some_and(|value| compare.holds(value, *bound)),
+            Test::Time(part, compare, bound) => part.of(value).is_some_and(|part| compare.holds(part, *bound)),
+            Test::Present | Test::Exists => true,
+            Test::Null | Test::Field { .. } => false,
+        }
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|number: &f64| number.is_finite())
 }
 
 impl Expr {
@@ -116,5 +151,14 @@ impl Expr {
 
     pub fn not(self) -> Expr {
         Expr::Not(Box::new(self))
+    }
+
+    /// Number of comparisons.
+    pub fn size(&self) -> usize {
+        match self {
+            Expr::Const(_) | Expr::Atom(_) => 1,
+            Expr::Not(inner) => inner.size(),
+            Expr::And(parts) | Expr::Or(parts) => parts.iter().map(Expr::size).sum(),
+        }
     }
 }

@@ -41,8 +41,10 @@ pub(crate) enum Target {
     Hashes(Vec<u16>),
     /// Always this value.
     Const(String),
-    /// Every text of the row, for keywords.
+    /// Every text of the event, for keywords.
     AnyText,
+    /// A field of a log, by the name rules use.
+    Named(String),
 }
 
 impl Target {
@@ -55,16 +57,44 @@ impl Target {
             Target::Join(columns, _) | Target::Hashes(columns) => columns.last().map(column).unwrap_or("").to_owned(),
             Target::Const(_) => "ActionType".to_owned(),
             Target::AnyText => "*".to_owned(),
+            Target::Named(name) => name.clone(),
         }
     }
 }
 
-/// What a rule says about where its events come from.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Logsource {
+/// Where events come from: what a rule's `logsource` asks for, and what an event is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogSource {
+    /// Kind of event (`process_creation`).
     pub category: Option<String>,
+    /// Product that writes it (`windows`).
     pub product: Option<String>,
+    /// Log of the product (`security`).
     pub service: Option<String>,
+}
+
+impl LogSource {
+    /// Builds a log source; empty texts are parts that are not told.
+    pub fn new(product: &str, category: &str, service: &str) -> Self {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        LogSource { category: part(category), product: part(product), service: part(service) }
+    }
+
+    /// True when every part this (a rule's) log source names is the same in the event's.
+    pub fn covers(&self, event: &LogSource) -> bool {
+        let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
+        same(&self.category, &event.category)
+            && same(&self.product, &event.product)
+            && same(&self.service, &event.service)
+    }
+}
+
+impl std::fmt::Display for LogSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let parts = [("product", &self.product), ("category", &self.category), ("service", &self.service)];
+        let told = parts.into_iter().filter_map(|(name, part)| Some(format!("{name}: {}", part.as_ref()?)));
+        f.write_str(&told.collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl FieldMap {
@@ -77,17 +107,19 @@ impl FieldMap {
     }
 
     /// The sources a rule's log source stands for.
-    pub(crate) fn sources_of(&self, wanted: &Logsource) -> Vec<&Source> {
+    pub(crate) fn sources_of(&self, wanted: &LogSource) -> Vec<usize> {
         let same = |wanted: &Option<String>, has: &Option<String>| wanted.is_none() || wanted == has;
         self.sources
             .iter()
-            .filter(|source| {
+            .enumerate()
+            .filter(|(_, source)| {
                 same(&wanted.category, &source.category)
                     && same(&wanted.service, &source.service)
                     && wanted.product.as_ref().is_none_or(|product| source.products.contains(product))
                     // a product alone says too little about which table is meant
                     && (wanted.category.is_some() || wanted.service.is_some())
             })
+            .map(|(at, _)| at)
             .collect()
     }
 }

@@ -4,11 +4,13 @@
 //! tables, detections come out.
 //!
 //! * [`Engine`] loads Sigma rules (with our block `hinomi`) and evaluates events.
+//! * [`LogEngine`] evaluates the same rules over events of any log, by Sigma's own field names.
+//! * [`Correlator`] holds what correlation rules have seen.
 //! * [`FieldMap`] says which tables and columns a Sigma log source and its fields mean.
 //! * [`IndicatorSet`] looks up values an administrator allows or blocks.
 //! * [`content`] is what ships with every build: our rules, the mapping, the ATT&CK table.
 //!
-//! What it does not do: group detections into alerts (that is `cases`), read files, keep state.
+//! What it does not do: group detections into alerts (that is `cases`), read files, keep state on disk.
 //!
 //! ```
 //! use hinomi_model::{Event, Table, Timestamp};
@@ -20,11 +22,14 @@
 
 pub mod attack;
 pub mod content;
+mod correlation;
 mod engine;
 mod error;
 mod example;
 mod fields;
 mod indicator;
+mod logs;
+mod record;
 mod rule;
 
 // from text to logic
@@ -32,19 +37,32 @@ mod cidr;
 mod condition;
 mod document;
 mod expr;
+mod glob;
 mod literal;
+mod loader;
 mod modifier;
 mod pattern;
 mod selection;
+mod time;
 mod yaml;
 
 // from logic to answers
-mod program;
-mod view;
+mod explain;
+mod hash;
+mod index;
+mod matcher;
+mod pool;
+mod row;
+mod scratch;
+mod values;
 
+pub use correlation::{Correlated, CorrelationLimits, Correlator, Dropped};
 pub use engine::{Engine, Match};
 pub use error::{RuleError, RuleErrorCode};
 pub use example::{Example, Examples};
-pub use fields::FieldMap;
+pub use fields::{FieldMap, LogSource};
 pub use indicator::{Hit, IndicatorSet};
+pub use logs::{Kind, LogEngine, LogOptions, LogScratch};
+pub use modifier::Placeholders;
+pub use record::{FieldId, Record};
 pub use rule::{Respond, RuleInfo, RuleSource};

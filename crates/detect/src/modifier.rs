@@ -5,10 +5,12 @@ use crate::error::{Fault, RuleErrorCode as Code};
 use crate::expr::{Compare, Test};
 use crate::literal;
 use crate::pattern::{Anchor, Part, Pattern, Shape, lower};
+use crate::time::Part as TimePart;
 use crate::yaml::Place;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use regex::{Regex, RegexBuilder};
+use std::collections::BTreeMap;
 
 /// Largest compiled program of one regular expression, bytes.
 const REGEX_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -21,6 +23,9 @@ const VARIANTS_MAX: usize = 1_000;
 /// The dashes that programs accept: hyphen, slash, en dash, em dash, horizontal bar.
 const DASHES: [char; 5] = ['-', '/', '\u{2013}', '\u{2014}', '\u{2015}'];
 
+/// Values of placeholders (`%Servers%`), by name without the percent signs. A value may hold wildcards.
+pub type Placeholders = BTreeMap<String, Vec<String>>;
+
 /// What the modifiers of one field ask for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Modifiers {
@@ -32,6 +37,8 @@ pub(crate) struct Modifiers {
     pub fieldref: bool,
     cidr: bool,
     compare: Option<Compare>,
+    time: Option<TimePart>,
+    expand: bool,
     regex: Option<RegexFlags>,
     steps: Vec<Step>,
 }
@@ -61,6 +68,19 @@ enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// The text, also of bytes that are text: ASCII in UTF-16 is text with zero bytes in it.
+    fn into_text(self) -> Result<Pattern, String> {
+        match self {
+            Value::Text(pattern) => Ok(pattern),
+            Value::Bytes(bytes) => match String::from_utf8(bytes) {
+                Ok(text) => Ok(Pattern::literal(text)),
+                Err(_) => Err("these bytes are no text and must be encoded before they can be compared".to_owned()),
+            },
+        }
+    }
+}
+
 impl Modifiers {
     /// Reads the modifiers; `place` gives the place of the one at an index.
     pub fn parse(names: &[&str], place: impl Fn(usize) -> Place) -> Result<Self, Fault> {
@@ -68,14 +88,17 @@ impl Modifiers {
         for (index, name) in names.iter().enumerate() {
             this.add(name).map_err(|(message, hint)| Fault::new(place(index), Code::Modifier, message).hint(hint))?;
         }
-        let alone = [this.cidr, this.compare.is_some(), this.regex.is_some(), this.exists, this.fieldref];
+        // a part of a date may be compared: `hour|gte`
+        let compares = this.compare.is_some() || this.time.is_some();
+        let alone = [this.cidr, compares, this.regex.is_some(), this.exists, this.fieldref];
         let exclusive = alone.iter().filter(|set| **set).count();
         let steps_allowed = exclusive == 0
             || this.fieldref
                 && this.steps.iter().all(|step| matches!(step, Step::Contains | Step::StartsWith | Step::EndsWith));
         if exclusive > 1 || !(this.steps.is_empty() || steps_allowed) {
             let message = format!("the modifiers {:?} cannot stand together", names.join("|"));
-            return Err(Fault::new(place(names.len() - 1), Code::Modifier, message));
+            let hint = "re, cidr, exists, fieldref, comparisons and parts of dates each compare in their own way";
+            return Err(Fault::new(place(names.len() - 1), Code::Modifier, message).hint(hint));
         }
         Ok(this)
     }
@@ -116,17 +139,16 @@ impl Modifiers {
                 Some(flags) => flags.dot_all = true,
                 None => return Err((format!("{name:?} is only known behind \"re\""), "write re|i")),
             },
-            "expand" => {
-                let hint = "write the values into the rule instead of a placeholder";
-                return Err(("placeholders are not filled here".to_owned(), hint));
-            }
-            "minute" | "hour" | "day" | "week" | "month" | "year" => {
-                return Err((format!("the time modifier {name:?} is not supported yet"), ""));
-            }
+            "expand" => self.expand = true,
             "" => return Err(("an empty modifier".to_owned(), "remove the extra |")),
             other => {
+                if let Some(part) = TimePart::from_name(other) {
+                    self.time = Some(part);
+                    return Ok(());
+                }
                 let hint = "known: contains, startswith, endswith, all, re, i, m, s, cased, cidr, windash, base64, \
-                            base64offset, wide, utf16, utf16le, utf16be, exists, fieldref, neq, lt, lte, gt, gte";
+                            base64offset, wide, utf16, utf16le, utf16be, expand, exists, fieldref, neq, lt, lte, gt, gte, \
+                            minute, hour, day, week, month, year";
                 return Err((format!("unknown modifier {other:?}"), hint));
             }
         }
@@ -135,7 +157,12 @@ impl Modifiers {
 
     /// Lets plain values stand anywhere in the text, as keywords do.
     pub fn anywhere(&mut self) {
-        if !self.cidr && self.compare.is_none() && self.regex.is_none() && !self.steps.contains(&Step::Contains) {
+        if !self.cidr
+            && self.compare.is_none()
+            && self.time.is_none()
+            && self.regex.is_none()
+            && !self.steps.contains(&Step::Contains)
+        {
             self.steps.push(Step::Contains);
         }
     }
@@ -150,8 +177,19 @@ impl Modifiers {
         }
     }
 
-    /// Turns one value of the rule into tests; one of them must hold.
-    pub fn tests(&self, text: &str, at: Place) -> Result<Vec<Vec<Test>>, Fault> {
+    /// Turns one value of the rule into tests: of one list, all must hold.
+    pub fn tests(&self, text: &str, at: Place, placeholders: &Placeholders) -> Result<Vec<Vec<Test>>, Fault> {
+        if !self.expand {
+            return self.tests_of(text, at);
+        }
+        let mut tests = Vec::new();
+        for text in expand(text, at, placeholders)? {
+            tests.extend(self.tests_of(&text, at)?);
+        }
+        Ok(tests)
+    }
+
+    fn tests_of(&self, text: &str, at: Place) -> Result<Vec<Vec<Test>>, Fault> {
         let fault = |message: String| Fault::new(at, Code::Value, message);
         if text.len() > VALUE_BYTES_MAX {
             let message = format!("a value has {} bytes", text.len());
@@ -161,13 +199,17 @@ impl Modifiers {
             let cidr = Cidr::parse(text).ok_or_else(|| fault(format!("{text:?} is not a network")));
             return cidr.map(|cidr| vec![vec![Test::Cidr(cidr)]]).map_err(|fault| fault.hint("as in 10.0.0.0/8"));
         }
-        if let Some(compare) = self.compare {
+        if self.compare.is_some() || self.time.is_some() {
             let bound = text.trim().parse::<f64>().ok().filter(|bound| bound.is_finite());
             let bound = bound.ok_or_else(|| fault(format!("{text:?} is not a number")))?;
-            return Ok(vec![vec![Test::Compare(compare, bound)]]);
+            let compare = self.compare.unwrap_or(Compare::Equal);
+            return Ok(vec![vec![match self.time {
+                Some(part) => Test::Time(part, compare, bound),
+                None => Test::Compare(compare, bound),
+            }]]);
         }
         if let Some(flags) = self.regex {
-            let regex = Test::Regex { regex: flags.build(text, at)?, lowered: false };
+            let regex = Test::Regex(flags.build(text, at)?);
             // a literal the expression needs stands before it, so that it is rarely run
             return Ok(match literal::required(text, flags.insensitive) {
                 Some(literals) => {
@@ -193,22 +235,21 @@ impl Modifiers {
     }
 
     fn compare_with(&self, value: Value, at: Place) -> Result<Vec<Test>, Fault> {
-        let Value::Text(pattern) = value else {
-            let message = "wide text must be encoded before it can be compared";
-            return Err(Fault::new(at, Code::Modifier, message).hint("add base64 or base64offset behind it"));
-        };
+        let pattern = value
+            .into_text()
+            .map_err(|message| Fault::new(at, Code::Modifier, message).hint("add base64 or base64offset behind it"))?;
         // both sides are lower-cased by us: the regex crate folds case more widely (ſ and K)
         let shape = if self.cased { pattern.shape() } else { pattern.lowered().shape() };
         Ok(match shape {
             Shape::Present => vec![Test::Present],
             Shape::Literal(anchor, text) if text.is_empty() => vec![Test::Cased(anchor, text)],
             Shape::Literal(anchor, text) => plain(anchor, text, self.cased),
-            Shape::Glob { regex, needle } => {
+            Shape::Glob { glob, needle } => {
                 let mut tests = Vec::new();
                 if !needle.is_empty() {
                     tests.push(Test::Literal(Anchor::Contains, lower(&needle).into_owned()));
                 }
-                tests.push(Test::Regex { regex: build(&mut RegexBuilder::new(&regex), at)?, lowered: !self.cased });
+                tests.push(Test::Glob { glob, cased: self.cased });
                 tests
             }
         })
@@ -248,7 +289,8 @@ fn build(builder: &mut RegexBuilder, at: Place) -> Result<Regex, Fault> {
 impl Step {
     fn apply(self, value: Value, out: &mut Vec<Value>) -> Result<(), String> {
         match (self, value) {
-            (Step::Contains | Step::StartsWith | Step::EndsWith, Value::Text(mut pattern)) => {
+            (Step::Contains | Step::StartsWith | Step::EndsWith, value) => {
+                let mut pattern = value.into_text()?;
                 if self != Step::StartsWith {
                     pattern.any_at_start();
                 }
@@ -257,8 +299,9 @@ impl Step {
                 }
                 out.push(Value::Text(pattern));
             }
-            (Step::Windash, Value::Text(pattern)) => windash(&pattern, out),
-            (Step::Utf16 { big, mark }, Value::Text(pattern)) => {
+            (Step::Windash, value) => windash(&value.into_text()?, out),
+            (Step::Utf16 { big, mark }, value) => {
+                let pattern = value.into_text()?;
                 let text = pattern.as_literal().ok_or("wildcards cannot be encoded")?;
                 let mark = mark.then_some(0xFEFF_u16);
                 let units = mark.into_iter().chain(text.encode_utf16());
@@ -278,7 +321,6 @@ impl Step {
                     out.extend((0..3).map(|shift| Value::Text(Pattern::literal(shifted(&bytes, shift)))));
                 }
             }
-            (_, Value::Bytes(_)) => return Err("wide text must be encoded with base64 or base64offset".to_owned()),
         }
         Ok(())
     }
@@ -310,11 +352,11 @@ fn windash(pattern: &Pattern, out: &mut Vec<Value>) {
         let chars: Vec<char> = text.chars().collect();
         for (at, c) in chars.iter().enumerate() {
             let starts =
-                matches!(c, '-' | '/') && !before.is_some_and(word) && chars.get(at + 1).copied().is_some_and(word);
+                DASHES.contains(c) && !before.is_some_and(word) && chars.get(at + 1).copied().is_some_and(word);
             if starts && variants.len() * DASHES.len() <= VARIANTS_MAX {
                 variants = variants.iter().flat_map(|variant| DASHES.map(|dash| with(variant, dash))).collect();
             } else {
-                variants.iter_mut().for_each(|variant| push(variant, *c));
+                variants.iter_mut().for_each(|variant| variant.push(*c));
             }
             before = Some(*c);
         }
@@ -324,15 +366,36 @@ fn windash(pattern: &Pattern, out: &mut Vec<Value>) {
 
 fn with(pattern: &Pattern, c: char) -> Pattern {
     let mut pattern = pattern.clone();
-    push(&mut pattern, c);
+    pattern.push(c);
     pattern
 }
 
-fn push(pattern: &mut Pattern, c: char) {
-    match pattern.0.last_mut() {
-        Some(Part::Text(text)) => text.push(c),
-        _ => pattern.0.push(Part::Text(c.to_string())),
+/// Puts the values of `%placeholders%` into a text; `\%` is a percent sign.
+fn expand(text: &str, at: Place, placeholders: &Placeholders) -> Result<Vec<String>, Fault> {
+    let mut texts = vec![String::new()];
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let name = rest.strip_prefix('%').and_then(|rest| rest.split_once('%')).map(|(name, _)| name);
+        let name =
+            name.filter(|name| !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c)));
+        if let Some(name) = name {
+            let values = placeholders.get(name).ok_or_else(|| {
+                let fault = Fault::new(at, Code::Placeholder, format!("the placeholder %{name}% has no values"));
+                fault.hint("give its values, or write them into the rule")
+            })?;
+            texts = texts.iter().flat_map(|text| values.iter().map(move |value| format!("{text}{value}"))).collect();
+            if texts.len() > VARIANTS_MAX {
+                let message = format!("the placeholders make more than {VARIANTS_MAX} values of this one");
+                return Err(Fault::new(at, Code::Limit, message));
+            }
+            rest = &rest[name.len() + 2..];
+            continue;
+        }
+        let (taken, put) = if rest.starts_with("\\%") { (2, '%') } else { (c.len_utf8(), c) };
+        texts.iter_mut().for_each(|text| text.push(put));
+        rest = &rest[taken..];
     }
+    Ok(texts)
 }
 
 #[cfg(test)]
@@ -341,7 +404,7 @@ mod tests {
 
     fn literals(names: &[&str], value: &str) -> Vec<String> {
         let modifiers = Modifiers::parse(names, |_| (1, 1)).expect("modifiers");
-        let tests = modifiers.tests(value, (1, 1)).expect("value");
+        let tests = modifiers.tests(value, (1, 1), &Placeholders::new()).expect("value");
         tests
             .into_iter()
             .map(|tests| match tests.last() {
@@ -367,7 +430,7 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for names in [&["containz"][..], &["i"], &["re", "contains"], &["cidr", "lt"], &["expand"], &[""], &["hour"]] {
+        for names in [&["containz"][..], &["i"], &["re", "contains"], &["cidr", "lt"], &["hour", "contains"], &[""]] {
             assert!(Modifiers::parse(names, |_| (1, 1)).is_err(), "{names:?}");
         }
         for (names, value) in [
@@ -377,10 +440,12 @@ mod tests {
             (&["cidr"], "10.0.0.0/64"),
             (&["lt"], "many"),
             (&["base64"], "a*"),
-            (&["wide"], "a"),
+            (&["utf16"], "a"),
+            (&["hour"], "noon"),
+            (&["expand"], "%nobody%"),
         ] {
             let modifiers = Modifiers::parse(names, |_| (1, 1)).expect("modifiers");
-            assert!(modifiers.tests(value, (1, 1)).is_err(), "{names:?} {value}");
+            assert!(modifiers.tests(value, (1, 1), &Placeholders::new()).is_err(), "{names:?} {value}");
         }
     }
 }

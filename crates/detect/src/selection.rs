@@ -3,7 +3,7 @@
 use crate::error::{Fault, RuleErrorCode as Code};
 use crate::expr::{Atom, Expr, Test};
 use crate::fields::{Source, Target};
-use crate::modifier::Modifiers;
+use crate::modifier::{Modifiers, Placeholders};
 use crate::yaml::{Kind, Node};
 use std::cell::Cell;
 
@@ -12,15 +12,25 @@ pub(crate) const ATOMS_MAX: usize = 50_000;
 /// Longest pattern text kept for explanations, bytes.
 const PATTERN_BYTES_MAX: usize = 300;
 
-/// Reads selections for one source.
+/// What the field names of a rule mean.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Names<'s> {
+    /// Columns of a hunting table.
+    Table(&'s Source),
+    /// Fields of any log, by the names rules use.
+    Log,
+}
+
+/// Reads selections.
 pub(crate) struct Selections<'s> {
-    source: &'s Source,
+    names: Names<'s>,
+    placeholders: &'s Placeholders,
     atoms: Cell<usize>,
 }
 
 impl<'s> Selections<'s> {
-    pub fn new(source: &'s Source) -> Self {
-        Selections { source, atoms: Cell::new(0) }
+    pub fn new(names: Names<'s>, placeholders: &'s Placeholders) -> Self {
+        Selections { names, placeholders, atoms: Cell::new(0) }
     }
 
     /// Reads one selection: a map (all of it), or a list of maps and keywords (one of them).
@@ -77,10 +87,15 @@ impl<'s> Selections<'s> {
     }
 
     fn target(&self, field: &str, at: &Node) -> Result<Target, Fault> {
-        self.source.field(field).ok_or_else(|| {
-            let message = format!("the field {field:?} is not known for {}", self.source.table.name());
+        let source = match self.names {
+            Names::Table(source) => source,
+            // the specification strips spaces of names that are not mapped
+            Names::Log => return Ok(Target::Named(field.replace(' ', ""))),
+        };
+        source.field(field).ok_or_else(|| {
+            let message = format!("the field {field:?} is not known for {}", source.table.name());
             let fault = Fault::new(at.at, Code::Field, message);
-            match self.source.nearest(field) {
+            match source.nearest(field) {
                 Some(known) => fault.hint(format!("did you mean {known}?")),
                 None => fault.hint("use a Sigma field of the log source or a column of the hunting table"),
             }
@@ -97,6 +112,10 @@ impl<'s> Selections<'s> {
             Kind::Map(_) => return Err(Fault::new(node.at, Code::Structure, "expected a value or a list of values")),
             Kind::Scalar { .. } => single,
         };
+        if modifiers.all && nodes.len() < 2 {
+            let fault = Fault::new(node.at, Code::Modifier, "the modifier \"all\" needs more than one value");
+            return Err(fault.hint("leave it out"));
+        }
         let values = nodes.iter().map(|node| self.value(target, modifiers, described, node));
         let values = values.collect::<Result<Vec<_>, _>>()?;
         let joined = if modifiers.all { Expr::and(values) } else { Expr::or(values) };
@@ -118,8 +137,8 @@ impl<'s> Selections<'s> {
         let atom = |test: Test| self.atom(target, test, &pattern, node);
         if modifiers.exists {
             return match text.to_ascii_lowercase().as_str() {
-                "true" | "yes" => atom(Test::Present),
-                "false" | "no" => atom(Test::Null),
+                "true" | "yes" => atom(Test::Exists),
+                "false" | "no" => atom(Test::Exists).map(Expr::not),
                 _ => Err(Fault::new(node.at, Code::Value, "exists needs true or false")),
             };
         }
@@ -130,7 +149,7 @@ impl<'s> Selections<'s> {
             let other = self.target(text, node)?;
             return atom(Test::Field { other, anchor: modifiers.anchor(), cased: modifiers.cased });
         }
-        let variants = modifiers.tests(text, node.at)?;
+        let variants = modifiers.tests(text, node.at, self.placeholders)?;
         let variants = variants.into_iter().map(|tests| tests.into_iter().map(atom).collect::<Result<_, _>>());
         Ok(Expr::or(variants.map(|tests| tests.map(Expr::and)).collect::<Result<_, _>>()?))
     }

@@ -107,6 +107,7 @@ fn modifiers() {
         ("ProcessCommandLine|windash|contains: ' -f'", "rm /f /x", true),
         ("ProcessCommandLine|windash|contains: ' -f'", "rm \u{2012}f", false),
         ("ProcessCommandLine|windash|contains: ' -f'", "rm  \u{2014}f", true),
+        ("ProcessCommandLine|windash|contains: ' \u{2013}f'", "rm -f", true),
         ("ProcessCommandLine|base64offset|contains: foobar", "x mb29iYXI", true),
         ("ProcessCommandLine|wide|base64offset|contains: foo", "ZgBvAG8A", true),
         ("ProcessId|lt: 43", "", true),
@@ -210,7 +211,7 @@ fn one_bad_rule_never_stops_others() {
         source("good.yml", &good),
         source("twice.yml", &good),
         source("two.yml", &format!("{}---\ntitle: x\n", good.replace("id: r", "id: r2"))),
-        source("correlation.yml", "title: c\ncorrelation: {type: event_count}\n"),
+        source("correlation.yml", "title: c\ncorrelation: {type: event_count, rules: [nope]}\n"),
     ];
     let (engine, errors) = Engine::load(&sources, &FieldMap::parse("f.yml", "sources: []").expect("fields"));
     assert_eq!(engine.rules().iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["r", "r2"]);
@@ -222,7 +223,7 @@ fn one_bad_rule_never_stops_others() {
             ("empty.yml", RuleErrorCode::Structure),
             ("twice.yml", RuleErrorCode::DuplicateId),
             ("two.yml", RuleErrorCode::Structure),
-            ("correlation.yml", RuleErrorCode::Unsupported),
+            ("correlation.yml", RuleErrorCode::Correlation),
         ]
     );
 }
