@@ -1,7 +1,7 @@
 //! The content that ships with every build: rules, field mapping, ATT&CK table, texts.
 
 use crate::attack::Attack;
-use crate::{Engine, FieldMap, RuleError, RuleSource};
+use crate::{Engine, FieldMap, LogsourceMap, RuleError, RuleSource};
 use hinomi_model::Text;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +43,14 @@ pub fn load() -> (Engine, Vec<RuleError>) {
 pub fn engine() -> Arc<Engine> {
     static ENGINE: OnceLock<Arc<Engine>> = OnceLock::new();
     Arc::clone(ENGINE.get_or_init(|| Arc::new(load().0)))
+}
+
+/// Returns the table of log sources.
+pub fn logsources() -> &'static LogsourceMap {
+    static MAP: OnceLock<LogsourceMap> = OnceLock::new();
+    MAP.get_or_init(|| {
+        LogsourceMap::parse("logsources.yml", file("logsources.yml")).expect("the embedded table is tested")
+    })
 }
 
 /// Returns the ATT&CK table.

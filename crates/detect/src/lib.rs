@@ -29,6 +29,8 @@ mod example;
 mod fields;
 mod indicator;
 mod logs;
+mod logsource;
+mod parts;
 mod record;
 mod rule;
 
@@ -63,6 +65,8 @@ pub use example::{Example, Examples};
 pub use fields::{FieldMap, LogSource};
 pub use indicator::{Hit, IndicatorSet};
 pub use logs::{Kind, LogEngine, LogOptions, LogScratch};
+pub use logsource::{Class, Derive, LogsourceMap};
 pub use modifier::Placeholders;
+pub use parts::documents;
 pub use record::{FieldId, Record};
 pub use rule::{Respond, RuleInfo, RuleSource};
