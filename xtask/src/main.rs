@@ -49,10 +49,28 @@ enum Task {
         #[arg(long)]
         keep: Option<PathBuf>,
     },
+    /// Measure how good something is, over labelled data
+    Quality {
+        #[command(subcommand)]
+        what: Quality,
+    },
     /// Measure; ratios within one run
     Bench {
         #[command(subcommand)]
         what: Option<Bench>,
+    },
+}
+
+#[derive(Subcommand)]
+enum Quality {
+    /// What rules find in labelled attacks and claim in ordinary logs: public rules alone, and with ours
+    Detect {
+        /// Print nothing but one JSON object per set of rules
+        #[arg(long)]
+        json: bool,
+        /// Also list the samples whose technique is not named
+        #[arg(long)]
+        missed: bool,
     },
 }
 
@@ -115,6 +133,11 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Down { data } => up::down(&up::data_dir(data)?).map(|()| ExitCode::SUCCESS),
         Task::Test { full } => test::test(full),
         Task::Story { keep } => story(keep),
+        Task::Quality { what: Quality::Detect { json, missed } } => {
+            let words = [("--json", json), ("--missed", missed)].into_iter().filter(|(_, said)| *said);
+            let words: Vec<String> = words.map(|(word, _)| word.to_owned()).collect();
+            bench(&["--bench", "detect_quality"], &words, json)
+        }
         Task::Bench { what: None } => bench(&["--benches"], &[], false),
         Task::Bench {
             what: Some(Bench::MailRemove { json, mailboxes, mails, rounds, connections, logins_per_process }),

@@ -19,6 +19,8 @@ use commands::incidents::Incidents;
 use commands::mail::MailVerb;
 use commands::people::{EnrolmentToken, Token, Users};
 use commands::pivot::PivotCommand;
+use commands::rules::Rules;
+use commands::scan::ScanCommand;
 use hinomi_model::Language;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -33,7 +35,7 @@ struct Arguments {
     #[arg(long, global = true)]
     json: bool,
     /// Language of titles: en or ja
-    #[arg(long, env = "HINOMI_LANGUAGE", default_value = "en", global = true)]
+    #[arg(long, visible_alias = "lang", env = "HINOMI_LANGUAGE", default_value = "en", global = true)]
     language: String,
     #[command(subcommand)]
     command: Command,
@@ -72,6 +74,14 @@ enum Command {
     Mail(MailVerb),
     /// Tell where a value leads: devices, mailboxes, people, alerts
     Pivot(PivotCommand),
+    /// Find attacks in event logs, offline: EVTX, JSON, Linux audit, syslog, journal, and archives of them
+    ///
+    /// Runs Sigma rules and those of Hinomi. Exit code 0: something was found, 1: nothing, 2: an error.
+    /// Rules that cannot be loaded and records that cannot be read are told on stderr and are no error.
+    Scan(ScanCommand),
+    /// Check, test and explain detection rules
+    #[command(subcommand)]
+    Rules(Rules),
     /// Play a story into the server, so that there is something to see
     ///
     /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
@@ -120,6 +130,20 @@ fn main() -> ExitCode {
     if let Command::MailWorker { .. } = arguments.command {
         return hinomi_server::mailboxes::worker::main();
     }
+    let code = |result: Result<u8>| match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {}", output::printable(&format!("{error:#}")));
+            ExitCode::from(output::exit::ERROR)
+        }
+    };
+    let language = language(&arguments.language);
+    // these work on this machine alone
+    let arguments = match arguments.command {
+        Command::Scan(scan) => return code(scan.run(arguments.json, language)),
+        Command::Rules(rules) => return code(rules.run(arguments.json, language)),
+        command => Arguments { command, ..arguments },
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -127,18 +151,16 @@ fn main() -> ExitCode {
             return ExitCode::from(output::exit::ERROR);
         }
     };
-    match runtime.block_on(run(arguments)) {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {}", output::printable(&format!("{error:#}")));
-            ExitCode::from(output::exit::ERROR)
-        }
-    }
+    code(runtime.block_on(run(arguments)))
+}
+
+fn language(name: &str) -> Language {
+    if name.starts_with("ja") { Language::Ja } else { Language::En }
 }
 
 async fn run(arguments: Arguments) -> Result<u8> {
     let Arguments { connection, json, language, command } = arguments;
-    let language = if language.starts_with("ja") { Language::Ja } else { Language::En };
+    let language = crate::language(&language);
     let client = || Client::new(&connection);
     match command {
         Command::Serve { place, write_enrolment_token } => house::serve(place, write_enrolment_token).await,
@@ -155,7 +177,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::EnrolmentToken(token) => token.run(json).await,
         Command::Backup { place, to } => house::make_backup(place, &to, json).await,
         Command::Restore { place, from } => house::restore(place, &from, json).await,
-        Command::MailWorker { .. } => anyhow::bail!("answered before"),
+        Command::MailWorker { .. } | Command::Scan(_) | Command::Rules(_) => anyhow::bail!("answered before"),
         Command::Openapi => {
             print!("{}", hinomi_api::openapi::text(env!("CARGO_PKG_VERSION")));
             Ok(output::exit::DONE)
@@ -166,7 +188,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
 /// Logs to stderr: for people on a terminal, JSON lines otherwise. `HINOMI_LOG` says how much.
 fn start_log() {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("HINOMI_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("HINOMI_LOG").unwrap_or_else(|_| EnvFilter::new("info,evtx=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         builder.with_ansi(std::env::var_os("NO_COLOR").is_none()).init();

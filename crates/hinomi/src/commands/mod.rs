@@ -10,4 +10,6 @@ pub mod incidents;
 pub mod mail;
 pub mod people;
 pub mod pivot;
+pub mod rules;
+pub mod scan;
 pub mod secret;
