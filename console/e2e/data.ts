@@ -21,7 +21,7 @@ const sha = (seed: string) => {
 };
 
 export const SHA = { zip: sha('invoice.zip'), script: sha('invoice.sh'), stage2: sha('stage2'), bash: sha('bash') };
-const SENDER = 'billing@supplier-invoices.example';
+export const SENDER = 'billing@supplier-invoices.example';
 const MESSAGE = id(5, 1);
 export const CAMPAIGN = 'a41c09e2b7d35f10';
 export const BEGIN = 38 * 60;

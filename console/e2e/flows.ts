@@ -204,7 +204,7 @@ export const flows: Flow[] = [
       await page.getByLabel('Reason').fill('malicious');
       await page.locator('[data-test=order-confirm]').click();
       await page.getByRole('button', { name: 'Unblock' }).waitFor();
-      for (const kind of ['arrived', 'saved', 'executed', 'blocked']) await page.locator(`[data-test=way] [data-kind=${kind}]`).waitFor();
+      for (const kind of ['arrived', 'savedByMailClient', 'executed', 'blocked']) await page.locator(`[data-test=way] [data-kind=${kind}]`).waitFor();
       await page.locator('[data-test=remove]').click();
       await page.locator('[data-test=remedy-softDelete]').check();
       await dryRun(page);
@@ -378,6 +378,45 @@ export const flows: Flow[] = [
       } finally {
         rmSync(shots, { recursive: true, force: true });
       }
+    },
+  },
+  {
+    name: 'lists: a view is kept and found again, columns live in the address, what matches is exported, several alerts are changed at once',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/alerts?status=all`);
+      await page.locator('.grid-row').first().waitFor();
+      await page.locator('[data-test=columns]').click();
+      await page.locator('[data-test=column-technique]').uncheck();
+      await page.keyboard.press('Escape');
+      await until('the column is gone', async () => (await page.getByRole('columnheader', { name: 'Technique' }).count()) === 0);
+      expect(page.url().includes('hide=technique'), 'the address carries it');
+      await page.locator('[data-test=views]').click();
+      await page.locator('[data-test=view-save]').click();
+      await page.locator('[data-test=view-name]').fill('Night duty');
+      await page.locator('[data-test=view-confirm]').click();
+      await page.goto(`${base}/alerts`);
+      await page.getByRole('columnheader', { name: 'Technique' }).waitFor();
+      await page.locator('[data-test=views]').click();
+      await page.locator('[data-test=view]', { hasText: 'Night duty' }).click();
+      await until('as it was kept', () => page.url().includes('hide=technique') && page.url().includes('status=all'));
+      const wait = page.waitForEvent('download');
+      await page.locator('[data-test=export]').click();
+      await page.locator('[data-test=export-csv]').click();
+      const file = await (await wait).createReadStream();
+      let text = '';
+      for await (const part of file) text += String(part);
+      expect(text.split('\r\n').length === mock.data.alerts.length + 2, `a line per alert: ${text.split('\r\n').length}`);
+      expect(text.startsWith('\ufeff') && text.includes('severity'), 'a head, for spreadsheets');
+      await page.locator('.grid-row').first().focus();
+      await page.keyboard.press('x');
+      await page.keyboard.press('j');
+      await page.keyboard.press('x');
+      await page.getByText('2 selected').waitFor();
+      await page.locator('[data-test=select-all-matching]').click();
+      await page.getByText(`${mock.data.alerts.length} selected`).waitFor();
+      await page.locator('[data-test=bulk-mine]').click();
+      await until('all are mine', () => mock.data.alerts.every((alert) => alert.assigned_to === 'admin'));
     },
   },
 ];

@@ -1,6 +1,6 @@
 // What people do with mail: find it, look before acting, act on all of it, see the receipts, take it back.
-import { messages } from './data';
-import { dryRun, order, pickAll } from './steps';
+import { id, messages, SENDER, SHA } from './data';
+import { dryRun, order, pickAll, toOrder } from './steps';
 import { TOTP } from './mock';
 import { expect, until, type Flow } from './checks';
 
@@ -95,7 +95,7 @@ export const mailFlows: Flow[] = [
       await page.locator('[data-test=remedy-hardDelete]').check();
       await dryRun(page);
       await page.locator('[data-test=confirm-warnings]').check();
-      await page.locator('[data-test=wizard-next]').click();
+      await toOrder(page);
       mock.mode.unfinished = true;
       await page.locator('.dialog textarea').fill('検体を確認済み');
       await page.locator('[data-test=wizard-next]').click();
@@ -110,6 +110,126 @@ export const mailFlows: Flow[] = [
       await page.locator('[data-test=decision-confirm]').click();
       await page.locator('[data-test=cancel]').waitFor({ state: 'detached' });
       expect((await page.locator('[data-test=undo]').count()) === 0, 'no undo is offered');
+    },
+  },
+  {
+    name: 'values are blocked with the order, and each is undone alone',
+    setting: { language: 'en', theme: 'light' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/mail?verdict=suspicious&range=all`);
+      const many = new Set(mock.data.messages.filter((copy) => copy.verdict === 'suspicious').map((copy) => copy.message_id)).size;
+      await pickAll(page);
+      await page.locator('.dialog').getByText(`Everything that matches the filter: ${many} messages`).waitFor();
+      mock.data.messages.push({ ...mock.data.messages.find((copy) => copy.verdict === 'suspicious')!, message_id: id(5, 700) });
+      await page.clock.runFor(6_000);
+      await page.locator('.dialog').getByText(`${many + 1} messages`).waitFor();
+      await page.keyboard.press('Escape');
+      await page.goto(`${base}/mail?subject=${encodeURIComponent(SUBJECT)}`);
+      await pickAll(page);
+      await dryRun(page);
+      await page.locator('[data-test=confirm-warnings]').check();
+      await page.locator('[data-test=wizard-next]').click();
+      await page.locator('[data-test=block-senderAddress]').check();
+      await page.locator('[data-test=block-fileSha256]').first().check();
+      await page.getByLabel('Expires').selectOption('30');
+      await page.locator('[data-test=wizard-next]').click();
+      await page.locator('.dialog').getByText(`Sender: ${SENDER}`).waitFor();
+      await page.locator('[data-test=wizard-name]').fill('November invoices');
+      await page.locator('.dialog textarea').fill('malicious');
+      await page.locator('[data-test=wizard-next]').click();
+      await until('both are blocked', async () => (await page.locator('[data-test=blocks] [data-test=action]').count()) === 2);
+      const ordered = mock.bulks[0]!;
+      expect(ordered.reason === 'November invoices: malicious', `the name is kept: ${ordered.reason}`);
+      const made = mock.data.indicators.filter((one) => one.spec.value === SENDER || one.spec.kind === 'fileSha256' && one.spec.action === 'block');
+      expect(made.length === 2 && made.every((one) => Date.parse(one.spec.expires_at!) > Date.now()), 'two indicators that end');
+      await page.locator('[data-test=blocks] [data-kind=add_indicator]').first().locator('[data-test=undo]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await page.locator('[data-test=blocks] [data-state=undone]').waitFor();
+      expect(mock.data.messages.slice(0, 12).filter((copy) => copy.latest_location === 'quarantine').length === 11, 'the mails stay where they are');
+    },
+  },
+  {
+    name: 'more than a condition holds is picked by hand and acted on copy by copy',
+    setting: { language: 'en', theme: 'dark' },
+    act: async ({ page, mock, base }) => {
+      const first = mock.data.messages[0]!;
+      for (let n = 0; n < 60; n += 1) mock.data.messages.push({ ...first, message_id: id(5, 500 + n), subject: `picked ${n}`, sender_from: 'many@elsewhere.example', recipient: 'tanaka@hinomi.example' });
+      await page.goto(`${base}/mail?sender=many@elsewhere.example&range=all`);
+      await page.locator('.grid-row').first().waitFor();
+      await page.locator('.grid-head .checkbox').check();
+      await page.getByText('60 selected').waitFor();
+      await page.locator('[data-test=act]').click();
+      await page.locator('.dialog').getByText('60 copies').waitFor();
+      await dryRun(page);
+      await order(page, 'all of them');
+      expect(/\/actions\//.test(page.url()), 'one action');
+      const spec = mock.data.actions[0]!.spec;
+      expect('copies' in spec && spec.copies.length === 60, 'sixty copies');
+    },
+  },
+  {
+    name: 'the header is read with a reason, on record; forged lines are told from proof; direction marks are shown',
+    setting: { language: 'en', theme: 'light' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/mail/${STORY}`);
+      await page.locator('[data-test=read-header]').click();
+      expect((await page.locator('[data-test=header-confirm]').getAttribute('aria-disabled')) === 'true', 'no reason, no header');
+      await page.locator('.dialog textarea').fill('is it really from them?');
+      await page.locator('[data-test=header-confirm]').click();
+      await page.locator('[data-test=hop]').nth(3).waitFor();
+      expect(mock.reasons.join() === 'is it really from them?', 'the reason is sent');
+      expect((await page.locator('[data-test=hop][data-trusted=true]').count()) === 2, 'two of four are proof');
+      const raw = await page.locator('[data-test=raw-header]').innerText();
+      expect(raw.includes('\u2039U+202E\u203agnp.exe') && !raw.includes('\u202e'), `marks are shown, not obeyed: ${raw}`);
+      await page.locator('[data-test=sighting]').getByText('Executed').waitFor();
+    },
+  },
+  {
+    name: 'any value leads on: from the search, by link, as another type, to a file; nothing is said to be nothing',
+    setting: { language: 'en', theme: 'dark' },
+    act: async ({ page, base }) => {
+      await page.goto(base);
+      const search = page.getByRole('searchbox', { name: /Search/ });
+      await search.fill(SENDER);
+      await page.keyboard.press('Enter');
+      await page.locator('[data-test=way] [data-kind=arrived]').waitFor();
+      await page.locator('[data-test=truncated]').waitFor();
+      expect((await page.locator('[data-test=messages]').innerText()) === 'at least 1', 'more than is shown');
+      await page.locator('[data-test=as-account]').click();
+      await page.locator('.chip', { hasText: 'Account' }).waitFor();
+      const waiting = page.waitForEvent('download');
+      await page.locator('[data-test=export]').click();
+      const file = await (await waiting).createReadStream();
+      let text = '';
+      for await (const part of file) text += String(part);
+      expect((JSON.parse(text) as { value: string }).value === SENDER, 'the answer as a file');
+      await search.fill('203.0.113[.]9');
+      await page.keyboard.press('Enter');
+      await page.getByText('Nobody has seen this value').waitFor();
+      await page.locator('[data-test=pivot-value]').fill(SHA.script);
+      await page.keyboard.press('Enter');
+      await page.locator('[data-test=way] [data-kind=executed]').waitFor();
+      const way = await page.locator('[data-test=way] .stop').evaluateAll((stops) => stops.map((stop) => stop.getAttribute('data-kind')));
+      expect(way.join() === 'arrived,savedByMailClient,executed,blocked', `from the mailbox to the device: ${way.join()}`);
+      await search.fill('quarterly report');
+      await page.keyboard.press('Enter');
+      await page.locator('[data-test=pivot]').click();
+      await page.getByText('This cannot be followed').waitFor();
+    },
+  },
+  {
+    name: 'a demo is played, leads to its incident, and is taken away',
+    setting: { language: 'ja', theme: 'light' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/settings/demos`);
+      await page.locator('[data-test=demo]').first().waitFor();
+      await page.locator('[data-test=demo-play]').click();
+      await until('two demos', async () => (await page.locator('[data-test=demo]').count()) === 2);
+      await page.locator('[data-test=demo]').first().getByRole('link', { name: 'INC-1042' }).waitFor();
+      await page.locator('[data-test=demo-remove]').last().click();
+      await page.locator('[data-test=demo-remove-confirm]').click();
+      await until('one is gone', async () => (await page.locator('[data-test=demo]').count()) === 1);
+      expect(mock.demos.length === 1, 'gone');
     },
   },
 ];

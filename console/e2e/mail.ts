@@ -122,10 +122,10 @@ export function specOf(remedy: MessageRemedy, copies: MessageCopy[]): ActionSpec
   return { kind: SPECS[remedy], copies: copies.map(({ message_id, recipient }) => ({ message_id, recipient })), senders_copy: false } as ActionSpec;
 }
 
-export function bulkOf(id: string, order: NewMailBulk, copies: MessageCopy[], action: string): MailBulk {
+export function bulkOf(id: string, order: NewMailBulk, copies: MessageCopy[], action: string, block_actions: string[]): MailBulk {
   return {
     id, state: 'ordered', filter: order.filter, remedy: order.remedy ?? 'moveToQuarantine', senders_copy: Boolean(order.senders_copy), related: Boolean(order.related), reason: order.reason, incident_id: order.incident_id ?? null,
-    propose_only: Boolean(order.propose_only), ordered_by: 'admin', created_at: seed.at(0), copies: copies.length, actions: [action], needs_person: [], cursor: null,
+    propose_only: Boolean(order.propose_only), ordered_by: 'admin', created_at: seed.at(0), copies: copies.length, actions: [action], needs_person: [], cursor: null, block: order.block ?? [], block_actions,
   };
 }
 

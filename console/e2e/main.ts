@@ -80,7 +80,8 @@ async function flowTests({ browser, mock, base }: Lane, wanted: typeof flows) {
 
 export async function main(args: string[]): Promise<number> {
   const value = (name: string) => (args.includes(name) ? (args[args.indexOf(name) + 1] ?? '') : '');
-  const only = value('--only');
+  const only = value('--only').split(',');
+  const named = (name: string) => only.some((one) => name.includes(one));
   const began = performance.now();
   const browser = await launch();
   const every: Setting[] = (['en', 'ja'] as const).flatMap((language) => (['light', 'dark'] as const).map((theme) => ({ language, theme })));
@@ -101,9 +102,9 @@ export async function main(args: string[]): Promise<number> {
     }
   };
   const work: (() => Promise<void>)[] = [];
-  if (!args.includes('--pages')) work.push(() => lane((own) => flowTests(own, flows.filter((flow) => flow.name.includes(only)))));
+  if (!args.includes('--pages')) work.push(() => lane((own) => flowTests(own, flows.filter((flow) => named(flow.name)))));
   for (const setting of args.includes('--flows') ? [] : every) {
-    const chosen = pages.filter((one, index) => wanted(index, setting) && pageName(one, setting).includes(only));
+    const chosen = pages.filter((one, index) => wanted(index, setting) && named(pageName(one, setting)));
     if (chosen.length > 0) work.push(() => lane((own) => pageTests(own, setting, chosen, args.includes('--shots'))));
   }
   try {

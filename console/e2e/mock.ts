@@ -3,9 +3,10 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, LiveKind, MailBulk, Me, MessageCopy, NewMailBulk, Problem, Receipt } from '../src/api/types';
+import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, LiveKind, MailBulk, Me, MessageCopy, NewMailBulk, Problem, ReadHeader, Receipt } from '../src/api/types';
 import * as seed from './data';
 import * as mail from './mail';
+import * as pivot from './pivot';
 import { totp } from './totp.mjs';
 
 const TYPES: Record<string, string> = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.html': 'text/html; charset=utf-8' };
@@ -80,6 +81,9 @@ export class Mock {
   /** One mailbox fails the first quarantine. */
   retried = false;
   calls: string[] = [];
+  /** Why headers were read. */
+  reasons: string[] = [];
+  demos = [pivot.demo(seed.id(13, 1), 'mail-attachment-linux', 'played')];
   private streams = new Set<ServerResponse>();
   private server: Server | null = null;
   private count = 0;
@@ -113,6 +117,8 @@ export class Mock {
     this.bulks = [];
     this.retried = false;
     this.calls = [];
+    this.reasons = [];
+    this.demos = mode.empty ? [] : [pivot.demo(seed.id(13, 1), 'mail-attachment-linux', 'played')];
   }
 
   emit(kind: LiveKind, id: string) {
@@ -279,10 +285,33 @@ export class Mock {
       case 'mail':
         return this.mail(method, parts.slice(1), query, body);
       case 'messages': {
-        if (key) return this.page(data.messages.filter((copy) => copy.message_id === key), query);
+        const own = data.messages.filter((copy) => copy.message_id === key);
+        if (sub === 'devices') return this.page(own[0]?.attachments.length ? pivot.devices(data.devices[0]!) : [], query);
+        if (sub === 'events') return { items: pivot.after(own), next: null };
+        if (sub === 'header') {
+          const asked = body as unknown as ReadHeader;
+          if (!asked.reason.trim()) fail(400, 'bad_field', 'A reason is needed.', '理由が必要です。', 'reason');
+          this.reasons.push(asked.reason);
+          return pivot.header(own.find((copy) => !asked.recipient || copy.recipient === asked.recipient) ?? own[0]!);
+        }
+        if (key) return this.page(own, query);
         const contains = (name: string, value: string) => value.toLowerCase().includes((query.get(name) ?? '').toLowerCase());
         return this.page(data.messages.filter((copy) => contains('subject', copy.subject) && contains('sender', copy.sender_from) && contains('recipient', copy.recipient) && within('location', copy.latest_location)), query);
       }
+      case 'pivot': {
+        const value = query.get('value') ?? '';
+        if (!value || value.includes(' ')) fail(400, 'bad_field', 'This is no value that can be followed.', '追跡できる値ではありません。', 'value');
+        return pivot.pivot(value, query.get('type'), data);
+      }
+      case 'demos':
+        if (this.mode.role && this.mode.role !== 'administrator') fail(403, 'forbidden', 'This needs the role administrator.', 'administrator の役割が必要です。');
+        if (method === 'POST') {
+          this.demos.unshift(pivot.demo(seed.id(13, this.demos.length + 2), (body as unknown as { name?: string }).name ?? 'mail-attachment-linux', 'playing'));
+          return this.demos[0];
+        }
+        if (method === 'DELETE') this.demos = this.demos.filter((one) => one.demo.id !== key);
+        else this.demos = this.demos.map((one) => (one.demo.state === 'playing' ? pivot.demo(one.demo.id, one.demo.name, 'played') : one));
+        return method === 'DELETE' ? pivot.demo(key, 'gone', 'removing') : this.page(this.demos, query);
       case 'actions':
         return this.actions(method, key, sub, query, body);
       case 'indicators':
@@ -416,7 +445,12 @@ export class Mock {
       const action: Action = { ...clone(seed.actions[0]!), id: seed.id(6, 100 + this.data.actions.length), spec: mail.specOf(order.remedy ?? 'moveToQuarantine', copies), reason: seed.text(order.reason, order.reason), proposed_by: 'admin', decided_by: order.propose_only ? null : 'admin', incident_id: order.incident_id ?? null, investigation_id: null, created_at: seed.at(0) };
       this.data.actions.unshift(action);
       if (!order.propose_only) this.run(action);
-      const bulk = mail.bulkOf(seed.id(12, this.bulks.length + 1), order, copies, action.id);
+      const blocks = (order.block ?? []).map((indicator): Action => ({ ...clone(action), id: seed.id(6, 200 + this.data.actions.length), spec: { kind: 'add_indicator', indicator }, receipts: [], follow_up: null, state: 'pendingApproval' }));
+      for (const one of blocks) {
+        this.data.actions.push(one);
+        if (!order.propose_only) this.run(one);
+      }
+      const bulk = mail.bulkOf(seed.id(12, this.bulks.length + 1), order, copies, action.id, blocks.map((one) => one.id));
       this.bulks.push(bulk);
       return bulk;
     }

@@ -1,6 +1,6 @@
 // Every page and state that is looked at in both languages and both themes.
 import type { Page } from 'playwright-core';
-import { BEGIN, devices, id, messages, SHA } from './data';
+import { devices, id, messages, SENDER, SHA } from './data';
 import type { Mode } from './mock';
 import { chart, dryRun, order, pickAll } from './steps';
 
@@ -15,9 +15,16 @@ export interface PageTest {
   act?: (page: Page) => Promise<void>;
 }
 
-void BEGIN;
 const alert = id(3, 1);
 const tab = (name: string) => `[data-test="tab-${name}"][data-state="active"]`;
+
+async function readHeader(page: Page) {
+  await page.locator('[data-test=read-header]').click();
+  await page.locator('.dialog textarea').fill('INC-1042');
+  await page.locator('[data-test=header-confirm]').click();
+  await page.locator('[data-test=raw-header]').waitFor();
+  await page.locator('[data-test=header]').scrollIntoViewIfNeeded();
+}
 
 const STORY = `/mail?subject=${encodeURIComponent(messages[0]!.subject)}`;
 
@@ -58,9 +65,17 @@ export const pages: PageTest[] = [
   { name: 'mail-dry-run', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); } },
   { name: 'mail-progress', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); await order(page); } },
   { name: 'mail-running', path: STORY, ready: '.grid-row', mode: { unfinished: true }, act: async (page) => { await pickAll(page); await dryRun(page); await order(page); await page.locator('[data-test=state-pending]').waitFor(); } },
+  { name: 'mail-block', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); await page.locator('[data-test=confirm-warnings]').check(); await page.locator('[data-test=wizard-next]').click(); await page.locator('[data-test=block-url]').first().check(); } },
+  { name: 'mail-blocked', path: STORY, ready: '.grid-row', act: async (page) => { await pickAll(page); await dryRun(page); await page.locator('[data-test=confirm-warnings]').check(); await page.locator('[data-test=wizard-next]').click(); await page.locator('[data-test=block-senderDomain]').check(); await page.locator('[data-test=wizard-next]').click(); await page.locator('.dialog textarea').fill('INC-1042'); await page.locator('[data-test=wizard-next]').click(); await page.locator('[data-test=blocks]').waitFor(); } },
   { name: 'mail-action', path: `/actions/${id(6, 3)}`, ready: '[data-test=progress] .grid-row' },
   { name: 'action-of-a-device', path: `/actions/${id(6, 6)}`, ready: '[data-test=receipts] tbody tr' },
   { name: 'message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain' },
+  { name: 'message-header', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain', act: readHeader },
+  { name: 'pivot', path: `/pivot?value=${SHA.script}`, ready: '[data-test=way] .stop' },
+  { name: 'pivot-partial', path: `/pivot?value=${SENDER}`, ready: '[data-test=truncated]' },
+  { name: 'pivot-unknown', path: '/pivot?value=203.0.113.9', ready: '.state' },
+  { name: 'pivot-error', path: '/pivot?value=203.0.113.9', ready: '.state code', mode: { broken: /^\/pivot$/ } },
+  { name: 'pivot-ask', path: '/pivot', ready: '[data-test=pivot-value]' },
   { name: 'actions', path: '/actions', ready: '[data-test=action]' },
   { name: 'actions-history', path: '/actions?tab=history', ready: '[data-test=action]', act: async (page) => { await page.locator('summary').first().click(); } },
   { name: 'indicators', path: '/indicators', ready: '.grid-row' },
@@ -73,10 +88,18 @@ export const pages: PageTest[] = [
   { name: 'settings-enrolment', path: '/settings/enrolment', ready: 'table.plain tbody tr', act: async (page) => { await page.locator('[data-test=enrol-create]').click(); await page.locator('[data-test=enrol-line]').waitFor(); } },
   { name: 'settings-users', path: '/settings/users', ready: 'table.plain tbody tr' },
   { name: 'settings-tokens', path: '/settings/tokens', ready: 'table.plain tbody tr' },
+  { name: 'settings-demos', path: '/settings/demos', ready: '[data-test=demo]' },
+  { name: 'settings-demos-empty', path: '/settings/demos', ready: '.state', mode: { empty: true } },
   { name: 'isolate-dialog', path: `/devices/${devices[0]!.id}?tab=overview`, ready: '.facts', act: async (page) => { await page.locator('[data-test=isolate]').click(); await page.locator('.dialog textarea').waitFor(); } },
   { name: 'phone-incidents', path: '/incidents', ready: '.grid-row', width: 360, height: 740 },
   { name: 'phone-mail', path: '/mail', ready: '.grid-row', width: 390, height: 844, act: chart },
   { name: 'phone-dry-run', path: STORY, ready: '.grid-row', width: 390, height: 844, act: async (page) => { await pickAll(page); await dryRun(page); } },
   { name: 'phone-message', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain', width: 390, height: 844 },
+  { name: 'phone-message-header', path: `/mail/${messages[0]!.message_id}`, ready: 'table.plain', width: 390, height: 844, act: readHeader },
+  { name: 'phone-pivot', path: `/pivot?value=${SHA.script}`, ready: '[data-test=way] .stop', width: 390, height: 844 },
+  { name: 'phone-file', path: `/files/${SHA.script}`, ready: '[data-test=way] .stop', width: 390, height: 844 },
+  { name: 'phone-block', path: STORY, ready: '.grid-row', width: 390, height: 844, act: async (page) => { await pickAll(page); await dryRun(page); await page.locator('[data-test=confirm-warnings]').check(); await page.locator('[data-test=wizard-next]').click(); await page.locator('[data-test=block-url]').first().check(); } },
+  { name: 'phone-assets', path: '/incidents/1042?tab=assets', ready: '[data-test=mailbox-copy]', width: 390, height: 844 },
+  { name: 'phone-demos', path: '/settings/demos', ready: '[data-test=demo]', width: 390, height: 844 },
   { name: 'phone-incident', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', width: 360, height: 740 },
 ];

@@ -1,5 +1,5 @@
 // Runs the browser tests: the TypeScript of this folder is loaded by vite, which is here anyway.
-// Options: --full or HINOMI_FULL=1 (every page in all four settings instead of one, chosen by HINOMI_SEED), --only TEXT (names containing it),
+// Options: --full or HINOMI_FULL=1 (every page in all four settings instead of one, chosen by HINOMI_SEED), --only TEXT,TEXT (names containing one of them),
 // --pages or --flows (only these), --shots (a screenshot of every page).
 import { fileURLToPath } from 'node:url';
 import { runnerImport } from 'vite';

@@ -13,10 +13,17 @@ export async function dryRun(page: Page) {
   await page.locator('[data-test=wizard-next]').click();
   await page.locator('[data-test=dry-mailbox]').first().waitFor();
 }
-export async function order(page: Page, reason = 'INC-1042') {
+/** From the dry run past the values to block, one of which may be chosen. */
+export async function toOrder(page: Page, block?: string) {
+  await page.locator('[data-test=wizard-next]').click();
+  await page.locator('[data-at]', { hasText: /Block|ブロック/ }).waitFor({ state: 'attached' });
+  if (block) await page.locator(`[data-test=block-${block}]`).first().check();
+  await page.locator('[data-test=wizard-next]').click();
+}
+export async function order(page: Page, reason = 'INC-1042', block?: string) {
   const warned = page.locator('[data-test=confirm-warnings]');
   if (await warned.count()) await warned.check();
-  await page.locator('[data-test=wizard-next]').click();
+  await toOrder(page, block);
   await page.locator('.dialog textarea').fill(reason);
   await page.locator('[data-test=wizard-next]').click();
   await page.locator('[data-test=progress] .grid-row').first().waitFor();

@@ -1,9 +1,10 @@
 import { QueryClientProvider } from '@tanstack/react-query';
-import { Component, lazy, Suspense, useEffect, useState, type ComponentType, type ReactNode } from 'react';
-import { BrowserRouter, Route, Routes, useLocation } from 'react-router';
+import { Component, Fragment, lazy, Suspense, useEffect, useState, type ComponentType, type ReactNode } from 'react';
 import { queryClient } from './api/queries';
 import { Session } from './auth/session';
 import { Frame } from './frame/frame';
+import { firstMatch } from './lib/route';
+import { Router, useLocation, WithParams } from './lib/router';
 import { NowContext, useT } from './i18n';
 import { Page } from './frame/page';
 import { Empty, ErrorState, Skeleton } from './ui/states';
@@ -22,7 +23,8 @@ function page(load: Load) {
   );
 }
 
-const PAGES = {
+const PAGES: Record<string, ReactNode> = {
+  '': page(() => import('./home/page')),
   incidents: page(() => import('./incidents/queue')),
   'incidents/:id': page(() => import('./incidents/page')),
   alerts: page(() => import('./alerts/queue')),
@@ -39,17 +41,12 @@ const PAGES = {
   'actions/:id': page(() => import('./actions/one')),
   indicators: page(() => import('./indicators/page')),
   audit: page(() => import('./audit/page')),
+  pivot: page(() => import('./pivot/page')),
   search: page(() => import('./frame/search')),
   'settings/:section?': page(() => import('./settings/page')),
 };
-const home = page(() => import('./home/page'));
-const login = page(() => import('./auth/login'));
-const setup = page(() => import('./auth/setup'));
-const frame = (
-  <Session>
-    <Frame />
-  </Session>
-);
+/** Pages without the frame, for people who are not logged in. */
+const DOORS: Record<string, ReactNode> = { login: page(() => import('./auth/login')), setup: page(() => import('./auth/setup')) };
 
 /** A mistake in one page leaves the frame and the other pages usable. */
 class Boundary extends Component<{ path: string; children: ReactNode }, { error: Error | null }> {
@@ -85,6 +82,22 @@ function Missing() {
   );
 }
 
+function Shown() {
+  const { pathname } = useLocation();
+  const door = firstMatch(Object.keys(DOORS), pathname);
+  if (door) return DOORS[door.pattern];
+  const found = firstMatch(Object.keys(PAGES), pathname);
+  return (
+    <Session>
+      <Frame>
+        <WithParams value={found?.params ?? NONE}>{found ? <Fragment key={found.pattern}>{PAGES[found.pattern]}</Fragment> : <Missing />}</WithParams>
+      </Frame>
+    </Session>
+  );
+}
+
+const NONE = {};
+
 /** Relative times move together, twice a minute. */
 const CLOCK_MS = 30_000;
 
@@ -101,17 +114,9 @@ export function App() {
   return (
     <QueryClientProvider client={queryClient}>
       <NowContext value={useClock()}>
-        <BrowserRouter>
-          <Routes>
-            <Route path="/login" element={login} />
-            <Route path="/setup" element={setup} />
-            <Route path="/" element={frame}>
-              <Route index element={home} />
-              {Object.entries(PAGES).map(([path, element]) => <Route key={path} path={path} element={element} />)}
-              <Route path="*" element={<Missing />} />
-            </Route>
-          </Routes>
-        </BrowserRouter>
+        <Router>
+          <Shown />
+        </Router>
         <Toasts />
       </NowContext>
     </QueryClientProvider>

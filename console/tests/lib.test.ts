@@ -7,8 +7,10 @@ import { families } from '../src/api/live';
 import { fromBuffer, toBuffer } from '../src/api/passkeys';
 import { actorOf, kindOf, subjectOf } from '../src/devices/event-words';
 import { carriedAs } from '../src/files/page';
-import { entityLabel, pageOf, parseEntity, visible } from '../src/lib/entity';
+import { defanged, entityLabel, pageOf, pageOfText, parseEntity, visible } from '../src/lib/entity';
 import { activeFilters, readFilters, writeFilters } from '../src/lib/filters';
+import { table } from '../src/lib/export';
+import { readViews, viewOf, withView, writeViews } from '../src/lib/views';
 import { ago, bytes, duration } from '../src/lib/time';
 import { determinationsOf } from '../src/incidents/resolve';
 import { classifications, determinations, type EventRow } from '../src/api/types';
@@ -27,9 +29,27 @@ test('every entity has a page, whatever its value', () => {
   expect(pageOf('process:dev/1/2')).toBe('/devices/dev');
   expect(pageOf('mailbox:a+b@c.example')).toBe('/mail?recipient=a%2Bb%40c.example&range=all');
   expect(pageOf('url:javascript:alert(1)')).toBe('/mail?url=javascript%3Aalert(1)&range=all');
-  expect(pageOf('ip:../../x')).toBe('/search?q=..%2F..%2Fx');
+  expect(pageOf('ip:../../x')).toBe('/pivot?value=ip%3A..%2F..%2Fx');
   expect(parseEntity('url:https://x/y:1').value).toBe('https://x/y:1');
   expect(entityLabel('process:dev/4711/99')).toBe('PID 4711');
+});
+
+test('a text of the search leads to a page when it can only be one value', () => {
+  const file = 'AB'.repeat(32);
+  expect(pageOfText(file)).toBe(`/files/${file.toLowerCase()}`);
+  expect([pageOfText('INC-1042'), pageOfText('7')]).toEqual(['/incidents/1042', '/incidents/7']);
+  for (const value of ['ab'.repeat(16), 'ab'.repeat(20), 'hxxps://evil[.]example/x', 'http://a/b', '203.0.113.7', '203[.]0[.]113[.]7', '2001:db8::7', 'a@b.example', '<m1@mail.example>', 'evil[.]example']) {
+    expect(pageOfText(value), value).toBe(`/pivot?value=${encodeURIComponent(value)}`);
+  }
+  for (const words of ['pc-tanaka', 'quarterly report', 'invoice.sh', 'a@b and c']) expect(pageOfText(words), words).toBe(`/search?q=${encodeURIComponent(words)}`);
+});
+
+test('links of strangers are text', () => {
+  expect(defanged('https://evil.example/a.b?c=d.e')).toBe('hxxps://evil[.]example/a.b?c=d.e');
+  expect(defanged('HTTP://203.0.113.7:8080/x')).toBe('hxxp://203[.]0[.]113[.]7:8080/x');
+  expect(defanged('evil.example')).toBe('evil[.]example');
+  expect(defanged('ftp://evil.example/\u202egnp.exe')).toBe('ftp://evil[.]example/‹U+202E›gnp.exe');
+  expect([defanged(''), defanged('javascript:alert(1)')]).toEqual(['', 'javascript:alert(1)']);
 });
 
 test('control and direction characters are shown instead of obeyed', () => {
@@ -100,4 +120,30 @@ test('a proof is told flat, one list per mail, whatever it holds', () => {
   expect(proofGroups('not json')).toEqual([[['', 'not json']]]);
   expect(proofGroups('[]')).toEqual([[['', '[]']]]);
   expect(proofGroups('{"mails":[],"left_alone":[]}')).toEqual([]);
+});
+
+test('a table of what the API answers: fields in order, both spreadsheets and strangers minded', () => {
+  const items = [
+    { id: 'a', title: { en: 'One, "two"', ja: '一つ' }, tags: ['x', 'y'], status: { os: 'Debian', deep: { deeper: { deepest: 1 } } }, count: 3, none: null },
+    { id: '=cmd()', extra: [{ a: 1 }], count: -5 },
+  ];
+  expect(table(items, 'en')).toBe('\ufeff' + [
+    'id,title,tags,status.os,status.deep.deeper,count,none,extra',
+    'a,"One, ""two""",x y,Debian,"{""deepest"":1}",3,,',
+    `'=cmd(),,,,,-5,,"[{""a"":1}]"`,
+  ].join('\r\n') + '\r\n');
+  expect(table(items.slice(0, 1), 'ja')).toContain('一つ');
+  expect(table([], 'en')).toBe('\ufeff\r\n');
+});
+
+test('views: what belongs to a moment is left out, a name is there once, damage is survived', () => {
+  expect(viewOf('?status=all&pane=7&hide=owner&cursor=x')).toBe('hide=owner&status=all');
+  let stored = writeViews('not json', '/incidents', withView([{ name: 'Mine', search: 'a=1' }], { name: ' Mine ', search: 'b=2' }));
+  expect(readViews(stored, '/incidents')).toEqual([{ name: 'Mine', search: 'b=2' }]);
+  stored = writeViews(stored, '/alerts', [{ name: 'Night', search: '' }]);
+  expect([readViews(stored, '/alerts').length, readViews(stored, '/devices').length]).toEqual([1, 0]);
+  expect(readViews(writeViews(stored, '/alerts', []), '/alerts')).toEqual([]);
+  for (const bad of [null, '', '[]', '{"/alerts": 7}', '{"/alerts": [null, {"name": 1}]}', '"x"']) expect(readViews(bad, '/alerts'), String(bad)).toEqual([]);
+  const many = Array.from({ length: 40 }, (_, n) => ({ name: String(n), search: '' }));
+  expect(withView(many, { name: 'x'.repeat(99), search: '' })).toHaveLength(30);
 });

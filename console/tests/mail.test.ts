@@ -1,13 +1,14 @@
 import { expect, test } from 'vitest';
 import { path } from '../src/api/client';
-import type { Action, EventRow, ExplorerCounts, FilePage, MessageCopy, Receipt } from '../src/api/types';
-import { concerns, joinedOf } from '../src/files/joined';
+import type { Action, ExplorerCounts, ExplorerMessage, MessageCopy, PivotStep, Receipt } from '../src/api/types';
+import { candidatesOf, specsOf } from '../src/mail/block';
+import { actionOf, stopsOf } from '../src/pivot/stops';
 import { axisOf, chartOf, height, REST, SERIES_MAX } from '../src/mail/counts';
 import { addToken, explorerLink, filterOf, parseTyped, queryOf, readQuery, writeQuery, type Token } from '../src/mail/filter';
 import { canUndo, isArmed } from '../src/actions/item';
 import { countsOf, failedOf, rowsOf, settledCount } from '../src/mail/receipts';
 import { timelineOf } from '../src/mail/timeline';
-import { messages, SHA } from '../e2e/data';
+import { messages } from '../e2e/data';
 
 const NOW = Date.parse('2026-11-22T09:42:10Z');
 const token = (field: Token['field'], values: string[], negate = false): Token => ({ field, values, negate });
@@ -130,25 +131,40 @@ test('the line of a message: received, delivered, ordered, moved, finished', () 
   expect(twice.filter((one) => one.kind === 'movedAction').map((one) => 'count' in one && one.count)).toEqual([9, 1]);
 });
 
-test('a file from the mailbox to the device', () => {
-  const path = '/home/tanaka/Downloads/invoice.sh';
-  const event = (Table: EventRow['Table'], ActionType: string, second: number, more: object = {}) => ({ Table, ActionType, Timestamp: `2026-11-22T09:05:0${second}Z`, FolderPath: path, ...more }) as EventRow;
-  const file: FilePage = {
-    sha256: SHA.script, names: [], first_seen: null, last_seen: null, device_count: 2, message_count: 12, verdict: 'malicious', indicator: null, alerts: [],
-    messages: messages.slice(0, 12).map((copy) => ({ ...copy, latest_location: 'quarantine', moved_by: 'action:a1', moved_at: '2026-11-22T09:30:00Z' })),
-    devices: ['d1', 'd2'].map((device) => ({ observable: `file:${SHA.script}`, entity: `device:${device}`, first_seen: '2026-11-22T09:05:00Z', last_seen: '2026-11-22T09:06:00Z', count: 1, name: path, account: null, stages: { saved_at: null, saved_by: null, executed_at: null, connected_at: null, blocked_at: null, deleted_at: null }, sample: { table: 'DeviceFileEvents', timestamp: '2026-11-22T09:05:00Z', device_id: device, report_id: '1' } })),
-  };
-  const events = [
-    event('DeviceFileEvents', 'FileCreated', 1, { SHA256: SHA.script.toUpperCase(), InitiatingProcessFileName: 'thunderbird' }),
-    event('DeviceProcessEvents', 'ProcessCreated', 2, { FolderPath: '/usr/bin/dash', SHA256: SHA.bash, ProcessCommandLine: `/bin/sh -x ${path} --now` }),
-    event('DeviceProcessEvents', 'ProcessCreated', 3, { FolderPath: '/usr/bin/cat', SHA256: SHA.bash, ProcessCommandLine: `cat ${path}` }),
-    event('DeviceFileEvents', 'FileDeleted', 3),
-    event('DeviceEvents', 'ExecBlocked', 4, { SHA256: SHA.script }),
-    event('DeviceFileEvents', 'FileModified', 5, { SHA256: SHA.bash }),
+test('steps of a pivot: one mail is told once with its mailboxes, one device once per stage', () => {
+  const step = (stage: PivotStep['stage'], second: number, more: Partial<PivotStep> = {}): PivotStep => ({
+    at: `2026-11-22T09:05:0${second}Z`, stage, entity: 'device:d1', value: 'file:f', place: 'pc-tanaka', detail: '/home/tanaka/invoice.sh', by: null, ...more,
+  });
+  const copy = (stage: PivotStep['stage'], second: number, recipient: string, more: Partial<PivotStep> = {}) =>
+    step(stage, second, { entity: `messageCopy:m1/${recipient}`, value: 'message:m1', place: recipient, detail: 'Invoice', by: 'billing@evil.example', ...more });
+  const stops = stopsOf([
+    step('executed', 4), step('savedByMailClient', 3, { by: 'thunderbird' }), step('executed', 5),
+    copy('arrived', 1, 'a@x'), copy('delivered', 1, 'a@x'), copy('arrived', 2, 'b@x'), copy('junked', 2, 'b@x', { by: null }),
+    step('executed', 5, { entity: 'device:d2', place: 'pc-sato' }),
+    copy('removed', 6, 'a@x', { by: 'action:a1' }), copy('removed', 7, 'b@x', { by: 'action:a1' }), copy('moved', 3, 'b@x', { by: 'owner' }),
+  ]);
+  expect(stops.map((stop) => [stop.stage, stop.places.join()])).toEqual([
+    ['arrived', 'a@x,b@x'], ['junked', 'b@x'], ['savedByMailClient', 'pc-tanaka'], ['moved', 'b@x'], ['executed', 'pc-tanaka'], ['executed', 'pc-sato'], ['removed', 'a@x,b@x'],
+  ]);
+  expect(stops[0]).toMatchObject({ message: 'm1', detail: 'Invoice', last: '2026-11-22T09:05:02Z' });
+  expect(stops.map((stop) => actionOf(stop.by))).toEqual([null, null, null, null, null, null, 'a1']);
+  expect(stopsOf([])).toEqual([]);
+});
+
+test('what can be blocked with an order: values of most messages first, nothing of our own', () => {
+  const message = (n: number, more: object): ExplorerMessage => ({ message: { ...messages[0]!, message_id: `m${n}`, ...more }, recipients: [], recipient_count: 1 });
+  const file = (name: string, sha256: string) => ({ ...messages[0]!.attachments[0]!, name, sha256 });
+  const known = [
+    message(1, { sender_from: 'Billing@Evil.example', urls: ['https://evil.example/a', 'https://evil.example/a'], attachments: [file('a.zip', 'aa'), file('a.zip', 'aa')] }),
+    message(2, { sender_from: 'billing@evil.example', urls: ['https://evil.example/b', 'https://evil.example/a'], attachments: [] }),
+    message(2, { sender_from: 'billing@evil.example', urls: ['https://evil.example/b'], attachments: [] }),
+    message(3, { sender_from: 'mori@hinomi.example', urls: [], attachments: [file('b.zip', 'bb')] }),
   ];
-  const stops = joinedOf(file, new Map([['d1', events]]));
-  expect(stops.map((stop) => stop.kind)).toEqual(['arrived', 'seen', 'saved', 'executed', 'blocked', 'removed']);
-  expect(stops.at(-1)).toMatchObject({ count: 12, by: 'a1' });
-  expect(concerns(events[5]!, SHA.script, path)).toBe(false);
-  expect(concerns(events[1]!, SHA.script, `${path}x`)).toBe(false);
+  const found = candidatesOf(known, ['Hinomi.example']);
+  expect(found.map((one) => `${one.kind} ${one.value} ${one.messages}`)).toEqual([
+    'senderAddress billing@evil.example 2', 'senderDomain evil.example 2', 'url https://evil.example/a 2', 'url https://evil.example/b 1', 'fileSha256 aa 1', 'fileSha256 bb 1',
+  ]);
+  const specs = specsOf(found.slice(3, 5), '30', 'x'.repeat(300), Date.parse('2026-11-22T00:00:00Z'));
+  expect(specs.map((one) => [one.action, one.severity, one.expires_at, one.note.length])).toEqual([['block', 'medium', '2026-12-22T00:00:00.000Z', 200], ['block', 'high', '2026-12-22T00:00:00.000Z', 200]]);
+  expect(specsOf(found, '', '', 0).every((one) => one.expires_at === null)).toBe(true);
 });

@@ -135,6 +135,9 @@ export const flows: Flow[] = [
       // the mail is known before anybody opens it
       await page.locator('.grid-row').first().waitFor();
       await page.goto(`${world.base}/incidents`);
+      // the recorded attack takes seconds and ends now: it must not begin before the mail
+      const arrived = Date.now();
+      await page.waitForFunction((until) => Date.now() > until, arrived + 4_000, { polling: 100 });
       await world.ask({ do: 'play', scenario: 'mail-attachment-linux', device: 'pc-tanaka' });
       const row = page.locator('.grid-row', { hasText: 'invoice.sh' });
       await row.getByRole('link').click();
@@ -177,8 +180,16 @@ export const flows: Flow[] = [
       await page.locator('[data-test=file-copy]').nth(11).waitFor();
       await until('twelve copies are in the mailboxes', async () => (await page.getByText('In the mailbox').count()) === 12);
       await page.getByText('invoice.zip › invoice.sh').first().waitFor();
+      const wayOf = async () => (await page.locator('[data-test=way] .stop').evaluateAll((stops) => stops.map((stop) => stop.getAttribute('data-kind')!))).join();
+      await page.locator('[data-test=way] [data-kind=executed]').waitFor();
+      const way = await wayOf();
+      expect(way.startsWith('arrived,savedByMailClient,executed'), `from the mailbox to the device: ${way}`);
       await until('1 device, 12 messages, 12 mailboxes', async () =>
         (await page.locator('.strip .value').allInnerTexts()).slice(0, 3).join() === '1,12,12');
+      await page.getByRole('link', { name: 'Follow', exact: true }).click();
+      await page.locator('[data-test=pivot-message]').waitFor();
+      expect((await wayOf()) === way, 'the same way');
+      expect((await page.locator('[data-test=mailboxes]').innerText()) === '12', 'twelve mailboxes');
       await page.getByRole('link', { name: 'pc-tanaka' }).first().click();
       await page.getByRole('heading', { level: 1, name: 'pc-tanaka' }).waitFor();
       await page.locator('.grid-row').first().waitFor();
@@ -273,16 +284,28 @@ export const flows: Flow[] = [
       await choose(page);
       await until('twelve copies are there now', async () => (await page.locator('[data-test=dry-present]').textContent()) === '12');
       expect((await page.locator('[data-test=dry-mailbox]').count()) === 12, 'twelve mailboxes');
-      await order(page, 'Invoice attack');
+      await order(page, 'Invoice attack', 'senderAddress');
       world.known.bulk = new URL(page.url()).pathname.split('/').at(-1)!;
       await until('twelve receipts, done', async () => /\b12\b/.test((await page.locator('[data-test=state-done]').textContent({ timeout: 30_000 })) ?? ''));
       expect((await world.ask<number>({ do: 'count' })) === 0, 'no copy is left in an inbox');
+      const blocked = page.locator('[data-test=blocks] [data-kind=add_indicator]');
+      await blocked.and(page.locator('[data-state=succeeded]')).waitFor();
+      await blocked.locator('[data-test=undo]').click();
+      await page.locator('[data-test=decision-confirm]').click();
+      await blocked.locator('[data-test=undo]').waitFor({ state: 'detached' });
       const proof = await page.locator('[data-test=progress] .grid-row').first().innerText();
       expect(/uid/i.test(proof), `a proof by UID in ${proof}`);
       world.known.action = (await page.locator('[data-test=bulk-action]').first().getAttribute('href'))!.split('/').at(-1)!;
       await world.look('receipts', `/mail/bulk/${world.known.bulk}`, '[data-test=progress] .grid-row');
       await page.goto(`${world.base}/mail/${world.known.message}`);
       await page.locator('[data-test=timeline]').getByText('Moved to Quarantine').first().waitFor();
+      await page.locator('[data-test=after-event]').nth(11).waitFor();
+      await page.locator('[data-test=read-header]').click();
+      await page.locator('.dialog textarea').fill('Invoice attack');
+      await page.locator('[data-test=header-confirm]').click();
+      const raw = await page.locator('[data-test=raw-header]').innerText();
+      expect(/^subject:/im.test(raw) && /^received:/im.test(raw), `a header: ${raw.slice(0, 200)}`);
+      await page.locator('[data-test=hop]').first().waitFor();
       await world.look('message', `/mail/${world.known.message}`, '[data-test=sighting]');
       await world.look('file', `/files/${world.known.script!}`, '[data-test=way] [data-kind=executed]');
       await page.goto(`${world.base}/mail/bulk/${world.known.bulk}`);

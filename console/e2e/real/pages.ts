@@ -24,6 +24,8 @@ const LOOKS: Look[] = [
   { name: 'device', path: ({ devices }) => `/devices/${devices['pc-tanaka']}`, ready: '.grid-row' },
   { name: 'device-overview', path: ({ devices }) => `/devices/${devices['pc-sato']}?tab=overview`, ready: '.facts' },
   { name: 'file', path: ({ known }) => `/files/${known.script}`, ready: '[data-test=file-copy]' },
+  { name: 'pivot', path: ({ known }) => `/pivot?value=${known.script}`, ready: '[data-test=way] .stop' },
+  { name: 'pivot-unknown', path: () => '/pivot?value=203.0.113.254', ready: '.state' },
   { name: 'mail', path: () => '/mail', ready: '[data-test=bar]' },
   { name: 'mail-pane', path: ({ known }) => `/mail${known.explorer}&pane=${known.message}&pivot=location`, ready: '.pane [data-test=copy]' },
   { name: 'mail-grouped', path: () => '/mail?group=campaign', ready: '[data-test=group]' },
@@ -47,6 +49,7 @@ const LOOKS: Look[] = [
   { name: 'settings-automation', path: () => '/settings/automation', ready: '.radio-card' },
   { name: 'settings-enrolment', path: () => '/settings/enrolment', ready: 'table.plain tbody tr' },
   { name: 'settings-users', path: () => '/settings/users', ready: 'table.plain tbody tr' },
+  { name: 'settings-demos', path: () => '/settings/demos', ready: '.state, [data-test=demo]' },
   { name: 'settings-tokens', path: () => '/settings/tokens', ready: 'table.plain tbody tr' },
 ];
 

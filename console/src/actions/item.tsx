@@ -1,6 +1,6 @@
 import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
 import { useState } from 'react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useCan, useDecide, type Decision } from '../api/queries';
 import type { Action, Receipt } from '../api/types';
 import { useNow, useT } from '../i18n';

@@ -1,10 +1,12 @@
 // One action under its own address.
-import { Link, useParams } from 'react-router';
+import { Link, useParams, useSearchParams } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { Action } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
 import { to, visible } from '../lib/entity';
+import { BLOCK_MAX } from '../mail/block';
+import { Blocks } from '../mail/blocks';
 import { FollowUps, Progress, ProgressButtons } from '../mail/progress';
 import { isMailAction, isOver, RUNNING_POLL_MS } from '../mail/receipts';
 import { ActionChip, DemoChip } from '../ui/chips';
@@ -18,6 +20,7 @@ import '../styles/mail.css';
 export default function ActionPage() {
   const { id = '' } = useParams();
   const { t, text } = useT();
+  const [params] = useSearchParams();
   const describe = useDescribe();
   const route = `/actions/${encodeURIComponent(id)}` as const;
   const first = useGet<Action>(route);
@@ -49,6 +52,7 @@ export default function ActionPage() {
         </span>
       }>
       <Stale query={query} />
+      <Blocks ids={(params.get('with') ?? '').split(',').filter(Boolean).slice(0, BLOCK_MAX)} />
       <Progress actions={[action]} />
       <FollowUps actions={[action]} />
     </Page>

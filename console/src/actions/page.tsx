@@ -1,6 +1,6 @@
 import { ListChecks } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { useSearchParams } from 'react-router';
+import { useSearchParams } from '../lib/router';
 import { useList } from '../api/queries';
 import type { Action } from '../api/types';
 import { useT } from '../i18n';

@@ -1,5 +1,5 @@
 import { Microscope } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useCan, useMe, usePatch } from '../api/queries';
 import { alertStatuses, classifications, type AlertDetail, type Classification, type Determination, type UpdateAlert } from '../api/types';
 import { useT } from '../i18n';

@@ -1,5 +1,5 @@
 import { Crosshair, OctagonX } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import type { StoryNode } from '../api/types';
 import { useT } from '../i18n';
 import { pageOf, shortHash, to, visible } from '../lib/entity';

@@ -1,6 +1,6 @@
 import { ChevronLeft, ChevronRight } from 'lucide-react';
 import { useState } from 'react';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { AlertDetail, AlertStory, AlertSummary, Listed, StoryNode } from '../api/types';
 import { useT } from '../i18n';

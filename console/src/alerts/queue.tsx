@@ -1,10 +1,11 @@
 import { useCallback, useMemo } from 'react';
-import { Link, useNavigate } from 'react-router';
-import { useList } from '../api/queries';
+import { Link, useNavigate } from '../lib/router';
+import { useCan, useList } from '../api/queries';
 import { alertStatuses, severities, type AlertSummary } from '../api/types';
 import { useT } from '../i18n';
 import { to, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
+import { AlertBulk } from './bulk';
 import { AlertStatusChip, DetectionStatusChip, SeverityChip, TechniqueChip } from '../ui/chips';
 import { SearchField, Select } from '../ui/field';
 import type { Column } from '../ui/grid';
@@ -17,9 +18,11 @@ const DEFAULTS = { text: '', status: 'new,inProgress', severity: '', source: '',
 export default function AlertQueue() {
   const { t, text } = useT();
   const navigate = useNavigate();
+  const may = useCan('triage');
   const { filters, set, clear, active } = useFilters(DEFAULTS);
   const status = filters.status === 'all' ? undefined : filters.status;
-  const list = useList<AlertSummary>('/alerts', { ...filters, status });
+  const asked = { ...filters, status };
+  const list = useList<AlertSummary>('/alerts', asked);
   const setText = useCallback((value: string) => set({ text: value }), [set]);
   const columns = useMemo<Column<AlertSummary>[]>(() => [
     { id: 'severity', head: t('columns.severity'), width: '122px', cell: (row) => <SeverityChip severity={row.severity} /> },
@@ -32,8 +35,9 @@ export default function AlertQueue() {
     { id: 'time', head: t('columns.time'), width: '100px', end: true, cell: (row) => <Ago at={row.last_activity} /> },
   ], [t, text]);
   return (
-    <ListPage title={t('nav.alerts')} list={list} columns={columns} rowKey={(row) => row.id} rowName={(row) => text(row.title)}
+    <ListPage title={t('nav.alerts')} list={list} source={{ route: '/alerts', query: asked }} columns={columns} rowKey={(row) => row.id} rowName={(row) => text(row.title)}
       onOpen={(row) => void navigate(to.alert(row.id))} filtered={active.length > 0} clear={clear}
+      bulk={may ? (chosen, done) => <AlertBulk alerts={chosen} done={done} /> : undefined}
       empty={{ title: t('alert.none'), hint: t('alert.noneHint') }}
       filters={
         <>

@@ -13,7 +13,7 @@ export const families: Record<LiveKind, string[]> = {
   'incident.updated': ['/incidents'],
   'alert.created': ['/alerts', '/incidents'],
   'alert.updated': ['/alerts', '/incidents'],
-  'action.updated': ['/actions', '/incidents', '/investigations', '/messages', '/mail', '/files', '/indicators'],
+  'action.updated': ['/actions', '/incidents', '/investigations', '/messages', '/mail', '/files', '/indicators', '/pivot'],
   'investigation.progress': ['/investigations', '/incidents', '/alerts'],
   'device.status': ['/devices'],
 };

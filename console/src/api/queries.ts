@@ -85,7 +85,7 @@ export function usePatch<T>(route: Route, ...families: string[]) {
   });
 }
 
-const ACTION_FAMILIES = ['/actions', '/incidents', '/investigations', '/alerts', '/devices', '/messages', '/mail', '/files', '/indicators'];
+const ACTION_FAMILIES = ['/actions', '/incidents', '/investigations', '/alerts', '/devices', '/messages', '/mail', '/files', '/indicators', '/pivot'];
 
 export function useOrder() {
   return useMutation<Action, ApiError, NewAction>({

@@ -1600,6 +1600,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/messages/{message_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what happened to its copies after delivery
+         * @description Permission: read.
+         */
+        get: operations["listMessageEvents"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/messages/{message_id}/header": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read its header from a mailbox, on record
+         * @description Permission: triage.
+         */
+        post: operations["readMessageHeader"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/meta": {
         parameters: {
             query?: never;
@@ -3401,6 +3441,10 @@ export interface components {
         MailBulk: {
             /** @description The actions, in order; each has receipts and undo of its own. */
             actions: components["schemas"]["ActionId"][];
+            /** @description Indicators to be made. */
+            block: components["schemas"]["IndicatorSpec"][];
+            /** @description The actions that make them, in order. */
+            block_actions: components["schemas"]["ActionId"][];
             /**
              * Format: int64
              * @description Copies in the actions so far.
@@ -3595,6 +3639,21 @@ export interface components {
             /** @description Recipient, lower case. */
             recipient: string;
         };
+        /** @description The header of a message, read from a mailbox. */
+        MessageHeader: {
+            /** @description False: it is longer than the 256 KiB shown. */
+            complete: boolean;
+            /** @description Folder it lies in. */
+            folder: string;
+            /** @description The servers it passed, first one first, at most 100. */
+            hops: components["schemas"]["ReceivedHop"][];
+            /** @description The header as it stands (untrusted). */
+            raw: string;
+            /** @description When it was read. */
+            read_at: components["schemas"]["Timestamp"];
+            /** @description Whose copy. */
+            recipient: string;
+        };
         /** Format: uuid */
         MessageId: string;
         /**
@@ -3660,6 +3719,8 @@ export interface components {
         };
         /** @description Moves or removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
         NewMailBulk: {
+            /** @description Indicators made with it, at most 50; each is an action of its own, which can be undone alone. */
+            block?: components["schemas"]["IndicatorSpec"][];
             /** @description A person has read the dry run's reasons and wants it all the same. */
             confirmed?: boolean;
             /** @description Which messages; with a condition. What comes after the order is not touched. */
@@ -4041,6 +4102,13 @@ export interface components {
             /** @description All of them. */
             targets: number;
         };
+        /** @description Who reads the header of a message says why; it is put on record. */
+        ReadHeader: {
+            /** @description Why, 1 to 500 characters. */
+            reason: string;
+            /** @description Whose copy; left out: the first that is found. */
+            recipient?: string | null;
+        };
         /** @description What happened to one target of an action. */
         Receipt: {
             /** @description When. */
@@ -4059,6 +4127,25 @@ export interface components {
          * @enum {string}
          */
         ReceiptState: "pending" | "running" | "done" | "alreadyDone" | "notFound" | "failed" | "cancelled" | "undone";
+        /** @description A server that took a mail in, as its `Received` line says (untrusted unless `trusted`). */
+        ReceivedHop: {
+            /** @description The address the receiving server saw. */
+            address: string | null;
+            at: components["schemas"]["Timestamp"] | null;
+            /** @description What the receiving server calls itself. */
+            by: string;
+            /**
+             * Format: int64
+             * @description Seconds since the server before; negative when a clock is wrong or a line is forged.
+             */
+            delay_seconds: number | null;
+            /** @description What the sending side called itself. */
+            from: string;
+            /** @description One of our own servers or trusted filters wrote the line, and all above it. */
+            trusted: boolean;
+            /** @description How it was handed over (`ESMTPS`). */
+            with: string;
+        };
         /** @description A recipient of a message and where its copy is. */
         RecipientState: {
             /** @description What the gateway did. */
@@ -7842,6 +7929,72 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PivotDeviceList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listMessageEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readMessageHeader: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                message_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReadHeader"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MessageHeader"];
                 };
             };
             /** @description Not done */

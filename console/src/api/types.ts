@@ -102,6 +102,16 @@ export type Sighting = S['Sighting'];
 export type FilePage = S['FilePage'];
 export type MailboxCopy = S['MailboxCopy'];
 export type FileMailboxes = S['FileMailboxes'];
+export type Pivot = S['Pivot'];
+export type PivotType = S['PivotType'];
+export type PivotStage = S['PivotStage'];
+export type PivotStep = S['PivotStep'];
+export type PivotDevice = S['PivotDevice'];
+export type PivotMessage = S['PivotMessage'];
+export type PlayDemo = S['PlayDemo'];
+export type DemoStatus = S['DemoStatus'];
+export type ReadHeader = S['ReadHeader'];
+export type MessageHeader = S['MessageHeader'];
 export type SearchHit = S['SearchHit'];
 export type SearchAnswer = S['SearchAnswer'];
 export type User = S['User'];
@@ -174,6 +184,9 @@ export const mailDirections = [
 export const mailSources = [
   'gateway', 'journal', 'crawl',
 ] as const satisfies readonly S['MailSource'][];
+export const pivotTypes = [
+  'sha256', 'sha1', 'md5', 'url', 'domain', 'ip', 'mailAddress', 'internetMessageId', 'message', 'account', 'device',
+] as const satisfies readonly PivotType[];
 export const threatTypes = [
   'malware', 'phish', 'spam',
 ] as const satisfies readonly ThreatType[];

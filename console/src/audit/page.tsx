@@ -52,7 +52,7 @@ function Log() {
   ], [t]);
   return (
     <>
-      <ListPage title={t('nav.audit')} list={list} columns={columns} rowKey={(row) => String(row.seq)} rowName={(row) => row.action}
+      <ListPage title={t('nav.audit')} list={list} source={{ route: '/audit', query: filters }} columns={columns} rowKey={(row) => String(row.seq)} rowName={(row) => row.action}
         onOpen={setChosen} filtered={active.length > 0} clear={clear} empty={{ title: t('audit.none'), hint: t('audit.noneHint') }}
         buttons={
           <>

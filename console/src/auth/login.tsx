@@ -1,6 +1,6 @@
 import { KeyRound } from 'lucide-react';
 import { useState, type FormEvent } from 'react';
-import { Navigate, useNavigate, useSearchParams } from 'react-router';
+import { Navigate, useNavigate, useSearchParams } from '../lib/router';
 import { ApiError, get, post } from '../api/client';
 import { loginByPasskey, passkeysAvailable } from '../api/passkeys';
 import { useGet } from '../api/queries';

@@ -1,5 +1,5 @@
 import { lazy, Suspense, useEffect, type ReactNode } from 'react';
-import { Navigate, useLocation, useNavigate } from 'react-router';
+import { Navigate, useLocation, useNavigate } from '../lib/router';
 import { ApiError, setSignedOut } from '../api/client';
 import { live } from '../api/live';
 import { invalidate, queryClient, useGet } from '../api/queries';

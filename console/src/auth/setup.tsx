@@ -1,5 +1,5 @@
 import { useState, type FormEvent } from 'react';
-import { Navigate, useNavigate } from 'react-router';
+import { Navigate, useNavigate } from '../lib/router';
 import { ApiError, post } from '../api/client';
 import { useGet } from '../api/queries';
 import type { Me, Meta } from '../api/types';

@@ -1,6 +1,6 @@
 import { Activity, RefreshCw, ShieldAlert, ShieldCheck } from 'lucide-react';
 import { useState } from 'react';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { useMutation } from '@tanstack/react-query';
 import { ApiError, post } from '../api/client';
 import { invalidate, useCan, useGet, usePatch } from '../api/queries';

@@ -1,5 +1,5 @@
 import { useCallback, useMemo } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate } from '../lib/router';
 import { useList } from '../api/queries';
 import { sensorHealths, type Device } from '../api/types';
 import { useT } from '../i18n';
@@ -33,7 +33,7 @@ export default function DeviceQueue() {
     { id: 'seen', head: t('columns.lastSeen'), width: '104px', end: true, cell: (row) => <Ago at={row.last_seen} /> },
   ], [t, language]);
   return (
-    <ListPage title={t('nav.devices')} list={list} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.name}
+    <ListPage title={t('nav.devices')} list={list} source={{ route: '/devices', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.name}
       onOpen={(row) => void navigate(to.device(row.id))} filtered={active.length > 0} clear={clear}
       empty={{ title: t('device.none'), hint: t('device.noneHint'), action: <Link className="button primary" to="/settings/enrolment">{t('device.enrol')}</Link> }}
       filters={

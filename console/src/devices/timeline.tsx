@@ -1,6 +1,6 @@
 import { Cog, FileText, Layers, Mail, Network, ShieldAlert, X, type LucideIcon } from 'lucide-react';
 import { useCallback, useMemo, useRef, useState } from 'react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useList } from '../api/queries';
 import type { Device, EventRow } from '../api/types';
 import { useT } from '../i18n';

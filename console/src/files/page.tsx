@@ -1,10 +1,10 @@
-import { Ban, Laptop, Mail, MailX, RefreshCw, ShieldCheck } from 'lucide-react';
+import { Ban, Laptop, Mail, MailX, RefreshCw, Route, ShieldCheck } from 'lucide-react';
 import { useMemo } from 'react';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { useQuery } from '@tanstack/react-query';
 import { ApiError, get } from '../api/client';
 import { useCan, useGet } from '../api/queries';
-import type { FileMailboxes, FilePage as File, MailboxCopy, MessageCopy } from '../api/types';
+import type { FileMailboxes, FilePage as File, MailboxCopy, MessageCopy, Pivot } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
 import { parseEntity, shortHash, to, visible } from '../lib/entity';
@@ -15,15 +15,13 @@ import { Button, CopyButton } from '../ui/button';
 import { AlertStatusChip, Chip, LocationChip, SeverityChip, VerdictChip } from '../ui/chips';
 import { EntityLink } from '../ui/entity';
 import { Card } from '../ui/field';
-import { Empty, ErrorState, Skeleton, Stale } from '../ui/states';
+import { Empty, ErrorState, Loaded, Skeleton, Stale } from '../ui/states';
 import { Ago, Time } from '../ui/time';
 import { useWizard } from '../mail/wizard';
-import { Way } from './way';
+import { Way } from '../pivot/way';
 import '../styles/pages.css';
 import '../styles/mail.css';
 
-/** Copies of one action. */
-const COPIES_MAX = 5_000;
 /** The server counts no further. */
 const COUNTED_MAX = 10_000;
 
@@ -59,6 +57,7 @@ function Body({ file }: { file: File }) {
     staleTime: 10_000,
   });
   const more = (count: number) => (!file.counts_exact && count >= COUNTED_MAX ? '+' : '');
+  const pivot = useGet<Pivot>('/pivot', { value: file.sha256, type: 'sha256' });
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const blocked = file.indicator?.spec.action === 'block';
   const present = useMemo(() => {
@@ -89,7 +88,7 @@ function Body({ file }: { file: File }) {
             </Button>
           )}
           <Button variant="danger" why={why || (present.length === 0 && t('file.noneToRemove'))} data-test="remove"
-            onClick={() => act({ copies: present.slice(0, COPIES_MAX), messages: new Set(present.map((copy) => copy.message_id)).size, known: [] })}>
+            onClick={() => act({ filter: { conditions: [{ field: 'attachment_sha256', values: [file.sha256], negate: false }] }, messages: new Set(present.map((copy) => copy.message_id)).size, all: true, known: [] })}>
             <MailX size={15} aria-hidden />
             {t('file.removeMail', { count: present.length })}
           </Button>
@@ -103,7 +102,14 @@ function Body({ file }: { file: File }) {
         <div><span className="label">{t('columns.firstSeen')}</span><span className="value">{file.first_seen ? <Time at={file.first_seen} /> : '—'}</span></div>
         <div><span className="label">{t('columns.lastSeen')}</span><span className="value">{file.last_seen ? <Ago at={file.last_seen} /> : '—'}</span></div>
       </div>
-      <Way file={file} />
+      <Card title={t('joined.title')} icon={<Route size={16} aria-hidden />} head={<Link className="small" to={to.pivot(file.sha256)}>{t('pivot.openPivot')}</Link>}>
+        <Loaded query={pivot} rows={4}>{(found) => (
+          <>
+            <Way steps={found.steps} asked={found.entity} />
+            {found.truncated.includes('steps') ? <p className="small secondary">{t('pivot.partly', { count: found.steps.length })}</p> : null}
+          </>
+        )}</Loaded>
+      </Card>
       <div className="columns">
         <Card flush title={t('file.devices')} icon={<Laptop size={16} aria-hidden />}>
           {file.devices.length === 0 ? <Empty title={t('file.noDevices')} /> : (

@@ -2,15 +2,15 @@ import {
   Bell, FileSearch, FolderClock, House, Laptop, ListChecks, Mail, Menu as MenuIcon, PanelLeftClose, PanelLeftOpen, ScrollText,
   Search, Settings, ShieldAlert, ShieldBan, UserRound, CircleHelp, LogOut, type LucideIcon,
 } from 'lucide-react';
-import { useEffect, useRef, useState, type FormEvent } from 'react';
-import { Link, NavLink, Outlet, useLocation, useNavigate } from 'react-router';
+import { useEffect, useRef, useState, type FormEvent, type ReactNode } from 'react';
+import { Link, NavLink, useLocation, useNavigate } from '../lib/router';
 import { post } from '../api/client';
 import { useLiveState } from '../api/live';
 import { queryClient, useCan, useGet, useMe } from '../api/queries';
 import type { Action, Listed } from '../api/types';
 import { useT } from '../i18n';
 import { setLetters, lettersOn, useKeys } from '../lib/keys';
-import { to } from '../lib/entity';
+import { pageOfText } from '../lib/entity';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Logo } from '../ui/icons';
@@ -33,7 +33,7 @@ const PAGES: [NavKey, string, LucideIcon][] = [
   ['settings', '/settings', Settings],
 ];
 
-export function Frame() {
+export function Frame({ children }: { children: ReactNode }) {
   const { t } = useT();
   const [folded, setFolded] = useState(false);
   const [menu, setMenu] = useState(false);
@@ -90,7 +90,7 @@ export function Frame() {
         </button>
       </nav>
       <main className="content" id="content" ref={content} tabIndex={-1}>
-        <Outlet />
+        {children}
       </main>
       <KeyHelp open={help} onClose={() => setHelp(false)} />
     </div>
@@ -134,9 +134,7 @@ function SearchBox({ inputRef }: { inputRef: React.Ref<HTMLInputElement> }) {
     event.preventDefault();
     const query = text.trim();
     if (!query) return;
-    const hash = /^[0-9a-f]{64}$/i.test(query);
-    const incident = /^(?:inc-)?(\d{1,9})$/i.exec(query)?.[1];
-    void navigate(hash ? to.file(query.toLowerCase()) : incident ? to.incident(incident) : to.search(query));
+    navigate(pageOfText(query));
   };
   return (
     <form className="search" role="search" onSubmit={submit}>

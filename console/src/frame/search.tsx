@@ -1,5 +1,5 @@
-import { SearchX } from 'lucide-react';
-import { Link, useSearchParams } from 'react-router';
+import { Route, SearchX } from 'lucide-react';
+import { Link, useSearchParams } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { SearchAnswer, SearchHit } from '../api/types';
 import { useT } from '../i18n';
@@ -24,10 +24,8 @@ function pageOfHit(hit: SearchHit): string | undefined {
       return hit.key.includes(':') ? pageOf(hit.key) : to.file(hit.key);
     case 'message':
       return hit.key.includes(':') ? pageOf(hit.key) : to.message(hit.key);
-    case 'entity': {
-      const page = pageOf(hit.key);
-      return page?.startsWith('/search') ? undefined : page;
-    }
+    case 'entity':
+      return pageOf(hit.key);
   }
 }
 
@@ -37,7 +35,8 @@ export default function SearchPage() {
   const text = params.get('q') ?? '';
   const answer = useGet<SearchAnswer>(text ? '/search' : null, { q: text });
   return (
-    <Page title={t('search.title')} subtitle={text ? t('search.for', { text: visible(text) }) : undefined}>
+    <Page title={t('search.title')} subtitle={text ? t('search.for', { text: visible(text) }) : undefined}
+      buttons={text ? <Link className="button" to={to.pivot(text)} data-test="pivot"><Route size={15} aria-hidden />{t('pivot.follow')}</Link> : undefined}>
       <div className="card">
         {text ? (
           <Loaded query={answer}>

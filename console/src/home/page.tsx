@@ -1,5 +1,5 @@
 import { BellRing, CheckCircle2, CircleX, Laptop, Mail, Microscope, ShieldAlert, Zap } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useGet } from '../api/queries';
 import { severities, type Action, type Device, type IncidentSummary, type InvestigationSummary, type Listed, type MessageCopy } from '../api/types';
 import { useNow, useT } from '../i18n';
@@ -172,8 +172,8 @@ function Coverage({ devices, messages }: { devices: Listed<Device>; messages: Li
 
 function Onboarding() {
   const { t } = useT();
-  const steps = ['account', 'device', 'mail', 'notify'] as const;
-  const links = { account: '/settings/profile', device: '/settings/enrolment', mail: '/settings/automation', notify: '/settings/automation' };
+  const steps = ['account', 'device', 'mail', 'notify', 'demo'] as const;
+  const links = { account: '/settings/profile', device: '/settings/enrolment', mail: '/settings/automation', notify: '/settings/automation', demo: '/settings/demos' };
   return (
     <Card title={t('home.start.title')}>
       <ol>

@@ -1,5 +1,5 @@
 import type { UseQueryResult } from '@tanstack/react-query';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import type { AlertSummary, IncidentDetail, Listed } from '../api/types';
 import { useT } from '../i18n';
 import { to, visible } from '../lib/entity';

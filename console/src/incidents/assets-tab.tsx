@@ -1,4 +1,4 @@
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { Device, IncidentDetail, Listed, MessageCopy } from '../api/types';
 import { useT } from '../i18n';

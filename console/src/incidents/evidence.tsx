@@ -1,5 +1,5 @@
 import { Crosshair } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import type { Evidence } from '../api/types';
 import { useT } from '../i18n';
 import { pageOf, parseEntity, visible } from '../lib/entity';
@@ -18,17 +18,16 @@ export function EvidenceTable({ evidence }: { evidence: Evidence[] }) {
       <table className="plain">
         <thead>
           <tr>
-            <th>{t('columns.entity')}</th><th>{t('columns.kind')}</th><th>{t('columns.verdict')}</th><th>{t('columns.why')}</th>
+            <th>{t('columns.entity')}</th><th>{t('columns.verdict')}</th><th>{t('columns.why')}</th>
             <th>{t('columns.remediation')}</th><th>{t('columns.firstSeen')}</th>
           </tr>
         </thead>
         <tbody>
           {rows.map((item) => (
             <tr key={item.entity}>
-              <td style={{ minWidth: 180, maxWidth: 320 }}><EntityLink entity={item.entity} name={item.name} /></td>
-              <td className="secondary">{t(`entity.${parseEntity(item.entity).kind}`)}</td>
+              <td style={{ minWidth: 170, maxWidth: 320 }}><EntityLink entity={item.entity} name={item.name} /><div className="small secondary">{t(`entity.${parseEntity(item.entity).kind}`)}</div></td>
               <td><VerdictChip verdict={item.verdict} /></td>
-              <td className="wrap" style={{ minWidth: 200 }}>{visible(text(item.reason))}</td>
+              <td className="wrap" style={{ minWidth: 170 }}>{visible(text(item.reason))}</td>
               <td>
                 <RemediationChip status={item.remediation_status} />
                 {item.remediation_detail ? <div className="small secondary wrap">{visible(text(item.remediation_detail))}</div> : null}

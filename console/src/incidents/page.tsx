@@ -1,6 +1,6 @@
 import { Bookmark, CheckCircle2, ChevronDown, Link2, Pencil, RotateCcw, UserPlus, Zap } from 'lucide-react';
 import { useState } from 'react';
-import { Navigate, useParams } from 'react-router';
+import { Navigate, useParams } from '../lib/router';
 import { useCan, useGet, useMe, usePatch } from '../api/queries';
 import {
   severities, type Action, type AlertSummary, type Evidence, type IncidentDetail, type InvestigationSummary, type Listed, type UpdateIncident,
@@ -46,7 +46,7 @@ export default function IncidentPage() {
   const incident = query.data;
   if (incident.redirected_to) return <Navigate to={to.incident(incident.redirected_to)} replace />;
   // alert mails and other pages may name it by id; people read the number
-  if (id !== String(incident.number)) return <Navigate to={{ pathname: to.incident(incident.number), search: window.location.search }} replace />;
+  if (id !== String(incident.number)) return <Navigate to={to.incident(incident.number) + window.location.search} replace />;
   return (
     <>
       <Stale query={query} />

@@ -1,5 +1,5 @@
 import { ExternalLink, X } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useCan, useGet, useMe, usePatch } from '../api/queries';
 import type { Action, AlertDetail, AlertSummary, IncidentDetail, IncidentStatus, Listed } from '../api/types';
 import { useT } from '../i18n';

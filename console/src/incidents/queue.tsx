@@ -1,6 +1,6 @@
 import { Laptop, Mail, ShieldCheck, UserRound } from 'lucide-react';
 import { useCallback, useMemo, useRef, useState } from 'react';
-import { Link, useNavigate, useSearchParams } from 'react-router';
+import { Link, useNavigate, useSearchParams } from '../lib/router';
 import { patch } from '../api/client';
 import { invalidate, useCan, useList, useMe } from '../api/queries';
 import { severities, type IncidentSummary, type UpdateIncident } from '../api/types';
@@ -13,6 +13,7 @@ import { Button } from '../ui/button';
 import { Chip, DemoChip, IncidentStatusChip, InvestigationChip, SeverityChip } from '../ui/chips';
 import { SearchField, Select } from '../ui/field';
 import { Grid, type Column } from '../ui/grid';
+import { ListTools, useHidden } from '../ui/list-tools';
 import { Empty, EmptyFiltered, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Ago } from '../ui/time';
 import { useToast } from '../ui/toast';
@@ -41,10 +42,9 @@ export default function IncidentQueue() {
   const [resolving, setResolving] = useState(false);
   const [busy, setBusy] = useState(false);
   const search = useRef<HTMLInputElement>(null);
-  const list = useList<IncidentSummary>('/incidents', {
-    text: filters.text, status: statusParam(filters.status), severity: filters.severity,
-    assigned_to: filters.owner, sort: filters.sort,
-  });
+  const asked = { text: filters.text, status: statusParam(filters.status), severity: filters.severity, assigned_to: filters.owner, sort: filters.sort };
+  const list = useList<IncidentSummary>('/incidents', asked);
+  const [hidden] = useHidden();
   const items = list.items;
   const setText = useCallback((value: string) => set({ text: value }), [set]);
 
@@ -111,7 +111,8 @@ export default function IncidentQueue() {
   const filtered = active.some((name) => name !== 'sort');
   return (
     <Page title={t('nav.incidents')} full>
-      <div className="filters" role="search" aria-label={t('filters.label')}>
+      <div className="filters">
+        <div className="filters grow" role="search" aria-label={t('filters.label')}>
         <SearchField label={t('filters.text')} value={filters.text} onChange={setText} inputRef={search} />
         <Select shown={false} label={t('columns.status')} value={filters.status} active={filters.status !== DEFAULTS.status} onChange={(status) => set({ status })}
           choices={[
@@ -129,6 +130,8 @@ export default function IncidentQueue() {
             ...owners.slice(1).filter((owner) => owner.value !== me?.user.name),
           ]} />
         {filtered ? <Button variant="text" onClick={clear}>{t('states.clearFilters')}</Button> : null}
+        </div>
+        <ListTools source={{ route: '/incidents', query: asked }} columns={columns} />
       </div>
       <div className="queue" data-pane={Boolean(peek)}>
         <div className="grid" style={{ minHeight: 0 }}>
@@ -143,7 +146,7 @@ export default function IncidentQueue() {
               </Empty>
             )
           ) : (
-            <Grid label={t('nav.incidents')} columns={columns} rows={items} total={list.total} rowKey={(row) => row.id}
+            <Grid label={t('nav.incidents')} columns={columns.filter((column) => column.id === 'title' || !hidden.has(column.id))} rows={items} total={list.total} rowKey={(row) => row.id}
               rowName={(row) => incidentName(row.number)} onOpen={(row) => void navigate(to.incident(row.number))}
               onPeek={(row) => setPane(row.number)} current={shown?.id ?? null}
               selected={may ? selected : undefined} onSelected={may ? setSelected : undefined}

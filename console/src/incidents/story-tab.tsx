@@ -1,7 +1,7 @@
 import { useQueries, type UseQueryResult } from '@tanstack/react-query';
 import { GitBranch, Laptop } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { get } from '../api/client';
 import { useGet } from '../api/queries';
 import type { AlertDetail, AlertStory, AlertSummary, Evidence, GraphEdge, IncidentDetail, IncidentTimeline, Investigation, Listed, StoryNode } from '../api/types';

@@ -5,7 +5,7 @@ import { indicatorActions, indicatorKinds, type Indicator, type IndicatorAction,
 import { useT } from '../i18n';
 import { pageOf, shortHash, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useAsk } from '../actions/order';
 import { Button } from '../ui/button';
 import { Chip, SeverityChip } from '../ui/chips';
@@ -55,7 +55,7 @@ export default function IndicatorsPage() {
   ], [t, ask, why]);
   return (
     <>
-      <ListPage title={t('nav.indicators')} list={list} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.spec.value}
+      <ListPage title={t('nav.indicators')} list={list} source={{ route: '/indicators', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.spec.value}
         filtered={active.length > 0} clear={clear} empty={{ title: t('indicator.none'), hint: t('indicator.noneHint') }}
         buttons={<Button variant="primary" why={why} onClick={() => setAdding(true)}><Plus size={15} aria-hidden />{t('indicator.add')}</Button>}
         filters={

@@ -1,6 +1,6 @@
 import { CheckCircle2, CircleDashed, CircleMinus, CircleX, Hand, Loader, RefreshCw, ShieldAlert } from 'lucide-react';
 import { useEffect, useState } from 'react';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { useMutation } from '@tanstack/react-query';
 import { ApiError, post } from '../api/client';
 import { invalidate, useCan, useGet } from '../api/queries';

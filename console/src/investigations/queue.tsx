@@ -1,5 +1,5 @@
 import { useMemo } from 'react';
-import { Link, useNavigate } from 'react-router';
+import { Link, useNavigate } from '../lib/router';
 import { useList } from '../api/queries';
 import type { InvestigationSummary } from '../api/types';
 import { useT } from '../i18n';
@@ -35,7 +35,7 @@ export default function InvestigationQueue() {
     { id: 'started', head: t('columns.started'), width: '110px', end: true, cell: (row) => <Ago at={row.started_at} /> },
   ], [t, text, language]);
   return (
-    <ListPage title={t('nav.investigations')} list={list} columns={columns} rowKey={(row) => row.id} rowName={(row) => `#${row.number}`}
+    <ListPage title={t('nav.investigations')} list={list} source={{ route: '/investigations', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => `#${row.number}`}
       onOpen={(row) => void navigate(to.investigation(row.id))} filtered={active.length > 0} clear={clear}
       empty={{ title: t('investigation.none'), hint: t('investigation.noneHint') }}
       filters={<Select shown={false} label={t('columns.status')} value={filters.state} active={filters.state !== ''} onChange={(state) => set({ state })}

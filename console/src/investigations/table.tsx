@@ -1,4 +1,4 @@
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import type { InvestigationSummary } from '../api/types';
 import { useT } from '../i18n';
 import { to, visible } from '../lib/entity';

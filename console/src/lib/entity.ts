@@ -24,6 +24,8 @@ export const to = {
   messagesBy: (field: MailField, value: string) => `/mail?${field}=${encodeURIComponent(value)}&range=all`,
   action: (id: string) => `/actions/${encodeURIComponent(id)}`,
   actions: (incident?: string) => (incident ? `/actions?tab=all&incident=${encodeURIComponent(incident)}` : '/actions'),
+  /** Any value, or an entity key. */
+  pivot: (value: string) => `/pivot?value=${encodeURIComponent(value)}`,
   search: (text: string) => `/search?q=${encodeURIComponent(text)}`,
 };
 
@@ -48,8 +50,23 @@ export function pageOf(key: EntityKey): string | undefined {
     case 'process':
       return to.device(value.split('/')[0] ?? value);
     default:
-      return to.search(value);
+      return to.pivot(key);
   }
+}
+
+/** Where a text typed into the search leads: to the page of a value when it can only be one, else to everything that mentions it. */
+export function pageOfText(text: string): string {
+  const incident = /^(?:inc-)?(\d{1,9})$/i.exec(text)?.[1];
+  if (incident) return to.incident(incident);
+  if (/^[0-9a-f]{64}$/i.test(text)) return to.file(text.toLowerCase());
+  const isValue = /^[0-9a-f]{32}$|^[0-9a-f]{40}$/i.test(text) // MD5, SHA-1
+    || /^(https?|hxxps?|ftp):\/\/\S+$/i.test(text)
+    || /^<\S+@\S+>$/.test(text) // Message-ID
+    || /^\d{1,3}(\[?\.\]?\d{1,3}){3}$/.test(text)
+    || /^[0-9a-f]*:[0-9a-f:]+$/i.test(text) // IPv6
+    || /^[^\s@]+(@|\[@\])[^\s@]+$/.test(text)
+    || /\[\.\]/.test(text);
+  return isValue ? to.pivot(text) : to.search(text);
 }
 
 /** How a key reads when nothing better is known. */
@@ -66,9 +83,15 @@ export function shortHash(sha256: string): string {
   return sha256.length > 20 ? `${sha256.slice(0, 10)}…${sha256.slice(-6)}` : sha256;
 }
 
-/** Control and direction characters of untrusted text, shown instead of obeyed. */
+/** Control, direction and unseen characters of untrusted text, shown instead of obeyed. */
 export function visible(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g, (letter) =>
-    `\u2039U+${letter.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}\u203a`,
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu, (letter) =>
+    `\u2039U+${letter.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}\u203a`,
   );
+}
+
+/** A link of a stranger as text that nothing turns into a link again: `hxxps://evil[.]example/a.b`. */
+export function defanged(url: string): string {
+  const [, scheme = '', host = '', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#]*)(.*)$/is.exec(url) ?? [];
+  return visible(scheme.replace(/^http/i, 'hxxp') + host.replaceAll('.', '[.]') + rest);
 }

@@ -1,6 +1,6 @@
 // Filters live in the URL: a list page reads and writes only search parameters.
 import { useCallback, useMemo } from 'react';
-import { useSearchParams } from 'react-router';
+import { useSearchParams } from './router';
 
 export type Filters<K extends string> = Record<K, string>;
 

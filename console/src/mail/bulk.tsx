@@ -1,6 +1,6 @@
 // An order by filter: the actions made of it as one.
 import { useQueries } from '@tanstack/react-query';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { ApiError, get } from '../api/client';
 import { useGet } from '../api/queries';
 import type { Action, MailBulk } from '../api/types';
@@ -12,6 +12,7 @@ import { ActionChip, Chip } from '../ui/chips';
 import { ErrorState, Skeleton, Stale } from '../ui/states';
 import { Time } from '../ui/time';
 import { useTokenWords } from './bar';
+import { Blocks } from './blocks';
 import { explorerLink } from './filter';
 import { FollowUps, Progress, ProgressButtons } from './progress';
 import { isOver, RUNNING_POLL_MS } from './receipts';
@@ -55,6 +56,7 @@ export default function BulkPage() {
         })}
         <Link to={explorerLink({ ...bulk.filter, to: null, conditions: (bulk.filter.conditions ?? []).filter((one) => !(one.field === 'location' && one.negate)) })}>{t('removal.showFilter')}</Link>
       </div>
+      <Blocks ids={bulk.block_actions ?? []} />
       <Progress actions={actions} />
       <FollowUps actions={actions} />
       {actions.length > 0 ? (

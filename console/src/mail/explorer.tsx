@@ -1,7 +1,7 @@
 // Every mail of every mailbox: filters in the URL, counts over time, flat or grouped, actions on what is chosen.
 import { Layers, Mails, Paperclip } from 'lucide-react';
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
-import { Link, useNavigate, useSearchParams } from 'react-router';
+import { Link, useNavigate, useSearchParams } from '../lib/router';
 import { useCan, useList } from '../api/queries';
 import type { ExplorerMessage } from '../api/types';
 import { useNow, useT } from '../i18n';
@@ -12,6 +12,7 @@ import { number } from '../lib/time';
 import { Button } from '../ui/button';
 import { VerdictChip } from '../ui/chips';
 import { Grid, type Column } from '../ui/grid';
+import { ListTools, useHidden } from '../ui/list-tools';
 import { Empty, EmptyFiltered, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Ago } from '../ui/time';
 import { FilterBar } from './bar';
@@ -27,6 +28,9 @@ import '../styles/mail.css';
 
 /** Values one condition of a filter takes. */
 const PICKED_MAX = 50;
+/** Copies of one action. */
+const COPIES_MAX = 5_000;
+const copiesOf = (picked: ExplorerMessage[]) => picked.flatMap((one) => one.recipients.map(({ recipient }) => ({ message_id: one.message.message_id, recipient })));
 /** Pages without a row, one after the other, asked for by itself. */
 const EMPTY_PAGES_MAX = 20;
 
@@ -40,6 +44,7 @@ export default function MailExplorer() {
   const search = useRef<HTMLInputElement>(null);
   const [selected, setSelected] = useState<Set<string>>(new Set());
   const [all, setAll] = useState(false);
+  const [hidden] = useHidden();
   const query = useMemo(() => readQuery(params), [params]);
   const asked = useMemo(() => queryOf(query, now), [query, now]);
   const grouping = groupings.find((one) => one === params.get('group'));
@@ -90,7 +95,16 @@ export default function MailExplorer() {
   const scopeOfAll = (): Scope => ({ filter: filterOf(query, Date.now()), messages: list.total, known: items ?? [], all: true, since: new Date(list.dataUpdatedAt).toISOString(), incident });
   const scopeOfPicked = (): Scope => {
     const known = (items ?? []).filter((one) => selected.has(one.message.message_id));
-    return { filter: { conditions: [{ field: 'message', values: [...selected], negate: false }] }, messages: selected.size, known, since: new Date(list.dataUpdatedAt).toISOString(), incident };
+    const since = new Date(list.dataUpdatedAt).toISOString();
+    // more than one condition holds are named copy by copy
+    if (selected.size > PICKED_MAX) return { copies: copiesOf(known), messages: selected.size, known, since, incident };
+    return { filter: { conditions: [{ field: 'message', values: [...selected], negate: false }] }, messages: selected.size, known, since, incident };
+  };
+  const whyNot = () => {
+    if (why) return why;
+    if (all) return !narrowed && t('explorer.needFilter');
+    const picked = (items ?? []).filter((one) => selected.has(one.message.message_id));
+    return selected.size > PICKED_MAX && (picked.some((one) => one.recipient_count > one.recipients.length) || copiesOf(picked).length > COPIES_MAX) && t('explorer.tooMany');
   };
 
   const columns = useMemo<Column<ExplorerMessage>[]>(() => [
@@ -114,10 +128,13 @@ export default function MailExplorer() {
   return (
     <Page title={t('nav.mail')} full subtitle={<CrawlNote />}
       buttons={
+        <>
+        {grouping ? null : <ListTools source={{ route: '/mail/explorer', query: asked }} columns={columns} />}
         <div className="switch-group" role="group" aria-label={t('explorer.view')}>
           <button type="button" aria-pressed={!grouping} onClick={() => write((next) => next.delete('group'), true)}><Mails size={14} aria-hidden /> {t('explorer.flat')}</button>
           <button type="button" aria-pressed={Boolean(grouping)} onClick={() => write((next) => { next.set('group', 'campaign'); next.delete('pane'); }, true)} data-test="grouped"><Layers size={14} aria-hidden /> {t('explorer.grouped')}</button>
         </div>
+        </>
       }>
       {wizard}
       <FilterBar query={query} onChange={(next) => setQuery(next)} inputRef={search} />
@@ -137,7 +154,7 @@ export default function MailExplorer() {
               ) : empty ? (
                 filtered ? <EmptyFiltered onClear={() => setQuery({ tokens: [], span: { range: 'all' } })} /> : <Empty title={t('explorer.none')}>{t('explorer.noneHint')}</Empty>
               ) : (
-                <Grid label={`${t('nav.mail')}, ${total}`} columns={columns} rows={items} total={list.total} rowKey={(row) => row.message.message_id}
+                <Grid label={`${t('nav.mail')}, ${total}`} columns={columns.filter((column) => column.id === 'subject' || !hidden.has(column.id))} rows={items} total={list.total} rowKey={(row) => row.message.message_id}
                   rowName={(row) => visible(row.message.subject)} onOpen={(row) => void navigate(to.message(row.message.message_id))}
                   onPeek={(row) => put('pane', row.message.message_id)} current={shown?.message.message_id ?? null}
                   selected={may ? selected : undefined} onSelected={may ? (next) => { setSelected(next); setAll(false); } : undefined}
@@ -150,7 +167,7 @@ export default function MailExplorer() {
                     <Button compact variant="quiet" onClick={() => setAll(true)} data-test="select-all-matching">{t('explorer.selectAll', { count: number(list.total, language) })}</Button>
                   ) : null}
                   <Button compact variant="primary" data-test="act"
-                    why={why || (all && !narrowed && t('explorer.needFilter')) || (!all && selected.size > PICKED_MAX && t('explorer.tooMany'))}
+                    why={whyNot()}
                     onClick={() => ask(all ? scopeOfAll() : scopeOfPicked())}>
                     {t('explorer.act')}
                   </Button>

@@ -69,6 +69,12 @@ export function filterOf({ tokens, span }: MailQuery, now: number): MailFilter {
   return { conditions: tokens.map(({ field, negate, values }) => ({ field, negate, values })), from: from ?? null, to: to ?? null };
 }
 
+/** A filter of an action as parameters of `GET /mail/explorer`. */
+export function conditionsOf(filter: MailFilter): Query {
+  const tokens = (filter.conditions ?? []).map(({ field, negate, values }) => ({ field, negate: Boolean(negate), values }));
+  return queryOf({ tokens, span: { range: 'custom', from: filter.from ?? undefined, to: filter.to ?? undefined } }, 0);
+}
+
 /** Where a filter of an action shows in the explorer. */
 export function explorerLink(filter: MailFilter): string {
   const tokens = (filter.conditions ?? []).map(({ field, negate, values }) => ({ field, negate: Boolean(negate), values }));

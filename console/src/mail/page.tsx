@@ -1,23 +1,24 @@
 // One message: where each copy is, what happened, what it carries. Nothing of it is ever rendered or followed.
 import { Ban, FileArchive, FileText, Laptop, MailX, Search } from 'lucide-react';
 import { useQueries } from '@tanstack/react-query';
-import { Link, useParams } from 'react-router';
+import { Link, useParams } from '../lib/router';
 import { get } from '../api/client';
 import { useCan, useGet } from '../api/queries';
-import type { Action, Attachment, ExplorerMessage, FilePage, Listed, MessageCopy, Sighting } from '../api/types';
+import type { Action, Attachment, ExplorerMessage, Listed, MessageCopy, PivotDevice } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
-import { parseEntity, shortHash, to, visible } from '../lib/entity';
+import { defanged, shortHash, to, visible } from '../lib/entity';
 import { bytes } from '../lib/time';
 import { useDescribe } from '../actions/describe';
 import { useAsk } from '../actions/order';
-import { useDeviceNames } from '../devices/names';
 import { Button, CopyButton } from '../ui/button';
 import { Chip, DemoChip, VerdictChip } from '../ui/chips';
-import { EntityLink } from '../ui/entity';
 import { Card, Facts } from '../ui/field';
 import { Empty, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Ago, Time } from '../ui/time';
+import { Devices } from '../pivot/page';
+import { AfterDelivery } from './after';
+import { Header } from './header';
 import { timelineOf, type Happening } from './timeline';
 import { EngineVerdicts } from './verdicts';
 import { CopyTable, moverOf, Places, placesOf } from './where';
@@ -26,9 +27,8 @@ import { useMailWord } from './words';
 import '../styles/pages.css';
 import '../styles/mail.css';
 
-/** Actions, files and similar mails asked for, at most. */
+/** Actions and similar mails asked for, at most. */
 const ACTIONS_MAX = 20;
-const FILES_MAX = 8;
 const SIMILAR_MAX = 10;
 
 export default function MessagePage() {
@@ -96,7 +96,9 @@ function Body({ copies, since }: { copies: MessageCopy[]; since: number }) {
           <Card flush title={`${t('message.where')} (${copies.length})`}><div className="box-scroll tall" tabIndex={0} role="region" aria-label={t('message.where')}><CopyTable recipients={copies} /></div></Card>
           <Attachments files={first.attachments} />
           <Links copy={first} why={why} title={title} />
-          <Devices files={first.attachments} />
+          <TouchedBy copy={first} />
+          <AfterDelivery id={first.message_id} />
+          <Header id={first.message_id} recipients={copies.map((copy) => copy.recipient)} />
           <Similar copy={first} />
         </div>
         <div className="side">
@@ -224,7 +226,7 @@ function Links({ copy, why, title }: { copy: MessageCopy; why: string | false; t
             <tbody>
               {copy.urls.map((url) => (
                 <tr key={url}>
-                  <td className="mono wrap" data-test="url">{visible(url)}</td>
+                  <td className="mono wrap" data-test="url">{defanged(url)}</td>
                   <td><span className="row" style={{ justifyContent: 'flex-end' }}><CopyButton text={url} /><Button compact why={why} onClick={() => ask({ spec: { kind: 'add_indicator', indicator: { kind: 'url', value: url, action: 'block', severity: 'medium', note: title.slice(0, 200), expires_at: null } } })}>{t('mail.blockUrl')}</Button></span></td>
                 </tr>
               ))}
@@ -236,37 +238,13 @@ function Links({ copy, why, title }: { copy: MessageCopy; why: string | false; t
   );
 }
 
-function Devices({ files }: { files: Attachment[] }) {
+/** Devices that had a file of the message, with what happened to it there. */
+function TouchedBy({ copy }: { copy: MessageCopy }) {
   const { t } = useT();
-  const names = useDeviceNames();
-  const hashes = [...new Set(files.map((file) => file.sha256))].slice(0, FILES_MAX);
-  const answers = useQueries({
-    queries: hashes.map((sha256) => ({ queryKey: [`/files/${sha256}`, {}], queryFn: ({ signal }: { signal: AbortSignal }) => get<FilePage>(`/files/${sha256}`, { signal }) })),
-  });
-  const seen = answers.flatMap((answer, index) => (answer.data?.devices ?? []).map((sighting): [string, Sighting] => [hashes[index]!, sighting]));
-  if (files.length === 0) return null;
-  return (
-    <Card flush title={t('message.devices')} icon={<Laptop size={16} aria-hidden />}>
-      {seen.length === 0 ? <Empty title={t('message.noDevices')} /> : (
-        <div className="table-scroll">
-          <table className="plain">
-            <thead><tr><th>{t('columns.device')}</th><th>{t('columns.path')}</th><th>SHA-256</th><th>{t('columns.firstSeen')}</th><th>{t('columns.lastSeen')}</th></tr></thead>
-            <tbody>
-              {seen.map(([sha256, sighting]) => (
-                <tr key={sha256 + sighting.entity} data-test="sighting">
-                  <td><EntityLink entity={sighting.entity} name={names(parseEntity(sighting.entity).value)} /></td>
-                  <td className="mono wrap">{visible(sighting.name)}</td>
-                  <td><Link className="mono" to={to.file(sha256)}>{shortHash(sha256)}</Link></td>
-                  <td className="secondary"><Ago at={sighting.first_seen} /></td>
-                  <td className="secondary"><Ago at={sighting.last_seen} /></td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </Card>
-  );
+  const query = useGet<Listed<PivotDevice>>(copy.attachments.length > 0 ? `/messages/${encodeURIComponent(copy.message_id)}/devices` : null);
+  if (copy.attachments.length === 0) return null;
+  if (!query.data) return <Card title={t('message.devices')} icon={<Laptop size={16} aria-hidden />}>{query.error ? <ErrorState error={query.error} retry={() => void query.refetch()} /> : <Skeleton rows={2} />}</Card>;
+  return <Devices devices={query.data.items} title={t('message.devices')} />;
 }
 
 function Similar({ copy }: { copy: MessageCopy }) {

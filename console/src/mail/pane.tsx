@@ -1,6 +1,6 @@
 // One message beside the list: what it is, where each copy is.
 import { ExternalLink, X } from 'lucide-react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { ExplorerMessage, Listed, MessageCopy, RecipientState } from '../api/types';
 import { useT } from '../i18n';

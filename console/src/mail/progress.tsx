@@ -2,7 +2,7 @@
 import { Ban, Check, Pause, Play, RefreshCw, ShieldOff, Undo2, X } from 'lucide-react';
 import { useMutation } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { post } from '../api/client';
 import { invalidate, useCan, type Decision } from '../api/queries';
 import type { Action, MailBulk, ReceiptState } from '../api/types';

@@ -1,25 +1,34 @@
-// Three steps, the same for 1 copy and for 200,000: what to do, what it would touch (asked live), the order.
+// The same steps for 1 copy and for 200,000: what to do, what it would touch (asked live), what to block with it, the order.
 import { useMutation } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
-import { useNavigate } from 'react-router';
+import { useEffect, useMemo, useState } from 'react';
+import { useNavigate } from '../lib/router';
 import { ApiError, orderKey, post } from '../api/client';
-import { invalidate, useCan } from '../api/queries';
+import { invalidate, useCan, useGet } from '../api/queries';
 import {
-  remedies, type Action, type ActionSpec, type DryRun, type DryRunResult, type MailBulk, type MailFilter, type MessageRemedy, type NewAction, type NewMailBulk,
+  remedies, type Action, type ActionSpec, type DryRun, type DryRunResult, type ExplorerMessage, type Listed, type MailBulk, type MailFilter, type MessageRemedy,
+  type NewAction, type NewMailBulk, type Settings,
 } from '../api/types';
 import { useT } from '../i18n';
-import { to } from '../lib/entity';
+import { defanged, to, visible } from '../lib/entity';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Facts, Field, TextArea } from '../ui/field';
 import { useToast } from '../ui/toast';
+import { number } from '../lib/time';
+import { candidatesOf, keyOf, specsOf } from './block';
+import { BlockStep } from './block-step';
 import { DryRunView } from './dry-run';
+import { conditionsOf } from './filter';
 import { moverOf } from './where';
 import type { Scope } from './wizard';
 
 type Choice = MessageRemedy | 'restore';
 const REMOVES: ReadonlySet<Choice> = new Set(['moveToQuarantine', 'softDelete', 'hardDelete']);
-const STEPS = ['what', 'scope', 'order'] as const;
+const STEPS = ['what', 'scope', 'block', 'order'] as const;
+/** Undoing blocks nothing. */
+const RESTORE_STEPS = ['what', 'scope', 'order'] as const;
+/** How often a filter's messages are counted while somebody decides. */
+const COUNT_MS = 5_000;
 
 export function specOf(remedy: MessageRemedy, copies: { message_id: string; recipient: string }[], senders_copy: boolean): ActionSpec {
   switch (remedy) {
@@ -44,11 +53,11 @@ export function leftOver(filter: MailFilter): MailFilter {
 }
 
 export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: () => void }) {
-  const { t } = useT();
+  const { t, language } = useT();
   const navigate = useNavigate();
   const toast = useToast();
   const may = useCan('act');
-  const [step, setStep] = useState(0);
+  const [at, setStep] = useState(0);
   const [choice, setChoice] = useState<Choice>('moveToQuarantine');
   const [sendersCopy, setSendersCopy] = useState(false);
   const [related, setRelated] = useState(false);
@@ -56,14 +65,21 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
   const [name, setName] = useState('');
   const [reason, setReason] = useState('');
   const [propose, setPropose] = useState(false);
+  const [blocked, setBlocked] = useState<ReadonlySet<string>>(new Set());
+  const [days, setDays] = useState('90');
+  const settings = useGet<Settings>('/settings');
+  const counted = useGet<Listed<ExplorerMessage>>(scope.all && scope.filter ? '/mail/explorer' : null, scope.filter ? { ...conditionsOf(scope.filter), limit: 1 } : {}, { poll: COUNT_MS });
   const movers = [...new Set(scope.known.flatMap((one) => one.recipients.map(moverOf)).filter((id) => id !== null))];
 
   const dryRun = useMutation<DryRunResult, ApiError, DryRun>({ mutationFn: (order) => post<DryRunResult>('/mail/dry-run', order) });
   const ask = dryRun.mutate;
   const askNow = () => ask(scope.filter ? { copies: [], filter: leftOver(scope.filter), since: scope.since ?? null, related } : { copies: scope.copies ?? [], since: scope.since ?? null, related });
   const restore = choice === 'restore';
+  const steps: readonly (typeof STEPS)[number][] = restore ? RESTORE_STEPS : STEPS;
+  const step = steps[at]!;
+  const last = at === steps.length - 1;
   useEffect(() => {
-    if (step === 1 && !restore) askNow();
+    if (step === 'scope' && !restore) askNow();
     // asked once per visit of the step
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [step, restore]);
@@ -76,16 +92,20 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
         return movers.length === 1 ? to.action(movers[0]!) : '/actions?tab=undone';
       }
       const senders_copy = sendersCopy && REMOVES.has(choice);
+      const block = specsOf(candidates.filter((one) => blocked.has(keyOf(one))), days, words, Date.now());
       const common = { reason: words, incident_id: scope.incident ?? null, propose_only: propose };
       if (scope.filter) {
-        const bulk: NewMailBulk = { ...common, filter: scope.filter, remedy: choice, senders_copy, related, confirmed };
+        const bulk: NewMailBulk = { ...common, filter: scope.filter, remedy: choice, senders_copy, related, confirmed, block };
         return `/mail/bulk/${(await post<MailBulk>('/mail/bulk', bulk, { idempotencyKey: orderKey() })).id}`;
       }
       const action: NewAction = { ...common, related, spec: specOf(choice, scope.copies ?? [], senders_copy) };
-      return to.action((await post<Action>('/actions', action, { idempotencyKey: orderKey() })).id);
+      const made = await post<Action>('/actions', action, { idempotencyKey: orderKey() });
+      const blocks: string[] = [];
+      for (const indicator of block) blocks.push((await post<Action>('/actions', { ...common, spec: { kind: 'add_indicator', indicator } } satisfies NewAction, { idempotencyKey: orderKey() })).id);
+      return to.action(made.id) + (blocks.length > 0 ? `?with=${blocks.join(',')}` : '');
     },
     onSuccess: (page) => {
-      void invalidate('/actions', '/mail', '/messages', '/files', '/incidents');
+      void invalidate('/actions', '/mail', '/messages', '/files', '/incidents', '/indicators', '/pivot');
       onClose();
       void navigate(page);
     },
@@ -101,20 +121,22 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
 
   const what = t(`remedy.${choice}`);
   const found = dryRun.data;
+  const candidates = useMemo(() => candidatesOf([...scope.known, ...(found?.sample ?? [])], settings.data?.server.own_domains ?? []), [scope.known, found, settings.data]);
   const warned = Boolean(found?.needs_person.length);
-  const stepWhy = [
-    restore && movers.length === 0 && t('wizard.restoreNone'),
-    !restore && ((!found && t('wizard.asking')) || (found && found.copies === 0 && t('wizard.nothing')) || (warned && !confirmed && t('wizard.confirmMissing'))),
-    !reason.trim() && t('wizard.reasonMissing'),
-  ][step];
+  const stepWhy = {
+    what: restore && movers.length === 0 && t('wizard.restoreNone'),
+    scope: !restore && ((!found && t('wizard.asking')) || (found && found.copies === 0 && t('wizard.nothing')) || (warned && !confirmed && t('wizard.confirmMissing'))),
+    block: false as const,
+    order: !reason.trim() && t('wizard.reasonMissing'),
+  }[step];
   const why = (!may && t('states.needRole', { role: t('role.responder') })) || stepWhy || false;
-  const next = () => (step < 2 ? setStep(step + 1) : order.mutate());
-  const chosen = scope.all ? t('wizard.byFilter') : scope.copies ? t('wizard.byCopies', { count: scope.copies.length }) : t('wizard.byHand', { count: scope.messages });
+  const next = () => (last ? order.mutate() : setStep(at + 1));
+  const chosen = scope.all ? `${t('wizard.byFilter')}: ${t('explorer.groupMessages', { count: counted.data?.total ?? scope.messages })}` : scope.copies ? t('wizard.byCopies', { count: scope.copies.length }) : t('wizard.byHand', { count: scope.messages });
 
   return (
-    <Dialog open wide onClose={onClose} title={t('wizard.title')} description={t('wizard.step', { at: step + 1, name: t(`wizard.steps.${STEPS[step]!}`) })} onConfirm={() => !why && next()}>
-      <ol className="wizard-steps" aria-hidden>{STEPS.map((one, index) => <li key={one} data-at={index === step || undefined} data-done={index < step || undefined}>{t(`wizard.steps.${one}`)}</li>)}</ol>
-      {step === 0 ? (
+    <Dialog open wide onClose={onClose} title={t('wizard.title')} description={t('wizard.step', { at: at + 1, of: steps.length, name: t(`wizard.steps.${step}`) })} onConfirm={() => !why && next()}>
+      <ol className="wizard-steps" aria-hidden>{steps.map((one, index) => <li key={one} data-at={index === at || undefined} data-done={index < at || undefined}>{t(`wizard.steps.${one}`)}</li>)}</ol>
+      {step === 'what' ? (
         <>
           <p><span className="secondary">{t('wizard.of')}: </span><span className="strong">{chosen}</span></p>
           <fieldset className="remedies">
@@ -133,18 +155,21 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
             <label className="row"><input type="checkbox" className="checkbox" checked={related} onChange={(event) => setRelated(event.target.checked)} data-test="related" />{t('wizard.related')}</label>
           )}
         </>
-      ) : step === 1 ? (
+      ) : step === 'scope' ? (
         restore ? <p>{t('wizard.restoring', { count: movers.length })} {t('wizard.restoreHint')}</p> : (
             <DryRunView run={dryRun} retry={askNow} confirm={
               <label className="row strong"><input type="checkbox" className="checkbox" checked={confirmed} data-test="confirm-warnings" onChange={(event) => setConfirmed(event.target.checked)} />{t('wizard.confirm')}</label>
             } />
         )
+      ) : step === 'block' ? (
+        <BlockStep candidates={candidates} chosen={blocked} onChosen={setBlocked} days={days} onDays={setDays} />
       ) : (
         <>
           <Facts rows={[
             [t('wizard.action'), what],
             [t('wizard.of'), chosen],
-            !restore && found !== undefined && [t('wizard.summary'), `${t('wizard.copies')} ${found.copies} · ${t('wizard.present')} ${found.present} · ${t('wizard.mailboxes')} ${found.mailboxes.length}`],
+            !restore && found !== undefined && [t('wizard.summary'), `${t('wizard.copies')} ${number(found.copies, language)} · ${t('wizard.present')} ${number(found.present, language)} · ${t('wizard.mailboxes')} ${number(found.mailboxes.length, language)}`],
+            !restore && blocked.size > 0 && [t('wizard.blocking'), <ul key="b">{candidates.filter((one) => blocked.has(keyOf(one))).map((one) => <li key={keyOf(one)} className="wrap">{t(`indicatorKind.${one.kind}`)}: {one.kind === 'url' ? defanged(one.name) : visible(one.name)}</li>)}</ul>],
             restore && [t('wizard.summary'), t('wizard.restoring', { count: movers.length })],
           ]} />
           <Field label={t('wizard.name')} hint={t('wizard.nameHint')} value={name} maxLength={100} onChange={(event) => setName(event.target.value)} data-test="wizard-name" />
@@ -159,9 +184,9 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
         </>
       )}
       <div className="buttons">
-        <Button onClick={step === 0 ? onClose : () => setStep(step - 1)}>{step === 0 ? t('words.cancel') : t('wizard.back')}</Button>
-        <Button type="submit" variant={step === 2 && REMOVES.has(choice) ? 'danger solid' : 'primary'} busy={order.isPending} why={why} data-test="wizard-next">
-          {step < 2 ? t('wizard.next') : t(propose && !restore ? 'wizard.confirmPropose' : 'wizard.confirmNow', { what })}
+        <Button onClick={at === 0 ? onClose : () => setStep(at - 1)}>{at === 0 ? t('words.cancel') : t('wizard.back')}</Button>
+        <Button type="submit" variant={last && REMOVES.has(choice) ? 'danger solid' : 'primary'} busy={order.isPending} why={why} data-test="wizard-next">
+          {step === 'block' && blocked.size === 0 ? t('wizard.skip') : !last ? t('wizard.next') : t(propose && !restore ? 'wizard.confirmPropose' : 'wizard.confirmNow', { what })}
         </Button>
       </div>
     </Dialog>

@@ -1,6 +1,6 @@
 import { CheckCircle2, Loader, Plus } from 'lucide-react';
 import { useState } from 'react';
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import { useMutation } from '@tanstack/react-query';
 import { ApiError, post } from '../api/client';
 import { invalidate, useGet, useList } from '../api/queries';

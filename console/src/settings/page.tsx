@@ -1,8 +1,9 @@
-import { NavLink, Navigate, useParams } from 'react-router';
+import { NavLink, Navigate, useParams } from '../lib/router';
 import { useCan } from '../api/queries';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
 import { Automation } from './automation';
+import { Demos } from './demos';
 import { Enrolment } from './enrolment';
 import { Profile, Sessions } from './profile';
 import { Tokens } from './tokens';
@@ -16,6 +17,7 @@ const SECTIONS = {
   enrolment: { body: Enrolment, administer: true },
   users: { body: Users, administer: true },
   tokens: { body: Tokens, administer: true },
+  demos: { body: Demos, administer: true },
 } as const;
 type Section = keyof typeof SECTIONS;
 

@@ -1,6 +1,6 @@
-import { Link } from 'react-router';
+import { Link } from '../lib/router';
 import type { EntityKey } from '../api/types';
-import { entityLabel, pageOf, parseEntity, visible } from '../lib/entity';
+import { defanged, entityLabel, pageOf, parseEntity, visible } from '../lib/entity';
 import { useT } from '../i18n';
 import { EntityIcon } from './icons';
 
@@ -9,7 +9,8 @@ export function EntityLink({ entity, name, icon = true }: { entity: EntityKey; n
   const { t } = useT();
   const { kind } = parseEntity(entity);
   const page = pageOf(entity);
-  const label = visible(name || entityLabel(entity));
+  const text = name || entityLabel(entity);
+  const label = kind === 'url' ? defanged(text) : visible(text);
   const body = (
     <>
       {icon ? <EntityIcon kind={kind} size={14} /> : null}

@@ -168,6 +168,53 @@ pub struct ExplorerCounts {
     pub since: Option<Timestamp>,
 }
 
+/// Who reads the header of a message says why; it is put on record.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReadHeader {
+    /// Why, 1 to 500 characters.
+    pub reason: String,
+    /// Whose copy; left out: the first that is found.
+    #[serde(default)]
+    pub recipient: Option<String>,
+}
+
+/// The header of a message, read from a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MessageHeader {
+    /// Whose copy.
+    pub recipient: String,
+    /// Folder it lies in.
+    pub folder: String,
+    /// When it was read.
+    pub read_at: Timestamp,
+    /// The header as it stands (untrusted).
+    pub raw: String,
+    /// False: it is longer than the 256 KiB shown.
+    pub complete: bool,
+    /// The servers it passed, first one first, at most 100.
+    pub hops: Vec<ReceivedHop>,
+}
+
+/// A server that took a mail in, as its `Received` line says (untrusted unless `trusted`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReceivedHop {
+    /// What the sending side called itself.
+    pub from: String,
+    /// The address the receiving server saw.
+    pub address: Option<String>,
+    /// What the receiving server calls itself.
+    pub by: String,
+    /// How it was handed over (`ESMTPS`).
+    pub with: String,
+    /// When.
+    pub at: Option<Timestamp>,
+    /// Seconds since the server before; negative when a clock is wrong or a line is forged.
+    pub delay_seconds: Option<i64>,
+    /// One of our own servers or trusted filters wrote the line, and all above it.
+    pub trusted: bool,
+}
+
 /// A verdict of a sandbox, scanner or another gateway. Exactly one of `sha256`, `url` and
 /// `message_id` says what it is about.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -408,6 +455,9 @@ pub struct NewMailBulk {
     /// A person has read the dry run's reasons and wants it all the same.
     #[serde(default)]
     pub confirmed: bool,
+    /// Indicators made with it, at most 50; each is an action of its own, which can be undone alone.
+    #[serde(default)]
+    pub block: Vec<hinomi_model::IndicatorSpec>,
 }
 
 fn quarantine() -> MessageRemedy {
@@ -462,4 +512,10 @@ pub struct MailBulk {
     pub needs_person: Vec<NeedsPerson>,
     /// Where the expansion goes on.
     pub cursor: Option<String>,
+    /// Indicators to be made.
+    #[serde(default)]
+    pub block: Vec<hinomi_model::IndicatorSpec>,
+    /// The actions that make them, in order.
+    #[serde(default)]
+    pub block_actions: Vec<hinomi_model::ActionId>,
 }

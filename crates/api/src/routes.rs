@@ -433,6 +433,16 @@ fn pivots() -> Vec<Route> {
             "List devices that had a file of the message",
         )
         .lists::<PivotDevice>(),
+        get(
+            "/messages/{message_id}/events",
+            "listMessageEvents",
+            Read,
+            "List what happened to its copies after delivery",
+        )
+        .gives::<EventList>(),
+        post("/messages/{message_id}/header", "readMessageHeader", Triage, "Read its header from a mailbox, on record")
+            .takes::<ReadHeader>()
+            .gives::<MessageHeader>(),
         get("/messages/{message_id}", "getMessage", Read, "List every copy of a message").lists::<MessageCopy>(),
     ]
 }

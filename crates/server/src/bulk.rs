@@ -9,7 +9,9 @@ use crate::app::Ctx;
 use crate::dry_run;
 use anyhow::{Context, Result};
 use hinomi_api::{BulkState, MailBulk, NeedsPerson, NewMailBulk};
-use hinomi_model::{ActionSpec, DeliveryLocation, MailCondition, MailField, MessageCopy, MessageCopyRef, Text};
+use hinomi_model::{
+    ActionId, ActionSpec, DeliveryLocation, MailCondition, MailField, MessageCopy, MessageCopyRef, Text,
+};
 use hinomi_store::{Job, MailBulkRow, Page, StoreError};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -31,6 +33,9 @@ pub enum BulkError {
     /// More copies than one bulk action takes.
     #[error("{0} copies are too many")]
     TooMany(i64),
+    /// An indicator to be made with it cannot be meant.
+    #[error(transparent)]
+    Block(#[from] actions::ActionError),
     /// Something failed.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -57,6 +62,9 @@ pub async fn order(
         && let Some(known) = ctx.store.mail_bulk_of_key(key).await?
     {
         return Ok(read(&known)?);
+    }
+    for indicator in &new.block {
+        actions::check(ctx, &ActionSpec::AddIndicator { indicator: indicator.clone() }, None).await?;
     }
     let now = ctx.now();
     let mut filter = new.filter;
@@ -92,6 +100,8 @@ pub async fn order(
         actions: Vec::new(),
         needs_person: needs.into_iter().collect(),
         cursor: None,
+        block: new.block,
+        block_actions: Vec::new(),
     };
     let id: Uuid = bulk.id.parse().context("own id")?;
     let doc = serde_json::to_string(&bulk).context("write bulk action")?;
@@ -196,6 +206,7 @@ fn over(changed: Result<hinomi_model::Action, actions::ActionError>) -> Result<(
 pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let payload: serde_json::Value = serde_json::from_str(payload).context("read bulk job")?;
     let id: Uuid = payload["bulk"].as_str().unwrap_or_default().parse().context("read bulk id")?;
+    block(ctx, id).await?;
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
         let (mut copies, next) = batch(ctx, &bulk).await?;
@@ -210,21 +221,10 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
             break;
         }
         if !copies.is_empty() {
-            let number = bulk.actions.len();
-            let reason = Text::same(bulk.reason.as_str());
             let count = copies.len() as i64;
-            let proposal = Proposal {
-                spec: ActionSpec::of_remedy(bulk.remedy, copies, bulk.senders_copy),
-                reason,
-                by: &bulk.ordered_by,
-                incident: bulk.incident_id,
-                investigation: None,
-                idempotency_key: Some(format!("mail_bulk:{id}:{number}")),
-                approve_now: (!bulk.propose_only).then_some((bulk.ordered_by.as_str(), None)),
-                signs,
-            };
-            let action = actions::propose(ctx, proposal).await?;
-            bulk.actions.push(action.id);
+            let spec = ActionSpec::of_remedy(bulk.remedy, copies, bulk.senders_copy);
+            let action = propose(ctx, &bulk, spec, &bulk.actions.len().to_string(), signs).await?;
+            bulk.actions.push(action);
             bulk.copies += count;
         }
         if next.is_none() {
@@ -235,6 +235,36 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     }
     anyhow::ensure!(bulk.state != BulkState::Expanding, "the server stops");
     Ok(())
+}
+
+/// Makes the indicators of a bulk action that are not made yet: first, so that no more of it comes in.
+async fn block(ctx: &Ctx, id: Uuid) -> Result<()> {
+    let _turn = ctx.bulk.lock().await;
+    let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
+    while let Some(indicator) = bulk.block.get(bulk.block_actions.len()).cloned()
+        && bulk.state == BulkState::Expanding
+    {
+        let number = format!("block:{}", bulk.block_actions.len());
+        let action = propose(ctx, &bulk, ActionSpec::AddIndicator { indicator }, &number, Vec::new()).await?;
+        bulk.block_actions.push(action);
+        ctx.store.update_mail_bulk(id, &serde_json::to_string(&bulk)?).await?;
+    }
+    Ok(())
+}
+
+/// Proposes one action of a bulk action; `part` names it within that.
+async fn propose(ctx: &Ctx, bulk: &MailBulk, spec: ActionSpec, part: &str, signs: Vec<String>) -> Result<ActionId> {
+    let proposal = Proposal {
+        spec,
+        reason: Text::same(bulk.reason.as_str()),
+        by: &bulk.ordered_by,
+        incident: bulk.incident_id,
+        investigation: None,
+        idempotency_key: Some(format!("mail_bulk:{}:{part}", bulk.id)),
+        approve_now: (!bulk.propose_only).then_some((bulk.ordered_by.as_str(), None)),
+        signs,
+    };
+    Ok(actions::propose(ctx, proposal).await?.id)
 }
 
 /// The next copies of a filter, newest first, and where to go on. An action is either of a demo or

@@ -29,6 +29,7 @@ pub mod journal;
 pub mod keys;
 pub mod link;
 pub mod live;
+pub mod mail_header;
 pub mod mailboxes;
 pub mod notifications;
 pub mod pivot;

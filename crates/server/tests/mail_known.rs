@@ -14,7 +14,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 fn mail(id: &str, subject: &str, text: &str) -> Vec<u8> {
     format!(
-        "From: Someone <someone@elsewhere.test>\r\nTo: staff@example.test\r\nSubject: {subject}\r\nMessage-ID: <{id}>\r\n\
+        "Received: from relay.elsewhere.test (relay.elsewhere.test [192.0.2.7]) by mx.example.test with ESMTPS; Sun, 22 Nov 2026 01:01:05 +0000\r\n\
+         Received: from pc by relay.elsewhere.test with ESMTPSA; Sun, 22 Nov 2026 10:00:02 +0900\r\n\
+         From: Someone <someone@elsewhere.test>\r\nTo: staff@example.test\r\nSubject: {subject}\r\nMessage-ID: <{id}>\r\n\
          Date: Sun, 22 Nov 2026 01:00:00 +0000\r\nContent-Type: text/plain\r\n\r\n{text}\r\n"
     )
     .into_bytes()
@@ -29,6 +31,7 @@ async fn server(rig: &MailRig, dir: &Path, journal: Option<SocketAddr>, mails_pe
     config.listen.sensors = free;
     config.gateway.enabled = false;
     config.gateway.own_domains = vec!["example.test".to_owned()];
+    config.gateway.own_servers = vec!["mx.example.test".to_owned()];
     config.journal = journal.map(|listen| JournalConfig { listen, ..JournalConfig::default() });
     config.crawl = Some(CrawlConfig { every_seconds: 1, mails_per_second, ..CrawlConfig::default() });
     config.mailboxes = vec![mailboxes(rig, &password)];
@@ -58,6 +61,17 @@ fn mailboxes(rig: &MailRig, password: &Path) -> MailboxesConfig {
     }
 }
 
+fn blocked(sender: &str) -> hinomi_model::IndicatorSpec {
+    hinomi_model::IndicatorSpec {
+        kind: hinomi_model::IndicatorKind::SenderAddress,
+        value: sender.to_owned(),
+        action: hinomi_model::IndicatorAction::Block,
+        severity: hinomi_model::Severity::Medium,
+        note: "test".to_owned(),
+        expires_at: None,
+    }
+}
+
 async fn copies(running: &Running, filter: &MailFilter) -> Vec<MessageCopy> {
     running.ctx.store.messages(filter, &Page::first(200)).await.expect("list").items
 }
@@ -77,6 +91,19 @@ async fn wait(
         }
         let state = running.ctx.store.crawl_mailboxes().await.expect("crawls");
         assert!(Instant::now() < end, "{what}: {found:#?}\n{state:#?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until an action has come to this end.
+async fn ends(running: &Running, id: hinomi_model::ActionId, state: hinomi_model::ActionState) {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let action = running.ctx.store.action(id).await.expect("read").expect("there");
+        if action.state == state {
+            return;
+        }
+        assert!(Instant::now() < end, "{state:?}: {action:#?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -149,6 +176,20 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
     assert_eq!(dry.differing.len(), 2, "each of both claims to be the other: {dry:#?}");
     assert_eq!(dry.needs_person, []);
 
+    // a person reads the header, on record
+    let why = "is it really from them?";
+    let read = |recipient| hinomi_server::mail_header::read(&running.ctx, moved[0].message_id, recipient, why, "sato");
+    let header = read(Some(users[1].as_str())).await.expect("header");
+    assert_eq!((header.recipient.as_str(), header.folder.as_str()), (users[1].as_str(), "Junk"));
+    assert!(header.complete && header.raw.contains("Message-ID: <shared@elsewhere.test>"), "{header:?}");
+    assert!(!header.raw.contains("the same words"), "nothing of the body: {header:?}");
+    let way: Vec<_> = header.hops.iter().map(|hop| (hop.by.as_str(), hop.delay_seconds, hop.trusted)).collect();
+    assert_eq!(way, [("relay.elsewhere.test", None, false), ("mx.example.test", Some(63), true)]);
+    assert!(matches!(
+        read(Some("nobody@example.test")).await,
+        Err(hinomi_server::mail_header::HeaderError::NoSuchCopy)
+    ));
+
     // the same filter as an action: every copy goes, the other mails stay
     let new = hinomi_api::NewMailBulk {
         filter: shared.clone(),
@@ -159,8 +200,14 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
         incident_id: None,
         propose_only: false,
         confirmed: false,
+        block: vec![blocked("billing@elsewhere.test")],
     };
     let key = Some("test:1".to_owned());
+    let own =
+        hinomi_model::IndicatorSpec { kind: hinomi_model::IndicatorKind::SenderDomain, ..blocked("example.test") };
+    let foolish = hinomi_api::NewMailBulk { block: vec![own], ..new.clone() };
+    let refused = hinomi_server::bulk::order(&running.ctx, foolish, "test", true, None).await;
+    assert!(matches!(refused, Err(hinomi_server::bulk::BulkError::Block(_))), "our own domain: {refused:?}");
     let bulk = hinomi_server::bulk::order(&running.ctx, new.clone(), "test", true, key.clone()).await.expect("ordered");
     let again = hinomi_server::bulk::order(&running.ctx, new, "test", true, key).await.expect("ordered");
     assert_eq!(bulk.id, again.id);
@@ -170,6 +217,16 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
     let id = bulk.id.parse().expect("id");
     let done = hinomi_server::bulk::get(&running.ctx, id).await.expect("read").expect("there");
     assert_eq!((done.state, done.copies, done.actions.len()), (hinomi_api::BulkState::Ordered, 4, 1));
+
+    // the sender is blocked by an action of its own, which is undone alone
+    let [blocking] = done.block_actions[..] else { panic!("one indicator: {done:?}") };
+    let indicators = || running.ctx.store.indicators_in_force(running.ctx.now());
+    ends(&running, blocking, hinomi_model::ActionState::Succeeded).await;
+    assert_eq!(indicators().await.expect("indicators").len(), 1);
+    let undo = hinomi_server::actions::undo(&running.ctx, blocking, "test").await.expect("undone");
+    ends(&running, undo.id, hinomi_model::ActionState::Succeeded).await;
+    assert_eq!(indicators().await.expect("indicators").len(), 0);
+    assert_eq!(copies(&running, &gone).await.len(), 4, "the mails stay where they are");
 
     let states = running.ctx.store.crawl_mailboxes().await.expect("crawls");
     assert_eq!((states.len(), states.iter().map(|one| one.skipped).sum::<i64>()), (3, 0));
@@ -184,7 +241,13 @@ async fn old_mail_is_found_and_followed_across_a_restart() {
     let read: i64 = crawl.iter().filter_map(|detail| detail["mails"].as_i64()).sum();
     assert_eq!(read, states.iter().map(|one| one.mails).sum::<i64>(), "{crawl:?}");
     assert!(crawl.len() < read as usize / 2, "{crawl:?}");
-    assert!(records.iter().all(|record| record.actor == "system" || record.actor == "test"));
+    assert!(records.iter().all(|record| ["system", "test", "sato"].contains(&record.actor.as_str())));
+    assert_eq!(
+        of("header"),
+        [serde_json::json!({
+            "reason": "header", "message": moved[0].message_id.to_string(), "why": why, "mailboxes": 1, "named": [users[1]],
+        })]
+    );
     let action = of("action");
     assert_eq!((action.len(), of("dry_run").len()), (1, 1), "{details:?}");
     assert_eq!((&action[0]["action"], &action[0]["mailboxes"]), (&done.actions[0].to_string().into(), &3.into()));

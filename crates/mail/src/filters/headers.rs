@@ -53,6 +53,20 @@ pub fn fields(raw: &[u8]) -> Vec<Field> {
     fields
 }
 
+/// The header section of a raw mail as it stands, without the empty line that ends it, and whether it
+/// is all there: at most 256 KiB are read.
+pub fn section(raw: &[u8]) -> (String, bool) {
+    let read = &raw[..raw.len().min(SECTION_BYTES_MAX)];
+    let mut end = 0;
+    for line in read.split_inclusive(|byte| *byte == b'\n') {
+        if matches!(line, b"\n" | b"\r\n") {
+            return (String::from_utf8_lossy(&read[..end]).into_owned(), true);
+        }
+        end += line.len();
+    }
+    (String::from_utf8_lossy(read).into_owned(), read.len() == raw.len())
+}
+
 /// True when the mail says of itself that it goes to many: a list or a newsletter (RFC 2369, 2919,
 /// 3834, 8058).
 pub fn is_bulk(fields: &[Field]) -> bool {

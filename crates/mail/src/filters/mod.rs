@@ -11,9 +11,11 @@
 //! An `Authentication-Results` field must also carry one of the filter's own identifiers (RFC 8601 5).
 
 mod headers;
+mod hops;
 mod read;
 
-pub use headers::{Field, fields, is_bulk};
+pub use headers::{Field, fields, is_bulk, section};
+pub use hops::{Hop, hops};
 
 use hinomi_model::{AuthResults, FilterVerdict};
 use serde::{Deserialize, Serialize};

@@ -3,9 +3,10 @@
 use super::backoff::Backoff;
 use super::find::Seen;
 use super::words::failed;
-use super::{Finding, Journal, Outcome, RemediateError, Vault, Wanted};
+use super::{Finding, Journal, Located, Outcome, RemediateError, Vault, Wanted};
 use crate::connector::{Connector, Mail, Mailbox, Search};
 use crate::parse::Limits;
+use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use hinomi_model::MessageRemedy;
@@ -80,6 +81,18 @@ impl Engine {
             close(open).await;
         })
         .await;
+    }
+
+    /// Reads the first mail of a mailbox that is proved to be the wanted one; `None` when it has none.
+    ///
+    /// # Errors
+    /// Why the mailbox could not be read.
+    pub async fn read(&self, wanted: &Wanted) -> Result<Option<(Located, Bytes)>, String> {
+        let mut open = None;
+        let seen = self.attempts(&wanted.mailbox, &mut open, &Look(wanted)).await;
+        close(open).await;
+        let seen = seen.map_err(|error| chain(&error))?;
+        Ok(seen.present.into_iter().next().map(|found| (found.located, found.raw)))
     }
 
     /// Searches the bodies of all mails of mailboxes for words, as the system compares them. `on`

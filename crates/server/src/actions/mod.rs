@@ -287,7 +287,7 @@ pub(crate) async fn expire(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError>
 }
 
 /// Refuses what cannot be meant.
-async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) -> Result<(), ActionError> {
+pub(crate) async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) -> Result<(), ActionError> {
     let invalid = |field, en: &str, ja: &str| Err(ActionError::Invalid { field, reason: Text::new(en, ja) });
     match spec {
         spec if let Some((_, copies)) = spec.message_remedy() => {

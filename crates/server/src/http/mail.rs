@@ -15,6 +15,8 @@ use serde_json::json;
 
 /// Most copies named by hand.
 const COPIES_MAX: usize = 5_000;
+/// Most indicators made with a bulk action.
+const BLOCK_MAX: usize = 50;
 
 /// `GET /mail/crawl`
 pub async fn crawl(State(http): State<Http>) -> Answer<Json<CrawlStatus>> {
@@ -81,11 +83,17 @@ pub async fn create_bulk(
 ) -> Answer<Created<MailBulk>> {
     caller.note(
         "",
-        json!({ "filter": body.filter, "remedy": body.remedy, "reason": body.reason, "confirmed": body.confirmed }),
+        json!({
+            "filter": body.filter, "remedy": body.remedy, "reason": body.reason, "confirmed": body.confirmed,
+            "block": body.block,
+        }),
     );
     length("reason", body.reason.trim(), 1, 2_000)?;
     if body.filter.conditions.is_empty() {
         return Err(Fail::field("filter", "a filter needs a condition", "検索条件を 1 つ以上指定してください"));
+    }
+    if body.block.len() > BLOCK_MAX {
+        return Err(Fail::field("block", "at most 50 indicators", "インジケーターは 50 件までです"));
     }
     if body.remedy == MessageRemedy::HardDelete && !body.propose_only {
         caller.require_step_up(http.ctx.now())?;
@@ -115,6 +123,7 @@ pub async fn create_bulk(
             format!("{count} copies: at most {} at once", bulk::COPIES_MAX),
             format!("対象が {count} 通あります。一度に {} 通までです", bulk::COPIES_MAX),
         )),
+        Err(BulkError::Block(error)) => Err(error.into()),
         Err(BulkError::Other(error)) => Err(failed(error)),
     }
 }

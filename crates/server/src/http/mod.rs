@@ -186,6 +186,8 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listMessages" => messages::list,
         "getMessage" => messages::get,
         "listMessageDevices" => messages::devices,
+        "listMessageEvents" => messages::events,
+        "readMessageHeader" => messages::header,
         "exploreMail" => explorer::list,
         "groupMail" => explorer::groups,
         "countMail" => explorer::counts,

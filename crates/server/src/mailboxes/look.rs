@@ -1,6 +1,7 @@
 //! A live look at copies that shows everything found, also what only claims to be wanted.
 
 use super::{Mailboxes, Reading, by_system};
+use bytes::Bytes;
 use hinomi_mail::connector::FolderRole;
 use hinomi_mail::remediate::{Finding, Wanted};
 use hinomi_model::{DeliveryLocation, MessageCopy, MessageCopyRef};
@@ -39,6 +40,21 @@ impl Mailboxes {
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
     pub async fn look(&self, reading: &Reading, copies: &[MessageCopy]) -> Vec<Looked> {
         self.ask(reading, copies).await.into_iter().map(Looked::from).collect()
+    }
+
+    /// Reads a copy out of its mailbox: the name of its folder and the mail. `None` when it is not there.
+    ///
+    /// # Errors
+    /// Why it could not be read, or not be put on record.
+    pub async fn read(&self, reading: &Reading, copy: &MessageCopy) -> Result<Option<(String, Bytes)>, String> {
+        let homes = self.homes().await.map_err(|error| format!("{error:#}"))?;
+        let Some((system, wanted)) = homes.wanted(copy) else {
+            return Err("the recipient is not in the user list".to_owned());
+        };
+        let record = self.on_record(reading, std::iter::once(wanted.mailbox.as_str())).await;
+        record.map_err(|error| format!("reading mail could not be put on record: {error}"))?;
+        let found = self.systems[system].engine.read(&wanted).await?;
+        Ok(found.map(|(located, raw)| (located.place.folder.name, raw)))
     }
 
     /// Asks the mailboxes of copies, now. One answer per copy, in order.

@@ -5,7 +5,7 @@
 //! them.
 
 use super::{Mailboxes, now};
-use hinomi_model::{ActionId, InvestigationId};
+use hinomi_model::{ActionId, InvestigationId, MessageId};
 use hinomi_store::{NewAudit, Store, StoreError};
 use serde_json::json;
 
@@ -42,6 +42,13 @@ pub enum Reason {
         /// In the person's words.
         why: String,
     },
+    /// A person reads the header of a message, and says why.
+    Header {
+        /// NetworkMessageId.
+        message: MessageId,
+        /// In the person's words.
+        why: String,
+    },
     /// A connector is checked with a mail of our own.
     Probe,
     /// The background reading of whole mailboxes.
@@ -68,6 +75,9 @@ impl Reading {
             Reason::File { sha256 } => json!({ "reason": "file", "sha256": sha256 }),
             Reason::DryRun => json!({ "reason": "dry_run" }),
             Reason::Search { why } => json!({ "reason": "search", "why": why }),
+            Reason::Header { message, why } => {
+                json!({ "reason": "header", "message": message.to_string(), "why": why })
+            }
             Reason::Probe => json!({ "reason": "probe" }),
             Reason::Crawl { mails, skipped, interrupted } => {
                 json!({ "reason": "crawl", "mails": mails, "skipped": skipped, "interrupted": interrupted })
