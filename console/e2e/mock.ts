@@ -445,7 +445,7 @@ export class Mock {
       const action: Action = { ...clone(seed.actions[0]!), id: seed.id(6, 100 + this.data.actions.length), spec: mail.specOf(order.remedy ?? 'moveToQuarantine', copies), reason: seed.text(order.reason, order.reason), proposed_by: 'admin', decided_by: order.propose_only ? null : 'admin', incident_id: order.incident_id ?? null, investigation_id: null, created_at: seed.at(0) };
       this.data.actions.unshift(action);
       if (!order.propose_only) this.run(action);
-      const blocks = (order.block ?? []).map((indicator): Action => ({ ...clone(action), id: seed.id(6, 200 + this.data.actions.length), spec: { kind: 'add_indicator', indicator }, receipts: [], follow_up: null, state: 'pendingApproval' }));
+      const blocks = (order.block ?? []).map((indicator, index): Action => ({ ...clone(action), id: seed.id(6, 200 + this.data.actions.length + index), spec: { kind: 'add_indicator', indicator }, receipts: [], follow_up: null, state: 'pendingApproval' }));
       for (const one of blocks) {
         this.data.actions.push(one);
         if (!order.propose_only) this.run(one);

@@ -1,7 +1,7 @@
 import { useCallback } from 'react';
 import type { ActionSpec } from '../api/types';
 import { useT } from '../i18n';
-import { shortHash } from '../lib/entity';
+import { shortHash, shown } from '../lib/entity';
 import { useDeviceNames } from '../devices/names';
 
 /** Kinds that can be undone; the model's `can_undo`. */
@@ -44,7 +44,7 @@ export function useDescribe() {
           return {
             title: t(`indicatorAct.${spec.indicator.action}`),
             target: `${t(`indicatorKind.${spec.indicator.kind}`)}: ${
-              spec.indicator.kind === 'fileSha256' ? shortHash(spec.indicator.value) : spec.indicator.value}`,
+              spec.indicator.kind === 'fileSha256' ? shortHash(spec.indicator.value) : shown(spec.indicator.kind, spec.indicator.value)}`,
           };
         case 'remove_indicator':
           return { title, target: spec.indicator_id.slice(0, 8) };

@@ -3,7 +3,7 @@ import { Link, useSearchParams } from '../lib/router';
 import { useGet } from '../api/queries';
 import type { SearchAnswer, SearchHit } from '../api/types';
 import { useT } from '../i18n';
-import { pageOf, parseEntity, to, visible } from '../lib/entity';
+import { pageOf, parseEntity, shown, to, visible } from '../lib/entity';
 import { Chip } from '../ui/chips';
 import { EntityIcon } from '../ui/icons';
 import { Empty, Loaded } from '../ui/states';
@@ -66,7 +66,7 @@ function Hit({ hit }: { hit: SearchHit }) {
         {kind ? <EntityIcon kind={kind} size={13} /> : null}
         {kind ? t(`entity.${kind}`) : t(`search.kinds.${hit.kind}`)}
       </Chip>
-      <span className="strong truncate">{visible(hit.title)}</span>
+      <span className="strong truncate">{shown(kind ?? '', hit.title)}</span>
       <span className="secondary truncate">{visible(hit.detail)}</span>
     </>
   );

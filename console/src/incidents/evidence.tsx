@@ -2,7 +2,7 @@ import { Crosshair } from 'lucide-react';
 import { Link } from '../lib/router';
 import type { Evidence } from '../api/types';
 import { useT } from '../i18n';
-import { pageOf, parseEntity, visible } from '../lib/entity';
+import { pageOf, parseEntity, shown, visible } from '../lib/entity';
 import { useDeviceNames } from '../devices/names';
 import { Chip, RemediationChip, VerdictChip } from '../ui/chips';
 import { EntityLink } from '../ui/entity';
@@ -51,7 +51,7 @@ export function EvidenceDetails({ item, bare }: { item?: Evidence; bare?: string
   const name = kind === 'device' ? names(value) : item?.name || value;
   return (
     <div className="column">
-      <h3 className="wrap">{visible(name)}</h3>
+      <h3 className="wrap">{shown(kind, name)}</h3>
       <div className="row wrapping">
         <Chip tone="outline">{t(`entity.${kind}`)}</Chip>
         {item ? <VerdictChip verdict={item.verdict} /> : null}

@@ -3,7 +3,7 @@ import { useCallback, useMemo, useState } from 'react';
 import { useCan, useList, useOrder } from '../api/queries';
 import { indicatorActions, indicatorKinds, type Indicator, type IndicatorAction, type IndicatorKind } from '../api/types';
 import { useT } from '../i18n';
-import { pageOf, shortHash, visible } from '../lib/entity';
+import { pageOf, shortHash, shown, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
 import { Link } from '../lib/router';
 import { useAsk } from '../actions/order';
@@ -36,8 +36,8 @@ export default function IndicatorsPage() {
     {
       id: 'value', head: t('columns.value'), width: 'minmax(200px, 1fr)', cell: (row) => {
         const page = pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`);
-        const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : visible(row.spec.value)}</span>;
-        return page ? <Link to={page} title={visible(row.spec.value)}>{words}</Link> : words;
+        const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : shown(row.spec.kind, row.spec.value)}</span>;
+        return page ? <Link to={page} title={shown(row.spec.kind, row.spec.value)}>{words}</Link> : words;
       },
     },
     { id: 'severity', head: t('columns.severity'), width: '122px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },

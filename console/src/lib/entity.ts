@@ -90,6 +90,9 @@ export function visible(text: string): string {
   );
 }
 
+/** A value of a kind as text: links are taken apart. */
+export const shown = (kind: string, text: string): string => (kind === 'url' ? defanged(text) : visible(text));
+
 /** A link of a stranger as text that nothing turns into a link again: `hxxps://evil[.]example/a.b`. */
 export function defanged(url: string): string {
   const [, scheme = '', host = '', rest = ''] = /^([a-z][a-z0-9+.-]*:\/\/)?([^/?#]*)(.*)$/is.exec(url) ?? [];

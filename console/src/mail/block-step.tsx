@@ -1,6 +1,6 @@
 // The wizard's optional step: what the messages carry, to be blocked with the same order.
 import { useT } from '../i18n';
-import { defanged, visible } from '../lib/entity';
+import { shown } from '../lib/entity';
 import { Select } from '../ui/field';
 import { Empty } from '../ui/states';
 import { blockKinds, keyOf, type Candidate } from './block';
@@ -29,7 +29,7 @@ export function BlockStep({ candidates, chosen, onChosen, days, onDays }: {
             {own.map((one) => (
               <label key={one.value} className="row">
                 <input type="checkbox" className="checkbox" checked={chosen.has(keyOf(one))} onChange={() => toggle(one)} data-test={`block-${kind}`} />
-                <span className="wrap grow">{kind === 'url' ? defanged(one.name) : visible(one.name)}</span>
+                <span className="wrap grow">{shown(kind, one.name)}</span>
                 <span className="small secondary num">{t('explorer.groupMessages', { count: one.messages })}</span>
               </label>
             ))}

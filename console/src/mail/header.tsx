@@ -64,20 +64,21 @@ function Hops({ header }: { header: MessageHeader }) {
       <h3>{t('header.hops')}</h3>
       <div className="table-scroll" tabIndex={0} role="region" aria-label={t('header.hops')}>
         <table className="plain">
-          <thead><tr><th>#</th><th>{t('header.server')}</th><th>{t('header.with')}</th><th>{t('columns.time')}</th><th>{t('header.delay')}</th><th>{t('header.trust')}</th></tr></thead>
+          <thead><tr><th>{t('header.server')}</th><th>{t('header.with')}</th><th>{t('columns.time')}</th><th>{t('header.delay')}</th></tr></thead>
           <tbody>
             {header.hops.map((hop, index) => (
               <tr key={index} data-test="hop" data-trusted={hop.trusted}>
-                <td className="num secondary">{index + 1}</td>
-                <td style={{ minWidth: 200 }}>
+                <td style={{ minWidth: 230 }}>
                   <span className="wrap">{visible(hop.from) || '—'}{hop.address ? <span className="secondary"> [{visible(hop.address)}]</span> : null}</span>
-                  <div className="row small"><ArrowDown size={12} aria-hidden /><span className="wrap strong">{visible(hop.by) || '—'}</span></div>
+                  <div className="row wrapping" style={{ gap: 4 }}>
+                    <ArrowDown size={13} aria-hidden /><span className="wrap strong">{visible(hop.by) || '—'}</span>
+                    {hop.trusted ? <Chip tone="ok"><ShieldCheck size={13} aria-hidden />{t('header.trusted')}</Chip> : <Chip title={t('header.untrustedHint')}><ShieldQuestion size={13} aria-hidden />{t('header.untrusted')}</Chip>}
+                  </div>
                 </td>
-                <td className="secondary">{visible(hop.with) || '—'}</td>
+                <td className="secondary" style={{ whiteSpace: 'nowrap' }}>{visible(hop.with) || '—'}</td>
                 <td>{hop.at ? <Time at={hop.at} /> : '—'}</td>
                 <td className="num">{typeof hop.delay_seconds !== 'number' ? '—' : hop.delay_seconds < 0 ? <Chip tone="medium" title={t('header.backwards')}>−{duration(-hop.delay_seconds * 1_000, language)}</Chip>
                   : hop.delay_seconds >= SLOW_SECONDS ? <Chip tone="low">{duration(hop.delay_seconds * 1_000, language)}</Chip> : hop.delay_seconds === 0 ? '0' : duration(hop.delay_seconds * 1_000, language)}</td>
-                <td>{hop.trusted ? <Chip tone="ok"><ShieldCheck size={13} aria-hidden />{t('header.trusted')}</Chip> : <Chip title={t('header.untrustedHint')}><ShieldQuestion size={13} aria-hidden />{t('header.untrusted')}</Chip>}</td>
               </tr>
             ))}
           </tbody>

@@ -9,7 +9,7 @@ import {
   type NewAction, type NewMailBulk, type Settings,
 } from '../api/types';
 import { useT } from '../i18n';
-import { defanged, to, visible } from '../lib/entity';
+import { shown, to } from '../lib/entity';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Facts, Field, TextArea } from '../ui/field';
@@ -169,7 +169,7 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
             [t('wizard.action'), what],
             [t('wizard.of'), chosen],
             !restore && found !== undefined && [t('wizard.summary'), `${t('wizard.copies')} ${number(found.copies, language)} · ${t('wizard.present')} ${number(found.present, language)} · ${t('wizard.mailboxes')} ${number(found.mailboxes.length, language)}`],
-            !restore && blocked.size > 0 && [t('wizard.blocking'), <ul key="b">{candidates.filter((one) => blocked.has(keyOf(one))).map((one) => <li key={keyOf(one)} className="wrap">{t(`indicatorKind.${one.kind}`)}: {one.kind === 'url' ? defanged(one.name) : visible(one.name)}</li>)}</ul>],
+            !restore && blocked.size > 0 && [t('wizard.blocking'), <ul key="b">{candidates.filter((one) => blocked.has(keyOf(one))).map((one) => <li key={keyOf(one)} className="wrap">{t(`indicatorKind.${one.kind}`)}: {shown(one.kind, one.name)}</li>)}</ul>],
             restore && [t('wizard.summary'), t('wizard.restoring', { count: movers.length })],
           ]} />
           <Field label={t('wizard.name')} hint={t('wizard.nameHint')} value={name} maxLength={100} onChange={(event) => setName(event.target.value)} data-test="wizard-name" />

@@ -7,7 +7,7 @@ import { useCan, useGet } from '../api/queries';
 import { pivotTypes, type IndicatorKind, type Pivot, type PivotDevice, type PivotMessage, type PivotType } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
-import { defanged, pageOf, parseEntity, to, visible } from '../lib/entity';
+import { pageOf, parseEntity, shown, to, visible } from '../lib/entity';
 import { download } from '../lib/export';
 import { number } from '../lib/time';
 import { useAsk } from '../actions/order';
@@ -25,6 +25,10 @@ import '../styles/mail.css';
 
 /** Indicator a value of a type can become. */
 const BLOCKS: Partial<Record<PivotType, IndicatorKind>> = { sha256: 'fileSha256', url: 'url', domain: 'domain', ip: 'ip', mailAddress: 'senderAddress' };
+
+/** Parts of an answer that may be cut. */
+const PARTS = ['steps', 'devices', 'messages', 'copies', 'people', 'related', 'alerts'] as const;
+const isPart = (word: string): word is (typeof PARTS)[number] => (PARTS as readonly string[]).includes(word);
 
 export default function PivotPage() {
   const { t } = useT();
@@ -82,13 +86,13 @@ function Body({ pivot, asked }: { pivot: Pivot; asked: string }) {
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const page = pivot.entity ? pageOf(pivot.entity) : undefined;
   const own = page && !page.startsWith('/pivot') ? page : undefined;
-  const shown = pivot.type === 'url' ? defanged(pivot.value) : visible(pivot.value);
+  const title = shown(pivot.type, pivot.value);
   const kind = BLOCKS[pivot.type];
   const blocked = pivot.indicator?.spec.action === 'block';
   const mailboxes = new Set(pivot.messages.items.flatMap((one) => one.copies.map((copy) => copy.recipient))).size;
   const least = (count: number, exact: boolean) => (exact ? number(count, language) : t('pivot.atLeast', { count: number(count, language) }));
   return (
-    <Page title={shown} heading={<span className="wrap">{shown}</span>} crumbs={[{ label: t('search.title'), to: to.search(asked) }, { label: t('pivot.title') }]}
+    <Page title={title} heading={<span className="wrap">{title}</span>} crumbs={[{ label: t('search.title'), to: to.search(asked) }, { label: t('pivot.title') }]}
       chips={
         <>
           <Chip tone="outline">{t(`pivotType.${pivot.type}`)}</Chip>
@@ -113,9 +117,9 @@ function Body({ pivot, asked }: { pivot: Pivot; asked: string }) {
         <div className="card"><Empty title={t('pivot.unknown')} icon={<SearchX size={34} strokeWidth={1.4} aria-hidden />} action={<Ask value={asked} />}>{t('pivot.unknownHint')}</Empty></div>
       ) : (
         <>
-          {pivot.truncated.length > 0 ? <div className="banner info" role="status" data-test="truncated"><span className="grow">{t('pivot.truncated', { parts: pivot.truncated.map((one) => visible(one)).join(', ') })}</span></div> : null}
+          {pivot.truncated.length > 0 ? <div className="banner info" role="status" data-test="truncated"><span className="grow">{t('pivot.truncated', { parts: pivot.truncated.map((one) => (isPart(one) ? t(`pivot.part.${one}`) : visible(one))).join(', ') })}</span></div> : null}
           <div className="strip">
-            <div><span className="label">{t('columns.device')}</span><span className="value num" data-test="devices">{least(pivot.devices.total, pivot.devices.exact)}</span></div>
+            <div><span className="label">{t('pivot.devicesTitle')}</span><span className="value num" data-test="devices">{least(pivot.devices.total, pivot.devices.exact)}</span></div>
             <div><span className="label">{t('wizard.messages')}</span><span className="value num" data-test="messages">{least(pivot.messages.total, pivot.messages.exact)}</span></div>
             <div><span className="label">{t('wizard.mailboxes')}</span><span className="value num" data-test="mailboxes">{least(mailboxes, !pivot.truncated.some((one) => one === 'messages' || one === 'copies'))}</span></div>
             <div><span className="label">{t('columns.firstSeen')}</span><span className="value">{pivot.first_seen ? <Time at={pivot.first_seen} /> : '—'}</span></div>

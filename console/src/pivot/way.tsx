@@ -1,6 +1,6 @@
 // From "arrived" over "saved by mail client" to "executed", as one line of time.
 import { Archive, Ban, Download, Eye, FileX, FolderInput, Globe, Inbox, Mail, MailX, Network, Play, Save, Send, ShieldCheck, type LucideIcon } from 'lucide-react';
-import { useMemo } from 'react';
+import { Fragment, useMemo } from 'react';
 import { Link } from '../lib/router';
 import type { PivotStage, PivotStep } from '../api/types';
 import { useT } from '../i18n';
@@ -31,10 +31,10 @@ export function Way({ steps, asked }: { steps: readonly PivotStep[]; asked: stri
       {stops.map((stop, index) => {
         const gap = index === 0 ? 0 : ms(stop.at) - ms(stops[index - 1]!.at);
         return (
-          <li key={index} style={{ display: 'contents' }}>
-            {gap >= GAP_MS ? <span className="gap small secondary" aria-hidden>{t('joined.gap', { time: duration(gap, language) })}</span> : null}
+          <Fragment key={index}>
+            {gap >= GAP_MS ? <li className="gap small secondary" aria-hidden>{t('joined.gap', { time: duration(gap, language) })}</li> : null}
             <StopLine stop={stop} asked={asked} />
-          </li>
+          </Fragment>
         );
       })}
     </ol>
@@ -49,7 +49,7 @@ function StopLine({ stop, asked }: { stop: Stop; asked: string | null }) {
   const head = t(`stage.${stop.stage}`);
   const other = !mail && stop.value !== asked ? parseEntity(stop.value) : null;
   return (
-    <div className="stop" data-kind={stop.stage}>
+    <li className="stop" data-kind={stop.stage}>
       <span className={`icon ${STAGE_TONES[stop.stage] ?? ''}`}><Icon size={15} aria-hidden /></span>
       <div className="column" style={{ gap: 2 }}>
         <span className="row wrapping">
@@ -65,6 +65,6 @@ function StopLine({ stop, asked }: { stop: Stop; asked: string | null }) {
           {other?.kind === 'file' ? <Link className="mono" to={to.file(other.value)}>{shortHash(other.value)}</Link> : null}
         </span>
       </div>
-    </div>
+    </li>
   );
 }

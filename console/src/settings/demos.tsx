@@ -109,7 +109,7 @@ function Row({ status, onRemove }: { status: DemoStatus; onRemove: () => void })
   const busy = demo.state === 'played' && (!analysed || investigating > 0);
   return (
     <tr data-test="demo" data-state={demo.state}>
-      <td style={{ minWidth: 160 }}><span className="strong">{visible(text(demo.title)) || visible(demo.name)}</span><div className="small secondary">{visible(demo.name)} · {t('actions.by', { who: demo.played_by })}</div></td>
+      <td style={{ minWidth: 160 }}><span className="strong">{visible(text(demo.title)) || visible(demo.name)}</span><div className="small secondary">{visible(demo.name)} · {visible(demo.played_by)}</div></td>
       <td><Chip tone={busy ? 'accent' : TONES[demo.state]}>{busy ? t(investigating > 0 ? 'demo.investigating' : 'demo.analysing') : t(`demo.state.${demo.state}`)}</Chip>{demo.failure ? <div className="small secondary wrap">{visible(demo.failure)}</div> : null}</td>
       <td>{incidents.length === 0 ? <span className="secondary">—</span> : (
         <ul className="column" style={{ gap: 4 }}>{incidents.map((one) => <li key={one.id} className="row"><SeverityChip severity={one.severity} /><Link to={to.incident(one.number)} title={visible(text(one.title))}>{incidentName(one.number)}</Link></li>)}</ul>

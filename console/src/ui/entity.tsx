@@ -1,6 +1,6 @@
 import { Link } from '../lib/router';
 import type { EntityKey } from '../api/types';
-import { defanged, entityLabel, pageOf, parseEntity, visible } from '../lib/entity';
+import { entityLabel, pageOf, parseEntity, shown } from '../lib/entity';
 import { useT } from '../i18n';
 import { EntityIcon } from './icons';
 
@@ -10,7 +10,7 @@ export function EntityLink({ entity, name, icon = true }: { entity: EntityKey; n
   const { kind } = parseEntity(entity);
   const page = pageOf(entity);
   const text = name || entityLabel(entity);
-  const label = kind === 'url' ? defanged(text) : visible(text);
+  const label = shown(kind, text);
   const body = (
     <>
       {icon ? <EntityIcon kind={kind} size={14} /> : null}
