@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core';
 import { expect, until, type Setting } from '../checks';
 import { api, NAMES, PASSWORD, ROLES, virtualKey, type Person, type World } from './world';
-import { dryRun, order } from '../steps';
+import { dryRun, order, toOrder } from '../steps';
 import { matrix } from './matrix';
 
 interface Flow { name: string; setting: Setting; act: (world: World, person: Person) => Promise<void | string> }
@@ -372,6 +372,41 @@ export const flows: Flow[] = [
       await first.page.getByRole('heading', { level: 1, name: 'Invoice attack, second words' }).waitFor();
       expect(first.errors.length === 0, first.errors.join(' | '));
       await first.context.close();
+    },
+  },
+  {
+    name: 'hard delete: nothing happens before a fresh proof; then one copy is gone for good, and no undo is offered',
+    setting: en,
+    act: async (world, { page, errors }) => {
+      await page.goto(`${world.base}/login`);
+      await page.locator('input[name=username]').fill('admin');
+      await page.locator('input[name=password]').fill(PASSWORD);
+      await page.locator('form button[type=submit]').click();
+      await page.locator('input[name=totp]').fill(await world.oneTime());
+      await page.locator('form button[type=submit]').click();
+      await page.locator('.topbar').waitFor();
+      const copies = await api<Listed<{ recipient: string }>>(page, 'GET', `/messages/${world.known.message!}`);
+      await page.goto(`${world.base}/mail?message=${world.known.message!}&recipient=${encodeURIComponent(copies.items[0]!.recipient)}&range=all`);
+      await page.locator('.grid-row .checkbox').check();
+      await page.locator('[data-test=act]').click();
+      await page.locator('[data-test=remedy-hardDelete]').check();
+      await page.locator('[data-test=wizard-next]').click();
+      await page.locator('[data-test=dry-mailbox]').first().waitFor();
+      const { items } = await api<Listed<{ id: string }>>(page, 'GET', '/actions?limit=1');
+      const warned = page.locator('[data-test=confirm-warnings]');
+      if (await warned.count()) await warned.check();
+      await toOrder(page);
+      await page.locator('.dialog textarea').fill('the sample is kept');
+      await page.locator('[data-test=wizard-next]').click();
+      await page.locator('[data-test=step-up-confirm]').waitFor();
+      const after = await api<Listed<{ id: string }>>(page, 'GET', '/actions?limit=1');
+      expect(after.items[0]!.id === items[0]!.id && (await world.ask<number>({ do: 'count' })) === 12, 'nothing is done without a proof');
+      await page.locator('.dialog input[inputmode=numeric]').fill(await world.oneTime());
+      await page.locator('[data-test=step-up-confirm]').click();
+      await page.locator('[data-test=state-done]').waitFor();
+      await until('one copy is gone', async () => (await world.ask<number>({ do: 'count' })) < 12);
+      expect((await page.locator('[data-test=undo]').count()) === 0, 'no undo is offered');
+      expect(errors.length === 0, errors.join(' | '));
     },
   },
   { name: 'the four roles see and do what the table of routes says', setting: en, act: matrix },
