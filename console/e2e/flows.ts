@@ -419,4 +419,30 @@ export const flows: Flow[] = [
       await until('all are mine', () => mock.data.alerts.every((alert) => alert.assigned_to === 'admin'));
     },
   },
+  {
+    name: 'several devices are isolated by one order with step-up, indicators removed by one',
+    setting: en,
+    mode: { stepUpFor: 'isolate_device' },
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/devices`);
+      const count = mock.data.devices.length;
+      await page.locator('.grid-head .checkbox').check();
+      await page.getByText(`${count} selected`).waitFor();
+      await page.locator('[data-test=bulk-isolate]').click();
+      await page.locator('.dialog textarea').fill('INC-1042');
+      await page.locator('[data-test=bulk-order-confirm]').click();
+      await page.locator('.dialog input[inputmode=numeric]').fill(TOTP);
+      await page.locator('[data-test=step-up-confirm]').click();
+      await until('all are isolated', () => mock.data.devices.every((device) => device.isolation === 'isolated'));
+      await page.locator('.bulk').waitFor({ state: 'detached' });
+      await page.goto(`${base}/indicators`);
+      await page.locator('.grid-row').first().waitFor();
+      await page.locator('.grid-head .checkbox').check();
+      await page.locator('[data-test=bulk-remove]').click();
+      await page.locator('.dialog textarea').fill('no longer needed');
+      await page.locator('[data-test=bulk-order-confirm]').click();
+      await page.locator('.bulk').waitFor({ state: 'detached' });
+      expect(mock.data.actions.filter((action) => action.spec.kind === 'remove_indicator').length === mock.data.indicators.length, 'an action for each');
+    },
+  },
 ];

@@ -26,13 +26,13 @@ export default function AlertQueue() {
   const setText = useCallback((value: string) => set({ text: value }), [set]);
   const columns = useMemo<Column<AlertSummary>[]>(() => [
     { id: 'severity', head: t('columns.severity'), width: '122px', cell: (row) => <SeverityChip severity={row.severity} /> },
-    { id: 'title', head: t('columns.alert'), width: 'minmax(220px, 1fr)', cell: (row) => <Link to={to.alert(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link> },
+    { id: 'title', head: t('columns.alert'), width: 'minmax(140px, 1fr)', cell: (row) => <Link to={to.alert(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link> },
     { id: 'status', head: t('columns.status'), width: '110px', from: 560, cell: (row) => <AlertStatusChip status={row.status} /> },
     { id: 'detection', head: t('columns.detection'), width: '120px', from: 760, cell: (row) => <DetectionStatusChip status={row.detection_status} /> },
     { id: 'source', head: t('columns.source'), width: '90px', from: 900, cell: (row) => t(`serviceSource.${row.service_source}`) },
     { id: 'asset', head: t('columns.asset'), width: 'minmax(110px, 0.5fr)', from: 820, cell: (row) => row.device ? visible(row.device.name) : row.mailboxes.length === 1 ? visible(row.mailboxes[0]!) : t('entityCount.mailbox', { count: row.mailboxes.length }) },
     { id: 'technique', head: t('columns.technique'), width: '110px', from: 1000, cell: (row) => row.techniques[0] ? <TechniqueChip id={row.techniques[0]} /> : '—' },
-    { id: 'time', head: t('columns.time'), width: '100px', end: true, cell: (row) => <Ago at={row.last_activity} /> },
+    { id: 'time', head: t('columns.time'), width: '100px', from: 480, end: true, cell: (row) => <Ago at={row.last_activity} /> },
   ], [t, text]);
   return (
     <ListPage title={t('nav.alerts')} list={list} source={{ route: '/alerts', query: asked }} columns={columns} rowKey={(row) => row.id} rowName={(row) => text(row.title)}

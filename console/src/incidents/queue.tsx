@@ -82,7 +82,7 @@ export default function IncidentQueue() {
   const columns = useMemo<Column<IncidentSummary>[]>(() => [
     { id: 'severity', head: t('columns.severity'), width: '122px', sort: 'severity', cell: (row) => <SeverityChip severity={row.severity} /> },
     {
-      id: 'title', head: t('columns.incident'), width: 'minmax(200px, 1fr)',
+      id: 'title', head: t('columns.incident'), width: 'minmax(140px, 1fr)',
       cell: (row) => <><span className="secondary num small">{incidentName(row.number)}</span>{' '}<Link to={to.incident(row.number)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link>{' '}<DemoChip id={row.id} /></>,
     },
     { id: 'status', head: t('columns.status'), width: '122px', from: 720, cell: (row) => <IncidentStatusChip status={row.status} /> },

@@ -6,6 +6,7 @@ import { useT } from '../i18n';
 import { pageOf, shortHash, shown, visible } from '../lib/entity';
 import { useFilters } from '../lib/filters';
 import { Link } from '../lib/router';
+import { BulkOrder } from '../actions/bulk-order';
 import { useAsk } from '../actions/order';
 import { Button } from '../ui/button';
 import { Chip, SeverityChip } from '../ui/chips';
@@ -34,7 +35,7 @@ export default function IndicatorsPage() {
     { id: 'action', head: t('columns.action'), width: '120px', cell: (row) => <Chip tone={TONES[row.spec.action]}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
     { id: 'kind', head: t('columns.kind'), width: '140px', from: 620, cell: (row) => t(`indicatorKind.${row.spec.kind}`) },
     {
-      id: 'value', head: t('columns.value'), width: 'minmax(200px, 1fr)', cell: (row) => {
+      id: 'value', head: t('columns.value'), width: 'minmax(140px, 1fr)', cell: (row) => {
         const page = pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`);
         const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : shown(row.spec.kind, row.spec.value)}</span>;
         return page ? <Link to={page} title={shown(row.spec.kind, row.spec.value)}>{words}</Link> : words;
@@ -56,6 +57,7 @@ export default function IndicatorsPage() {
   return (
     <>
       <ListPage title={t('nav.indicators')} list={list} source={{ route: '/indicators', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.spec.value}
+        bulk={may ? (chosen, done) => <BulkOrder label={t('actionKind.remove_indicator')} danger test="bulk-remove" done={done} families={['/indicators', '/files', '/pivot']} specs={chosen.map((one) => ({ kind: 'remove_indicator', indicator_id: one.id }))} /> : undefined}
         filtered={active.length > 0} clear={clear} empty={{ title: t('indicator.none'), hint: t('indicator.noneHint') }}
         buttons={<Button variant="primary" why={why} onClick={() => setAdding(true)}><Plus size={15} aria-hidden />{t('indicator.add')}</Button>}
         filters={

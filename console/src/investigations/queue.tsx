@@ -25,14 +25,14 @@ export default function InvestigationQueue() {
   const { filters, set, clear, active } = useFilters(DEFAULTS);
   const list = useList<InvestigationSummary>('/investigations', filters);
   const columns = useMemo<Column<InvestigationSummary>[]>(() => [
-    { id: 'number', head: t('columns.id'), width: '60px', cell: (row) => <span className="num secondary">#{row.number}</span> },
-    { id: 'title', head: t('nav.investigation'), width: 'minmax(200px, 1fr)', cell: (row) => <Link to={to.investigation(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link> },
+    { id: 'number', head: t('columns.id'), width: '60px', from: 480, cell: (row) => <span className="num secondary">#{row.number}</span> },
+    { id: 'title', head: t('nav.investigation'), width: 'minmax(130px, 1fr)', cell: (row) => <Link to={to.investigation(row.id)} className="strong" style={{ color: 'var(--text)' }}>{visible(text(row.title))}</Link> },
     { id: 'state', head: t('columns.status'), width: '190px', cell: (row) => <InvestigationChip state={row.state} /> },
     { id: 'device', head: t('columns.device'), width: '150px', from: 700, cell: (row) => row.device ? visible(row.device.name) : '—' },
     { id: 'malicious', head: t('verdict.malicious'), width: '90px', from: 800, end: true, cell: (row) => <span className="num">{row.malicious}</span> },
     { id: 'entities', head: t('columns.entities'), width: '90px', from: 900, end: true, cell: (row) => <span className="num">{row.entities}</span> },
     { id: 'duration', head: t('columns.duration'), width: '110px', from: 760, end: true, cell: (row) => row.ended_at ? duration(ms(row.ended_at) - ms(row.started_at), language) : '…' },
-    { id: 'started', head: t('columns.started'), width: '110px', end: true, cell: (row) => <Ago at={row.started_at} /> },
+    { id: 'started', head: t('columns.started'), width: '110px', from: 560, end: true, cell: (row) => <Ago at={row.started_at} /> },
   ], [t, text, language]);
   return (
     <ListPage title={t('nav.investigations')} list={list} source={{ route: '/investigations', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => `#${row.number}`}

@@ -434,6 +434,8 @@ export const pages = {
     attempts_other: '{{count}} tries',
   },
   device: {
+    allIsolated: 'All of them are isolated.',
+    noneIsolated: 'None of them is isolated.',
     isolate: 'Isolate',
     isolateName: 'Isolate {{name}}',
     release: 'Release',
@@ -518,6 +520,8 @@ export const pages = {
     senderIp: 'Handed in by',
   },
   actions: {
+    orderedMany_one: '{{count}} action ordered',
+    orderedMany_other: '{{count}} actions ordered',
     title: 'Actions',
     subtitle: 'Everything Hinomi did or proposes to do, with receipts and undo.',
     tabs: {
@@ -583,7 +587,7 @@ export const pages = {
   audit: {
     intact: 'Chain unbroken: {{count}} records',
     broken: 'Chain broken at record {{seq}}',
-    export: 'Export',
+    export: 'Whole log (NDJSON)',
     none: 'No records',
     noneHint: 'Every change by people and by the system is recorded here.',
     hash: 'Hash',

@@ -436,6 +436,8 @@ export const pages: typeof english = {
     attempts_other: '{{count}} 回試行',
   },
   device: {
+    allIsolated: 'すべて隔離済みです。',
+    noneIsolated: '隔離中の端末がありません。',
     isolate: '隔離',
     isolateName: '{{name}} を隔離',
     release: '隔離を解除',
@@ -520,6 +522,8 @@ export const pages: typeof english = {
     senderIp: '送信元アドレス',
   },
   actions: {
+    orderedMany_one: '対処 {{count}} 件を指示しました',
+    orderedMany_other: '対処 {{count}} 件を指示しました',
     title: '対処',
     subtitle: 'Hinomi が実行・提案した対処の一覧です。結果の確認と取り消しができます。',
     tabs: {
@@ -585,7 +589,7 @@ export const pages: typeof english = {
   audit: {
     intact: '連鎖は正常: {{count}} 件',
     broken: '{{seq}} 番の記録で連鎖が破損',
-    export: 'エクスポート',
+    export: '全記録 (NDJSON)',
     none: '記録はありません',
     noneHint: '担当者とシステムによる変更がすべて記録されます。',
     hash: 'ハッシュ',
