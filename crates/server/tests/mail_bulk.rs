@@ -28,6 +28,7 @@ fn from_sender(remedy: MessageRemedy) -> NewMailBulk {
         incident_id: None,
         propose_only: false,
         confirmed: true,
+        block: Vec::new(),
     }
 }
 
