@@ -240,8 +240,8 @@ alerts[7]!.investigation_state = 'running';
 alerts[7]!.investigation_number = 18;
 
 export const indicators: Indicator[] = [
-  { id: id(7, 1), spec: { kind: 'domain', value: 'supplier-invoices.example', action: 'audit', severity: 'medium', note: 'look-alike of a supplier', expires_at: at(-80 * 86_400) }, created_by: 'admin', created_at: at(86_400 * 10), incident_id: null, hits: 12, last_hit: at(BEGIN), version: 1 },
-  { id: id(7, 2), spec: { kind: 'fileSha256', value: SHA.bash, action: 'allow', severity: 'informational', note: 'system shell', expires_at: null }, created_by: 'admin', created_at: at(86_400 * 12), incident_id: null, hits: 0, last_hit: null, version: 1 },
+  { id: id(7, 1), spec: { kind: 'domain', value: 'supplier-invoices.example', action: 'audit', severity: 'medium', note: 'look-alike of a supplier', expires_at: at(-80 * 86_400) }, created_by: 'admin', created_at: at(86_400 * 10), incident_id: null, import_id: null, hits: 12, last_hit: at(BEGIN), version: 1 },
+  { id: id(7, 2), spec: { kind: 'fileSha256', value: SHA.bash, action: 'allow', severity: 'informational', note: 'system shell', expires_at: null }, created_by: 'admin', created_at: at(86_400 * 12), incident_id: null, import_id: null, hits: 0, last_hit: null, version: 1 },
 ];
 
 export const events: EventRow[] = [];

@@ -3,7 +3,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, LiveKind, MailBulk, Me, MessageCopy, NewMailBulk, Problem, ReadHeader, Receipt } from '../src/api/types';
+import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, IndicatorImport, LiveKind, MailBulk, Me, MessageCopy, NewIndicatorImport, NewMailBulk, Problem, ReadHeader, Receipt } from '../src/api/types';
 import * as seed from './data';
 import * as mail from './mail';
 import * as pivot from './pivot';
@@ -151,7 +151,7 @@ export class Mock {
       this.calls.push(`${method} ${route}`);
       if (this.mode.broken?.test(route)) fail(500, 'internal', 'The server could not answer.', 'サーバーが応答できませんでした。');
       const answer = this.answer(method, route, url.searchParams, body ? JSON.parse(body) : {}, request);
-      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens|mail\/bulk)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
+      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens|mail\/bulk|indicators\/imports)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
       response.end(answer === undefined ? undefined : JSON.stringify(answer));
     } catch (error) {
       const problem = error instanceof Fail ? error.problem : { type: 'about:blank', title: String(error), status: 500, code: 'mock', message_en: String(error), message_ja: String(error), field: null, request_id: 'req-mock' };
@@ -315,6 +315,7 @@ export class Mock {
       case 'actions':
         return this.actions(method, key, sub, query, body);
       case 'indicators':
+        if (key === 'imports') return this.imports(method, query, body as unknown as NewIndicatorImport);
         return this.page(data.indicators.filter((one) => within('kind', one.spec.kind) && within('action', one.spec.action) && has(one.spec)), query);
       case 'search': {
         const q = query.get('q') ?? '';
@@ -460,6 +461,17 @@ export class Mock {
     return fail(404, 'not_found', 'There is no such route.', '見つかりません。');
   }
 
+  private imports(method: string, query: URLSearchParams, body: NewIndicatorImport): unknown {
+    const lines = method === 'GET' ? [] : body.text.split('\n').map((line) => line.trim()).filter(Boolean);
+    const refused = lines.map((value, at) => ({ value, place: `line ${at + 1}` })).filter((one) => !one.value.includes('.') && one.value.length !== 64)
+      .map((one) => ({ ...one, reason: { en: 'it is no hash, address, network, domain or URL', ja: '値の種類が分かりません' } }));
+    const list = {
+      id: seed.id(11, 1), name: 'feed.csv', by: this.me().user.name, at: seed.at(0), dry_run: method === 'POST' && !!body.dry_run, format: 'csv' as const,
+      added: method === 'GET' ? 12 : lines.length - refused.length, changed: 0, unchanged: 0, refused_count: refused.length, refused, beyond_sensors: 0, removed_at: null,
+    } satisfies IndicatorImport;
+    return method === 'GET' ? this.page([list], query) : list;
+  }
+
   private actions(method: string, key: string, sub: string, query: URLSearchParams, body: Record<string, never>): unknown {
     const { data } = this;
     if (method === 'GET') {
@@ -510,7 +522,7 @@ export class Mock {
     } else if (spec.kind === 'stop_process_tree') {
       action.receipts = [receipt(`device:${spec.process.split('/')[0]}`, '3 processes stopped', 'プロセス 3 個を停止', { killed: [4711, 4712, 4733] })];
     } else if (spec.kind === 'add_indicator') {
-      data.indicators.unshift({ id: seed.id(7, 50 + data.indicators.length), spec: spec.indicator, created_by: action.proposed_by, created_at: seed.at(0), incident_id: action.incident_id ?? null, hits: 0, last_hit: null, version: 1 });
+      data.indicators.unshift({ id: seed.id(7, 50 + data.indicators.length), spec: spec.indicator, created_by: action.proposed_by, created_at: seed.at(0), incident_id: action.incident_id ?? null, import_id: null, hits: 0, last_hit: null, version: 1 });
       action.receipts = [receipt(`device:${data.devices[0]!.id}`, 'block list version 13 in force', 'ブロック リスト 13 版を適用', { block_list_version: 13 })];
     } else if ('device_id' in spec) {
       const device = data.devices.find((one) => one.id === spec.device_id);

@@ -79,6 +79,14 @@ export const pages: PageTest[] = [
   { name: 'actions', path: '/actions', ready: '[data-test=action]' },
   { name: 'actions-history', path: '/actions?tab=history', ready: '[data-test=action]', act: async (page) => { await page.locator('summary').first().click(); } },
   { name: 'indicators', path: '/indicators', ready: '.grid-row' },
+  { name: 'indicators-import', path: '/indicators', ready: '.grid-row', act: async (page) => {
+    await page.locator('[data-test=indicators-import]').click();
+    await page.locator('.dialog input.input').first().fill('feed');
+    await page.locator('.dialog textarea').fill('pay.attacker.test\n198.51.100.0/24\nnonsense');
+    await page.locator('[data-test=indicator-import]').click();
+    await page.locator('[data-test=indicator-dry-run]').waitFor();
+  } },
+  { name: 'indicators-imports', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicators-imports]').click(); await page.locator('.dialog tbody tr').waitFor(); } },
   { name: 'audit', path: '/audit', ready: '.grid-row' },
   { name: 'audit-forbidden', path: '/audit', ready: '.state', mode: { role: 'viewer' } },
   { name: 'search', path: '/search?q=invoice', ready: '.need' },

@@ -1240,6 +1240,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/indicators/imports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the lists of indicators taken in, newest first
+         * @description Permission: read.
+         */
+        get: operations["listIndicatorImports"];
+        put?: never;
+        /**
+         * Take in a list of indicators, or tell what it would do
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
+         */
+        post: operations["importIndicators"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/imports/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take out what a list added
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
+         */
+        delete: operations["removeIndicatorImport"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/why": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what decides about a value, and why
+         * @description Permission: read.
+         */
+        get: operations["explainIndicator"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/investigations": {
         parameters: {
             query?: never;
@@ -2384,6 +2448,21 @@ export interface components {
             /** @description What was tried. */
             what: components["schemas"]["Text"];
         };
+        /** @description An indicator that says something about a value. */
+        ConsideredIndicator: {
+            /** @description What it asks for. */
+            action: components["schemas"]["IndicatorAction"];
+            /** @description Where it takes effect. */
+            enforced_by: components["schemas"]["IndicatorPlace"][];
+            /** @description The indicator. */
+            id: components["schemas"]["IndicatorId"];
+            /** @description Its kind. */
+            kind: components["schemas"]["IndicatorKind"];
+            /** @description Why it decides, or why another one does. */
+            reason: components["schemas"]["Text"];
+            /** @description Its value. */
+            value: string;
+        };
         /**
          * @description Why an alert belongs to an incident.
          * @enum {string}
@@ -3040,6 +3119,8 @@ export interface components {
             /** @description `ok`; anything else comes as status 503. */
             status: string;
         };
+        /** Format: uuid */
+        ImportId: string;
         /** @description A story of alerts. */
         Incident: {
             /** @description Everything that happened to the incident, oldest first, at most 1,000. */
@@ -3223,6 +3304,7 @@ export interface components {
             hits: number;
             /** @description Id. */
             id: components["schemas"]["IndicatorId"];
+            import_id: components["schemas"]["ImportId"] | null;
             incident_id: components["schemas"]["IncidentId"] | null;
             last_hit: components["schemas"]["Timestamp"] | null;
             /** @description The value and what happens. */
@@ -3238,13 +3320,69 @@ export interface components {
          * @enum {string}
          */
         IndicatorAction: "allow" | "audit" | "block";
+        /**
+         * @description How a list of indicators is written.
+         * @enum {string}
+         */
+        IndicatorFormat: "auto" | "csv" | "stix" | "misp";
         /** Format: uuid */
         IndicatorId: string;
+        /** @description A list of indicators that was taken in, or would be. */
+        IndicatorImport: {
+            /**
+             * Format: int64
+             * @description Values that are new.
+             */
+            added: number;
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description File hashes in force that sensors do not get: their block list is full.
+             */
+            beyond_sensors: number;
+            /** @description Who took it in. */
+            by: string;
+            /**
+             * Format: int64
+             * @description Values that were known and are said anew.
+             */
+            changed: number;
+            /** @description Only looked at, nothing stored. */
+            dry_run: boolean;
+            /** @description How the file was read. */
+            format: components["schemas"]["IndicatorFormat"];
+            /** @description Id; the indicators it added carry it. */
+            id: components["schemas"]["ImportId"];
+            /** @description What the list is called. */
+            name: string;
+            /** @description The first of them and why. */
+            refused: components["schemas"]["RefusedIndicator"][];
+            /**
+             * Format: int64
+             * @description Entries that were not taken.
+             */
+            refused_count: number;
+            removed_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Values that stay as they are.
+             */
+            unchanged: number;
+        };
+        /** @description One page of a list. */
+        IndicatorImportList: {
+            items: components["schemas"]["IndicatorImport"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /**
          * @description What kind of value an indicator names.
          * @enum {string}
          */
-        IndicatorKind: "fileSha256" | "senderAddress" | "senderDomain" | "url" | "domain" | "ip";
+        IndicatorKind: "fileSha256" | "fileSha1" | "fileMd5" | "senderAddress" | "senderDomain" | "url" | "domain" | "ip" | "cidr";
         /** @description One page of a list. */
         IndicatorList: {
             items: components["schemas"]["Indicator"][];
@@ -3253,6 +3391,11 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
+        /**
+         * @description Where an indicator takes effect.
+         * @enum {string}
+         */
+        IndicatorPlace: "sensor" | "gateway" | "alert";
         /** @description What an administrator says about a value. */
         IndicatorSpec: {
             /** @description What happens. */
@@ -3265,6 +3408,14 @@ export interface components {
             /** @description Severity of the alert when seen. */
             severity: components["schemas"]["Severity"];
             /** @description The value, normalised as its kind says. */
+            value: string;
+        };
+        /** @description Why and by what a value is decided. */
+        IndicatorWhy: {
+            /** @description Every indicator that says something about the value, what decides first. */
+            considered: components["schemas"]["ConsideredIndicator"][];
+            decided_by: components["schemas"]["IndicatorId"] | null;
+            /** @description The value asked about, as it is compared. */
             value: string;
         };
         /** @description The automatic work on an alert. */
@@ -3717,6 +3868,26 @@ export interface components {
              */
             note: string;
         };
+        /** @description A list of indicators to take in. */
+        NewIndicatorImport: {
+            /** @description What happens when a value is seen, where the list does not say it. */
+            action: components["schemas"]["IndicatorAction"];
+            /** @description Only tell what would happen. */
+            dry_run?: boolean;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            /** @description How it is written; told from the content when left out. */
+            format?: components["schemas"]["IndicatorFormat"];
+            /** @description What the list is called: 1 to 120 characters. */
+            name: string;
+            /** @description Why these values are here, where the list does not say it. */
+            note?: string;
+            /** @description What the list says about a value that has an indicator counts; otherwise that one stays. */
+            replace?: boolean;
+            /** @description Severity of alerts, where the list does not say it. */
+            severity?: components["schemas"]["Severity"];
+            /** @description The list: a table or one value a line, a STIX 2.1 bundle, a MISP event in JSON. */
+            text: string;
+        };
         /** @description Moves or removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
         NewMailBulk: {
             /** @description Indicators made with it, at most 50; each is an action of its own, which can be undone alone. */
@@ -4161,6 +4332,15 @@ export interface components {
             moved_by: string | null;
             /** @description Recipient. */
             recipient: string;
+        };
+        /** @description An entry of a list that was not taken. */
+        RefusedIndicator: {
+            /** @description Where it stands: `line 7`, the id of an object. */
+            place: string;
+            /** @description Why it was not taken. */
+            reason: components["schemas"]["Text"];
+            /** @description What stands there, shortened (untrusted text). */
+            value: string;
         };
         /** @description A row of a directory that could not be used. */
         RejectedRow: {
@@ -7008,6 +7188,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IndicatorList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listIndicatorImports: {
+        parameters: {
+            query?: {
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorImportList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    importIndicators: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIndicatorImport"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorImport"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeIndicatorImport: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorImport"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explainIndicator: {
+        parameters: {
+            query: {
+                /** @description A hash, address, domain, URL or sender, also written so that nobody clicks it. */
+                value: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorWhy"];
                 };
             };
             /** @description Not done */

@@ -37,6 +37,8 @@ export type DeliveryAction = S['DeliveryAction'];
 export type DeliveryLocation = S['DeliveryLocation'];
 export type IndicatorKind = S['IndicatorKind'];
 export type IndicatorAction = S['IndicatorAction'];
+export type IndicatorImport = S['IndicatorImport'];
+export type NewIndicatorImport = S['NewIndicatorImport'];
 export type Role = S['Role'];
 export type DeviceRef = S['DeviceRef'];
 export type MessageCopyRef = S['MessageCopyRef'];
@@ -167,7 +169,7 @@ export const roles = [
   'viewer', 'auditor', 'responder', 'administrator',
 ] as const satisfies readonly Role[];
 export const indicatorKinds = [
-  'fileSha256', 'senderAddress', 'senderDomain', 'url', 'domain', 'ip',
+  'fileSha256', 'fileSha1', 'fileMd5', 'senderAddress', 'senderDomain', 'url', 'domain', 'ip', 'cidr',
 ] as const satisfies readonly IndicatorKind[];
 export const indicatorActions = [
   'allow', 'audit', 'block',

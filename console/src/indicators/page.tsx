@@ -1,4 +1,4 @@
-import { Plus, Trash2 } from 'lucide-react';
+import { History, Plus, Trash2, Upload } from 'lucide-react';
 import { useCallback, useMemo, useState } from 'react';
 import { useCan, useList, useOrder } from '../api/queries';
 import { indicatorActions, indicatorKinds, type Indicator, type IndicatorAction, type IndicatorKind } from '../api/types';
@@ -16,11 +16,12 @@ import type { Column } from '../ui/grid';
 import { ListPage } from '../ui/list-page';
 import { Ago } from '../ui/time';
 import { useToast } from '../ui/toast';
+import { ImportIndicators, Imports } from './import';
 import '../styles/pages.css';
 
 const DEFAULTS = { text: '', kind: '', action: '' };
 const TONES = { block: 'high', audit: 'medium', allow: 'ok' } as const;
-const ENTITY: Record<IndicatorKind, string> = { fileSha256: 'file', senderAddress: 'sender', senderDomain: 'domain', url: 'url', domain: 'domain', ip: 'ip' };
+const ENTITY: Record<IndicatorKind, string> = { fileSha256: 'file', fileSha1: 'file', fileMd5: 'file', senderAddress: 'sender', senderDomain: 'domain', url: 'url', domain: 'domain', ip: 'ip', cidr: 'ip' };
 
 export default function IndicatorsPage() {
   const { t } = useT();
@@ -29,14 +30,17 @@ export default function IndicatorsPage() {
   const setText = useCallback((text: string) => set({ text }), [set]);
   const may = useCan('act');
   const ask = useAsk();
-  const [adding, setAdding] = useState(false);
+  const [open, setOpen] = useState<'add' | 'import' | 'imports' | null>(null);
+  const close = () => setOpen(null);
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const columns = useMemo<Column<Indicator>[]>(() => [
     { id: 'action', head: t('columns.action'), width: '120px', cell: (row) => <Chip tone={TONES[row.spec.action]}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
     { id: 'kind', head: t('columns.kind'), width: '140px', from: 620, cell: (row) => t(`indicatorKind.${row.spec.kind}`) },
     {
       id: 'value', head: t('columns.value'), width: 'minmax(140px, 1fr)', cell: (row) => {
-        const page = pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`);
+        // pages of files are by SHA-256, of addresses by one address
+        const own = !['fileSha1', 'fileMd5', 'cidr'].includes(row.spec.kind);
+        const page = own ? pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`) : null;
         const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : shown(row.spec.kind, row.spec.value)}</span>;
         return page ? <Link to={page} title={shown(row.spec.kind, row.spec.value)}>{words}</Link> : words;
       },
@@ -59,7 +63,13 @@ export default function IndicatorsPage() {
       <ListPage title={t('nav.indicators')} list={list} source={{ route: '/indicators', query: filters }} columns={columns} rowKey={(row) => row.id} rowName={(row) => row.spec.value}
         bulk={may ? (chosen, done) => <BulkOrder label={t('actionKind.remove_indicator')} danger test="bulk-remove" done={done} families={['/indicators', '/files', '/pivot']} specs={chosen.map((one) => ({ kind: 'remove_indicator', indicator_id: one.id }))} /> : undefined}
         filtered={active.length > 0} clear={clear} empty={{ title: t('indicator.none'), hint: t('indicator.noneHint') }}
-        buttons={<Button variant="primary" why={why} onClick={() => setAdding(true)}><Plus size={15} aria-hidden />{t('indicator.add')}</Button>}
+        buttons={
+          <>
+            <Button data-test="indicators-imports" onClick={() => setOpen('imports')}><History size={15} aria-hidden />{t('indicator.imports')}</Button>
+            <Button why={why} data-test="indicators-import" onClick={() => setOpen('import')}><Upload size={15} aria-hidden />{t('indicator.import')}</Button>
+            <Button variant="primary" why={why} onClick={() => setOpen('add')}><Plus size={15} aria-hidden />{t('indicator.add')}</Button>
+          </>
+        }
         filters={
           <>
             <SearchField label={t('columns.value')} value={filters.text} onChange={setText} />
@@ -70,14 +80,16 @@ export default function IndicatorsPage() {
           </>
         }
       />
-      {adding ? <AddIndicator onClose={() => setAdding(false)} /> : null}
+      {open === 'add' ? <AddIndicator onClose={close} /> : null}
+      {open === 'import' ? <ImportIndicators onClose={close} /> : null}
+      {open === 'imports' ? <Imports why={why} onClose={close} /> : null}
     </>
   );
 }
 
 const CHECKS: Record<IndicatorKind, RegExp> = {
-  fileSha256: /^[0-9a-f]{64}$/i, senderAddress: /^[^\s@]+@[^\s@]+$/, senderDomain: /^[^\s@/]+\.[^\s@/]+$/, url: /^https?:\/\/\S+$/i,
-  domain: /^[^\s@/]+\.[^\s@/]+$/, ip: /^[0-9a-f:.]+$/i,
+  fileSha256: /^[0-9a-f]{64}$/i, fileSha1: /^[0-9a-f]{40}$/i, fileMd5: /^[0-9a-f]{32}$/i, senderAddress: /^[^\s@]+@[^\s@]+$/, senderDomain: /^[^\s@/]+\.[^\s@/]+$/, url: /^https?:\/\/\S+$/i,
+  domain: /^[^\s@/]+\.[^\s@/]+$/, ip: /^[0-9a-f:.]+$/i, cidr: /^[0-9a-f:.]+\/\d{1,3}$/i,
 };
 const DAYS = ['30', '90', '365', ''] as const;
 

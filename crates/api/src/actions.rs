@@ -1,7 +1,9 @@
 //! Actions and indicators.
 
 use crate::Problem;
-use hinomi_model::{Action, ActionId, ActionSpec, IncidentId, InvestigationId};
+use hinomi_model::{
+    Action, ActionId, ActionSpec, IncidentId, IndicatorAction, IndicatorFormat, InvestigationId, Severity, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -93,4 +95,51 @@ pub struct IndicatorQuery {
     pub cursor: Option<String>,
     /// Page size, at most 200.
     pub limit: Option<u32>,
+}
+
+/// A list of indicators to take in.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewIndicatorImport {
+    /// What the list is called: 1 to 120 characters.
+    pub name: String,
+    /// The list: a table or one value a line, a STIX 2.1 bundle, a MISP event in JSON.
+    pub text: String,
+    /// How it is written; told from the content when left out.
+    #[serde(default = "auto")]
+    pub format: IndicatorFormat,
+    /// What happens when a value is seen, where the list does not say it.
+    pub action: IndicatorAction,
+    /// Severity of alerts, where the list does not say it.
+    #[serde(default = "medium")]
+    pub severity: Severity,
+    /// Why these values are here, where the list does not say it.
+    #[serde(default)]
+    pub note: String,
+    /// When they end; a value that ends earlier keeps its own end.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+    /// What the list says about a value that has an indicator counts; otherwise that one stays.
+    #[serde(default)]
+    pub replace: bool,
+    /// Only tell what would happen.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+fn auto() -> IndicatorFormat {
+    IndicatorFormat::Auto
+}
+
+fn medium() -> Severity {
+    Severity::Medium
+}
+
+/// Value to ask about.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WhyQuery {
+    /// A hash, address, domain, URL or sender, also written so that nobody clicks it.
+    pub value: String,
 }

@@ -488,5 +488,18 @@ fn response() -> Vec<Route> {
         get("/indicators", "listIndicators", Read, "List the indicators in force")
             .query::<IndicatorQuery>()
             .lists::<Indicator>(),
+        get("/indicators/why", "explainIndicator", Read, "Tell what decides about a value, and why")
+            .query::<WhyQuery>()
+            .gives::<IndicatorWhy>(),
+        get("/indicators/imports", "listIndicatorImports", Read, "List the lists of indicators taken in, newest first")
+            .query::<PageQuery>()
+            .lists::<IndicatorImport>(),
+        post("/indicators/imports", "importIndicators", Act, "Take in a list of indicators, or tell what it would do")
+            .step_up()
+            .takes::<NewIndicatorImport>()
+            .creates::<IndicatorImport>(),
+        delete("/indicators/imports/{id}", "removeIndicatorImport", Act, "Take out what a list added")
+            .step_up()
+            .gives::<IndicatorImport>(),
     ]
 }

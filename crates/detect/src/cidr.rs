@@ -22,6 +22,31 @@ impl Cidr {
         (prefix <= bits).then_some(Cidr { address, prefix })
     }
 
+    /// The network of this length around an address.
+    pub fn around(address: IpAddr, prefix: u32) -> Option<Self> {
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= bits).then_some(Cidr { address, prefix }.first())
+    }
+
+    /// The same network by its first address.
+    fn first(self) -> Self {
+        let host = |bits: u32| bits - self.prefix;
+        let address = match self.address {
+            IpAddr::V4(v4) => {
+                IpAddr::V4(v4.to_bits().checked_shr(host(32)).unwrap_or(0).checked_shl(host(32)).unwrap_or(0).into())
+            }
+            IpAddr::V6(v6) => {
+                IpAddr::V6(v6.to_bits().checked_shr(host(128)).unwrap_or(0).checked_shl(host(128)).unwrap_or(0).into())
+            }
+        };
+        Cidr { address, ..self }
+    }
+
+    /// Whether it is IPv6, and its prefix length.
+    pub fn prefix(&self) -> (bool, u32) {
+        (self.address.is_ipv6(), self.prefix)
+    }
+
     /// True when the text is an address inside. An IPv4 address mapped into IPv6 counts as IPv4.
     pub fn contains(&self, text: &str) -> bool {
         let Ok(address) = text.trim().parse::<IpAddr>() else { return false };
@@ -37,6 +62,13 @@ impl Cidr {
             }
             (IpAddr::V4(_), IpAddr::V6(_)) => false,
         }
+    }
+}
+
+impl std::fmt::Display for Cidr {
+    /// The first address and the length: every way to write a network becomes the same text.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.first().address, self.prefix)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Indicators: values an administrator allows, audits or blocks, looked up in events.
 
+use crate::cidr::Cidr;
 use crate::content;
 use hinomi_model::{
-    Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind,
-    MatchedField, Severity, Table, Text, Timestamp,
+    ConsideredIndicator, Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind, IndicatorPlace,
+    IndicatorWhy, MatchedField, Severity, Table, Text, Timestamp,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 /// Most parent domains looked at for one name; DNS allows 127 labels.
@@ -18,6 +19,8 @@ const LABELS_MAX: usize = 127;
 #[derive(Debug, Default, Clone)]
 pub struct IndicatorSet {
     by_value: HashMap<IndicatorKind, HashMap<String, Vec<Entry>>>,
+    /// Prefix lengths of the networks in the set: true is IPv6.
+    prefixes: BTreeSet<(bool, u32)>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +63,9 @@ impl IndicatorSet {
                 expires_at: spec.expires_at,
             };
             let value = normal(spec.kind, &spec.value);
+            if let Some(network) = Cidr::parse(&value).filter(|_| spec.kind == IndicatorKind::Cidr) {
+                set.prefixes.insert(network.prefix());
+            }
             set.by_value.entry(spec.kind).or_default().entry(value).or_default().push(entry);
         }
         set
@@ -92,7 +98,7 @@ impl IndicatorSet {
         let mut keys = vec![(IndicatorKind::Url, normal(IndicatorKind::Url, url))];
         keys.extend(parents(&host).map(|name| (IndicatorKind::Domain, name.to_owned())));
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            keys.push((IndicatorKind::Ip, canonical(address)));
+            keys.extend(self.address_keys(&canonical(address)));
         }
         self.decide(&keys, at)
     }
@@ -107,8 +113,73 @@ impl IndicatorSet {
 
     /// Returns the indicator that decides about an address.
     pub fn ip(&self, address: &str, at: Timestamp) -> Option<Hit> {
-        self.has(IndicatorKind::Ip)?;
-        self.decide(&[(IndicatorKind::Ip, normal(IndicatorKind::Ip, address))], at)
+        self.has(IndicatorKind::Ip).or(self.has(IndicatorKind::Cidr))?;
+        self.decide(&self.address_keys(address), at)
+    }
+
+    /// The address itself and every network of the set it may be in, the narrowest first.
+    fn address_keys(&self, address: &str) -> Vec<(IndicatorKind, String)> {
+        let mut keys = vec![(IndicatorKind::Ip, normal(IndicatorKind::Ip, address))];
+        if let Ok(address) = address.trim().parse::<IpAddr>() {
+            let address = address.to_canonical();
+            let own = self.prefixes.iter().rev().filter(|(v6, _)| *v6 == address.is_ipv6());
+            let networks = own.filter_map(|(_, prefix)| Cidr::around(address, *prefix));
+            keys.extend(networks.map(|network| (IndicatorKind::Cidr, network.to_string())));
+        }
+        keys
+    }
+
+    /// Tells every indicator that says something about a value, whatever kind of value it is, what
+    /// decides first. `own` turns the value into what it is compared as.
+    pub fn why(&self, value: &str, at: Timestamp) -> IndicatorWhy {
+        let written = crate::indicator_list::refang(value.trim());
+        let mut keys: Vec<(IndicatorKind, String)> = Vec::new();
+        for kind in [IndicatorKind::FileSha256, IndicatorKind::FileSha1, IndicatorKind::FileMd5] {
+            keys.push((kind, normal(kind, &written)));
+        }
+        keys.extend(self.address_keys(&written));
+        let mut names = |name: &str, kinds: &[IndicatorKind]| {
+            let name = normal(IndicatorKind::Domain, name);
+            for kind in kinds {
+                keys.extend(parents(&name).map(|name| (*kind, name.to_owned())));
+            }
+        };
+        match (host_of(&written), written.rsplit_once('@')) {
+            (Some(host), _) => names(host, &[IndicatorKind::Domain]),
+            (None, Some((_, domain))) => names(domain, &[IndicatorKind::SenderDomain]),
+            (None, None) => names(&written, &[IndicatorKind::Domain, IndicatorKind::SenderDomain]),
+        }
+        if let Some(host) = host_of(&written) {
+            keys.push((IndicatorKind::Url, normal(IndicatorKind::Url, &written)));
+            keys.extend(self.address_keys(host.trim_matches(['[', ']'])));
+        }
+        keys.push((IndicatorKind::SenderAddress, normal(IndicatorKind::SenderAddress, &written)));
+        let mut found: Vec<(&Entry, &(IndicatorKind, String))> = Vec::new();
+        for key in &keys {
+            let entries = self.by_value.get(&key.0).and_then(|values| values.get(&key.1));
+            found.extend(entries.into_iter().flatten().map(|entry| (entry, key)));
+        }
+        let ended = |entry: &Entry| entry.expires_at.is_some_and(|end| end <= at);
+        // stable: among equals the first key, the most exact one, decides, as in `decide`
+        found.sort_by_key(|(entry, _)| (ended(entry), std::cmp::Reverse(rank(entry.action))));
+        let decided = found.first().filter(|(entry, _)| !ended(entry)).map(|(entry, _)| (entry.id, entry.action));
+        let considered = found.iter().map(|(entry, (kind, value))| {
+            let key = match decided {
+                _ if ended(entry) => "why.ended",
+                Some((id, _)) if id == entry.id => "why.decides",
+                Some((_, action)) if action == entry.action => "why.exact",
+                _ => "why.weaker",
+            };
+            ConsideredIndicator {
+                id: entry.id,
+                kind: *kind,
+                value: value.clone(),
+                action: entry.action,
+                reason: content::text(&format!("indicator.{key}")),
+                enforced_by: places(*kind, entry.action),
+            }
+        });
+        IndicatorWhy { value: written.clone(), decided_by: decided.map(|(id, _)| id), considered: considered.collect() }
     }
 
     /// Looks up every value of the event. Allowed values are left out.
@@ -129,6 +200,16 @@ impl IndicatorSet {
         for field in ["SHA256", "InitiatingProcessSHA256"] {
             if let Some(value) = event.str(field) {
                 look(field, value, self.file(value, at));
+            }
+        }
+        for (field, kind) in [
+            ("SHA1", IndicatorKind::FileSha1),
+            ("InitiatingProcessSHA1", IndicatorKind::FileSha1),
+            ("MD5", IndicatorKind::FileMd5),
+            ("InitiatingProcessMD5", IndicatorKind::FileMd5),
+        ] {
+            if let Some(value) = event.str(field).filter(|_| self.has(kind).is_some()) {
+                look(field, value, self.decide(&[(kind, normal(kind, value))], at));
             }
         }
         for (name, field) in [
@@ -203,6 +284,27 @@ impl IndicatorSet {
     }
 }
 
+fn is_file(kind: IndicatorKind) -> bool {
+    matches!(kind, IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5)
+}
+
+/// Where an indicator takes effect: sensors refuse files by SHA-256, the gateway looks at files,
+/// senders and links; the rest is noticed in what is told.
+fn places(kind: IndicatorKind, action: IndicatorAction) -> Vec<IndicatorPlace> {
+    let blocks = action == IndicatorAction::Block;
+    let mut places = Vec::new();
+    if blocks && kind == IndicatorKind::FileSha256 {
+        places.push(IndicatorPlace::Sensor);
+    }
+    if blocks && !matches!(kind, IndicatorKind::FileSha1 | IndicatorKind::FileMd5) {
+        places.push(IndicatorPlace::Gateway);
+    }
+    if action != IndicatorAction::Allow {
+        places.push(IndicatorPlace::Alert);
+    }
+    places
+}
+
 /// Allow beats block beats audit, as in the reference.
 fn rank(action: IndicatorAction) -> u8 {
     match action {
@@ -212,10 +314,11 @@ fn rank(action: IndicatorAction) -> u8 {
     }
 }
 
-fn normal(kind: IndicatorKind, value: &str) -> String {
+pub(crate) fn normal(kind: IndicatorKind, value: &str) -> String {
     let value = value.trim();
     match kind {
-        IndicatorKind::FileSha256 => value.to_ascii_lowercase(),
+        IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => value.to_ascii_lowercase(),
+        IndicatorKind::Cidr => Cidr::parse(value).map_or_else(|| value.to_lowercase(), |network| network.to_string()),
         IndicatorKind::SenderAddress => value.trim_matches(['<', '>']).to_lowercase(),
         IndicatorKind::SenderDomain | IndicatorKind::Domain => value.trim_end_matches('.').to_lowercase(),
         IndicatorKind::Ip => value.parse::<IpAddr>().map_or_else(|_| value.to_lowercase(), canonical),
@@ -255,10 +358,10 @@ fn host_of(url: &str) -> Option<&str> {
 
 fn detection(hit: Hit, matched: MatchedField, event: &Event) -> Detection {
     let kind = match hit.kind {
-        IndicatorKind::FileSha256 => "file",
+        IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => "file",
         IndicatorKind::SenderAddress | IndicatorKind::SenderDomain => "sender",
         IndicatorKind::Url | IndicatorKind::Domain => "url",
-        IndicatorKind::Ip => "ip",
+        IndicatorKind::Ip | IndicatorKind::Cidr => "ip",
     };
     let text = |key: &str| content::text(&format!("indicator.{key}"));
     let value = |text: Text| Text::new(text.en.replace("{value}", &hit.value), text.ja.replace("{value}", &hit.value));
@@ -267,10 +370,10 @@ fn detection(hit: Hit, matched: MatchedField, event: &Event) -> Detection {
         Table::EmailEvents | Table::EmailAttachmentInfo | Table::EmailUrlInfo | Table::EmailPostDeliveryEvents
     );
     let (tactic, technique) = match (mail, hit.kind) {
-        (true, IndicatorKind::FileSha256) => ("initial-access", "T1566.001"),
+        (true, kind) if is_file(kind) => ("initial-access", "T1566.001"),
         (true, IndicatorKind::Url | IndicatorKind::Domain) => ("initial-access", "T1566.002"),
         (true, _) => ("initial-access", "T1566"),
-        (false, IndicatorKind::FileSha256) => ("execution", "T1204.002"),
+        (false, kind) if is_file(kind) => ("execution", "T1204.002"),
         (false, _) => ("command-and-control", "T1071"),
     };
     Detection {

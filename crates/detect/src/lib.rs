@@ -8,6 +8,7 @@
 //! * [`Correlator`] holds what correlation rules have seen.
 //! * [`FieldMap`] says which tables and columns a Sigma log source and its fields mean.
 //! * [`IndicatorSet`] looks up values an administrator allows or blocks.
+//! * [`indicator_list`] reads lists of such values as others write them.
 //! * [`content`] is what ships with every build: our rules, the mapping, the ATT&CK table.
 //!
 //! What it does not do: group detections into alerts (that is `cases`), read files, keep state on disk.
@@ -32,6 +33,7 @@ mod logs;
 mod logsource;
 mod parts;
 mod record;
+pub mod indicator_list;
 mod rule;
 
 // from text to logic

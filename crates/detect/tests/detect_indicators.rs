@@ -23,6 +23,7 @@ fn indicator(number: u128, kind: IndicatorKind, value: &str, action: IndicatorAc
         created_by: "test".to_owned(),
         created_at: Timestamp::from_micros(0),
         incident_id: None,
+        import_id: None,
         hits: 0,
         last_hit: None,
         version: 1,
@@ -107,4 +108,64 @@ fn a_prevented_run_is_told_as_prevented() {
     assert_eq!((detection.status, detection.source), (DetectionStatus::Prevented, DetectionSource::CustomTi));
     assert_eq!(detection.rule_id, format!("indicator:{}", uuid::Uuid::from_u128(1)));
     assert!(detection.title.ja.contains("ファイル") && detection.description.en.contains(HASH));
+}
+
+#[test]
+fn networks_and_older_hashes() {
+    use IndicatorAction::{Allow, Block};
+    let sha1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+    let md5 = "d41d8cd98f00b204e9800998ecf8427e";
+    let set = IndicatorSet::new(&[
+        // not written by its first address
+        indicator(1, IndicatorKind::Cidr, "203.0.113.77/24", Block),
+        indicator(2, IndicatorKind::Cidr, "2001:db8::/32", Block),
+        indicator(3, IndicatorKind::Ip, "203.0.113.9", Allow),
+        indicator(4, IndicatorKind::FileSha1, sha1, Block),
+        indicator(5, IndicatorKind::FileMd5, &md5.to_uppercase(), Block),
+    ]);
+    for (event, expected) in [
+        (event(Table::DeviceNetworkEvents, "RemoteIP", "203.0.113.10"), vec![1]),
+        (event(Table::DeviceNetworkEvents, "RemoteIP", "::ffff:203.0.113.10"), vec![1]),
+        (event(Table::DeviceNetworkEvents, "RemoteIP", "203.0.113.9"), vec![]),
+        (event(Table::DeviceNetworkEvents, "RemoteIP", "203.0.114.10"), vec![]),
+        (event(Table::EmailEvents, "SenderIPv6", "2001:db8:1::1"), vec![2]),
+        (event(Table::EmailUrlInfo, "Url", "http://203.0.113.10/x"), vec![1]),
+        (event(Table::DeviceFileEvents, "SHA1", sha1), vec![4]),
+        (event(Table::DeviceFileEvents, "InitiatingProcessMD5", md5), vec![5]),
+    ] {
+        assert_eq!(seen(&set, &event), expected, "{event:?}");
+    }
+}
+
+#[test]
+fn why_a_value_is_decided() {
+    use IndicatorAction::{Allow, Audit, Block};
+    let mut ended = indicator(5, IndicatorKind::Domain, "pay.phish.example", Allow);
+    ended.spec.expires_at = Some(Timestamp::from_micros(5));
+    let set = IndicatorSet::new(&[
+        indicator(1, IndicatorKind::Domain, "phish.example", Block),
+        indicator(2, IndicatorKind::Url, "http://pay.phish.example/now", Audit),
+        indicator(3, IndicatorKind::Cidr, "198.51.100.0/24", Block),
+        indicator(4, IndicatorKind::SenderDomain, "phish.example", Block),
+        ended,
+    ]);
+    let at = Timestamp::from_micros(10);
+    let ids = |value: &str| -> Vec<u128> { set.why(value, at).considered.iter().map(|one| one.id.0.as_u128()).collect() };
+    let why = set.why("hxxp://pay[.]phish[.]example/now", at);
+    assert_eq!(why.value, "http://pay.phish.example/now");
+    assert_eq!(why.decided_by.map(|id| id.0.as_u128()), Some(1));
+    assert_eq!(ids("hxxp://pay[.]phish[.]example/now"), [1, 2, 5]);
+    assert!(why.considered[0].reason.en.contains("decides"));
+    assert!(why.considered[2].reason.en.contains("ended"));
+    assert_eq!(ids("pay.phish.example"), [1, 4, 5]);
+    assert_eq!(ids("someone@phish.example"), [4]);
+    assert_eq!(ids("198.51.100.200"), [3]);
+    assert_eq!(ids("http://198.51.100.200/x"), [3]);
+    assert_eq!(ids("other.example"), []);
+    assert_eq!(set.why("other.example", at).decided_by, None);
+    // what decides here is what stops it there
+    for value in ["hxxp://pay[.]phish[.]example/now", "http://198.51.100.200/x"] {
+        let url = hinomi_detect::indicator_list::refang(value);
+        assert_eq!(set.url(&url, at).map(|hit| hit.id), set.why(value, at).decided_by, "{value}");
+    }
 }

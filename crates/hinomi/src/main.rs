@@ -16,6 +16,7 @@ use commands::devices::Devices;
 use commands::directory::Directory;
 use commands::house::{self, Place};
 use commands::incidents::Incidents;
+use commands::indicators::Indicators;
 use commands::mail::MailVerb;
 use commands::people::{EnrolmentToken, Token, Users};
 use commands::pivot::PivotCommand;
@@ -69,6 +70,9 @@ enum Command {
     /// Work with actions
     #[command(subcommand)]
     Actions(Actions),
+    /// Work with indicators: values that are allowed, watched for or blocked
+    #[command(subcommand)]
+    Indicators(Indicators),
     /// Work with mailboxes
     #[command(subcommand)]
     Mail(MailVerb),
@@ -169,6 +173,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,
         Command::Actions(actions) => actions.run(&client()?, json, language).await,
+        Command::Indicators(indicators) => indicators.run(&client()?, json, language).await,
         Command::Mail(mail) => mail.run(client, json, language).await,
         Command::Pivot(pivot) => pivot.run(&client()?, json, language).await,
         Command::Demo(demo) => demo.run(&client()?, json, language).await,

@@ -72,6 +72,8 @@ id! {
     ActionId;
     /// An indicator: a value an administrator allows or blocks.
     IndicatorId;
+    /// A list of indicators that was taken in.
+    ImportId;
     /// A message as the gateway saw it (NetworkMessageId); with a recipient it is one mailbox copy.
     MessageId;
     /// A console user.

@@ -378,3 +378,57 @@ async fn the_first_second_factor_needs_a_fresh_password() {
     let audit = world.ask(&fresh, "GET", "/audit?action=auth.confirm_password", None).await.is(200).body;
     assert_eq!(audit["total"], 3, "{audit:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_indicators_is_looked_at_taken_in_and_taken_out() {
+    let (world, person, _) = attacked().await;
+    let hash = "a".repeat(64);
+    let list = format!("# feed\n{hash}\nhxxp://pay[.]attacker[.]test/now\nattacker.test\n10.0.0.0/8\ncom\nnonsense\n");
+    let body = |dry_run: bool, action: &str| {
+        json!({ "name": "feed", "text": list, "action": action, "dry_run": dry_run })
+    };
+    let viewer = world.person("onlooker", Role::Viewer).await;
+    world.ask(&viewer, "POST", "/indicators/imports", Some(body(true, "block"))).await.is(403);
+    let counts = |import: &Value| ["added", "changed", "unchanged", "refused_count"].map(|name| import[name].as_u64());
+    let before = world.ask(&person, "GET", "/indicators", None).await.is(200).body["total"].as_u64().expect("total");
+
+    let seen = world.ask(&person, "POST", "/indicators/imports", Some(body(true, "block"))).await.is(201).body;
+    assert_eq!(counts(&seen), [Some(3), Some(0), Some(0), Some(3)], "{seen:#}");
+    let why: Vec<&str> = seen["refused"].as_array().expect("refused").iter().map(|one| text(&one["reason"], "en")).collect();
+    assert!(why.iter().any(|why| why.contains("private")) && why.iter().any(|why| why.contains("hash")), "{why:?}");
+    assert_eq!(world.ask(&person, "GET", "/indicators", None).await.is(200).body["total"], before);
+
+    let taken = world.ask(&person, "POST", "/indicators/imports", Some(body(false, "block"))).await.is(201).body;
+    assert_eq!(counts(&taken), [Some(3), Some(0), Some(0), Some(3)]);
+    let why = world.ask(&viewer, "GET", "/indicators/why?value=hxxp://pay[.]attacker[.]test/now", None).await.is(200).body;
+    assert_eq!(why["considered"].as_array().expect("considered").len(), 2, "{why:#}");
+    assert_eq!(why["considered"][0]["enforced_by"], json!(["gateway", "alert"]));
+    let why = world.ask(&viewer, "GET", &format!("/indicators/why?value={hash}"), None).await.is(200).body;
+    assert_eq!(why["decided_by"], why["considered"][0]["id"]);
+    assert_eq!(why["considered"][0]["enforced_by"], json!(["sensor", "gateway", "alert"]));
+
+    // what is known stays, unless the list is said to count
+    let again = world.ask(&person, "POST", "/indicators/imports", Some(body(false, "audit"))).await.is(201).body;
+    // our own network may be watched
+    assert_eq!(counts(&again), [Some(1), Some(0), Some(3), Some(2)], "{again:#}");
+    let mut counts_body = body(false, "audit");
+    counts_body["replace"] = json!(true);
+    let changed = world.ask(&person, "POST", "/indicators/imports", Some(counts_body)).await.is(201).body;
+    assert_eq!(counts(&changed), [Some(0), Some(3), Some(1), Some(2)], "{changed:#}");
+
+    let lists = world.ask(&viewer, "GET", "/indicators/imports", None).await.is(200).body;
+    assert_eq!(lists["total"], 3);
+    for import in [&taken, &again] {
+        let path = format!("/indicators/imports/{}", text(import, "id"));
+        let out = world.ask(&person, "DELETE", &path, None).await.is(200).body;
+        assert!(out["removed_at"].is_string());
+    }
+    assert_eq!(world.ask(&person, "GET", "/indicators", None).await.is(200).body["total"], before);
+    let problem = world.ask(&person, "POST", "/indicators/imports", Some(json!({
+        "name": "x", "text": "{", "format": "stix", "action": "block",
+    })))
+    .await;
+    assert_eq!(problem.is(400).body["field"], "text");
+    let gone = "/indicators/imports/019f0000-0000-7000-8000-000000000000";
+    world.ask(&person, "DELETE", gone, None).await.is(404);
+}

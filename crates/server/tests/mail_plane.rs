@@ -70,6 +70,7 @@ impl House {
             created_by: "test".to_owned(),
             created_at: Timestamp::default(),
             incident_id: None,
+            import_id: None,
             hits: 0,
             last_hit: None,
             version: 1,

@@ -36,6 +36,7 @@ const TABLES: &[(&str, &str)] = &[
     ("investigations", "id"),
     ("actions", "id"),
     ("indicators", "id"),
+    ("indicator_imports", "id"),
     ("mail_messages", "n"),
     ("mail_copies", "n, recipient"),
     ("mail_terms", "term, n"),

@@ -347,7 +347,7 @@ pub(crate) fn read_document<T: Document>(row: &AnyRow) -> Result<T> {
     Ok(document)
 }
 
-fn to_json<T: Document>(document: &T) -> Result<String> {
+pub(crate) fn to_json<T: Document>(document: &T) -> Result<String> {
     serde_json::to_string(document).map_err(|error| StoreError::Invalid { what: T::WHAT, reason: error.to_string() })
 }
 

@@ -27,6 +27,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/20261122_45_follow_up.sql"),
     },
     Migration { version: 20261122_50, name: "pivot", sql: include_str!("../migrations/sqlite/20261122_50_pivot.sql") },
+    Migration {
+        version: 20261122_60,
+        name: "indicator_lists",
+        sql: include_str!("../migrations/sqlite/20261122_60_indicator_lists.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -55,6 +60,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_50,
         name: "pivot",
         sql: include_str!("../migrations/postgres/20261122_50_pivot.sql"),
+    },
+    Migration {
+        version: 20261122_60,
+        name: "indicator_lists",
+        sql: include_str!("../migrations/postgres/20261122_60_indicator_lists.sql"),
     },
 ];
 

@@ -204,11 +204,14 @@ export const terms = {
   },
   indicatorKind: {
     fileSha256: 'File hash',
+    fileSha1: 'File hash (SHA-1)',
+    fileMd5: 'File hash (MD5)',
     senderAddress: 'Sender',
     senderDomain: 'Sender domain',
     url: 'URL',
     domain: 'Domain',
     ip: 'IP address',
+    cidr: 'Network',
   },
   decision: {
     approve: 'Approve',

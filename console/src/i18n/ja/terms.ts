@@ -206,11 +206,14 @@ export const terms: typeof english = {
   },
   indicatorKind: {
     fileSha256: 'ファイル ハッシュ',
+    fileSha1: 'ファイル ハッシュ (SHA-1)',
+    fileMd5: 'ファイル ハッシュ (MD5)',
     senderAddress: '送信者',
     senderDomain: '送信元ドメイン',
     url: 'URL',
     domain: 'ドメイン',
     ip: 'IP アドレス',
+    cidr: 'ネットワーク',
   },
   decision: {
     approve: '承認',

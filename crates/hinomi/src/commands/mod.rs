@@ -7,6 +7,7 @@ pub mod devices;
 pub mod directory;
 pub mod house;
 pub mod incidents;
+pub mod indicators;
 pub mod mail;
 pub mod people;
 pub mod pivot;

@@ -318,16 +318,11 @@ pub(crate) async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) ->
             if indicator.value.trim().is_empty() || indicator.value.len() > 2_048 {
                 return invalid("value", "1 to 2,048 characters", "1〜2,048 文字です");
             }
-            let domain = match indicator.kind {
-                IndicatorKind::SenderAddress => indicator.value.rsplit_once('@').map(|(_, domain)| domain),
-                IndicatorKind::SenderDomain | IndicatorKind::Domain => Some(indicator.value.as_str()),
-                _ => None,
-            };
-            let own = |domain: &str| ctx.config.gateway.own_domains.iter().any(|own| own.eq_ignore_ascii_case(domain));
-            let blocks = indicator.action == hinomi_model::IndicatorAction::Block;
-            let whole = indicator.kind != IndicatorKind::SenderAddress;
-            if blocks && whole && domain.is_some_and(own) {
-                return invalid("value", "it is one of our own domains", "自組織のドメインです");
+            if let Err(reason) = hinomi_detect::indicator_list::sound(indicator.kind, &indicator.value) {
+                return Err(ActionError::Invalid { field: "value", reason });
+            }
+            if let Some(reason) = crate::indicators::guard::refusal(indicator, &ctx.config.gateway.own_domains) {
+                return Err(ActionError::Invalid { field: "value", reason });
             }
         }
         _ => {}

@@ -311,6 +311,7 @@ fn new_indicator(spec: &IndicatorSpec, by: &str, action: &Action, now: Timestamp
         created_by: by.to_owned(),
         created_at: now,
         incident_id: action.incident_id,
+        import_id: None,
         hits: 0,
         last_hit: None,
         version: 1,
@@ -322,6 +323,10 @@ fn in_force_text(kind: IndicatorKind) -> Text {
         IndicatorKind::FileSha256 => {
             Text::new("In force at the gateway and on sensors.", "ゲートウェイとセンサーで有効になりました。")
         }
+        IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => Text::new(
+            "In force: an alert is raised where it is seen. Files are stopped by SHA-256 only.",
+            "有効になりました。確認された場合にアラートを作成します (ファイルを停止できるのは SHA-256 のみです)。",
+        ),
         _ => Text::new("In force at the gateway.", "ゲートウェイで有効になりました。"),
     }
 }

@@ -212,6 +212,10 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "disarmAction" => actions::disarm,
         "undoAction" => actions::undo,
         "listIndicators" => indicators::list,
+        "explainIndicator" => indicators::why,
+        "listIndicatorImports" => indicators::imports,
+        "importIndicators" => indicators::import,
+        "removeIndicatorImport" => indicators::remove_import,
     }
 }
 

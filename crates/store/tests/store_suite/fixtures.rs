@@ -163,6 +163,7 @@ pub fn indicator(number: u64, kind: IndicatorKind, value: &str, expires_at: Opti
         created_by: "aki".to_owned(),
         created_at: at(number as i64),
         incident_id: None,
+        import_id: None,
         hits: 0,
         last_hit: None,
         version: 0,

@@ -1,5 +1,8 @@
 //! Indicators in force: the set gateway and analyst look values up in, and the block list of sensors.
 
+pub(crate) mod guard;
+pub mod import;
+
 use crate::app::Ctx;
 use anyhow::{Context, Result};
 use hinomi_detect::IndicatorSet;
@@ -16,11 +19,17 @@ const VERSION_SETTING: &str = "block_list_version";
 /// current one anyway.
 const COMMAND_SECONDS: i64 = 24 * 3600;
 
+/// Most hashes on a sensor's block list, 13.4 MB as one command: sensors take messages of 16 MiB. The
+/// newest ones count; the gateway and the analyst know all.
+const SENSOR_HASHES_MAX: usize = 200_000;
+
 /// Hashes sensors must not let run.
 #[derive(Debug, Default)]
 struct BlockList {
     version: u64,
     sha256: Vec<String>,
+    /// Hashes that did not fit.
+    beyond: usize,
 }
 
 /// What is in force now; readers keep what they took.
@@ -54,16 +63,27 @@ pub async fn load(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
     let indicators = ctx.store.indicators_in_force(now).await.context("read indicators")?;
     let version = ctx.store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let sha256 = blocked(&indicators);
-    ctx.indicators.set(IndicatorSet::new(&indicators), BlockList { version, sha256 });
+    let (sha256, beyond) = blocked(&indicators);
+    if beyond > 0 {
+        tracing::warn!("{beyond} file hashes do not fit on the sensors' block list of {SENSOR_HASHES_MAX}");
+    }
+    ctx.indicators.set(IndicatorSet::new(&indicators), BlockList { version, sha256, beyond });
     Ok(())
 }
 
-fn blocked(indicators: &[Indicator]) -> Vec<String> {
+/// Hashes sensors get, in order, and how many do not fit. `indicators` come oldest first.
+fn blocked(indicators: &[Indicator]) -> (Vec<String>, usize) {
     let allowed: BTreeSet<&str> = files(indicators, IndicatorAction::Allow).collect();
-    let blocked: BTreeSet<&str> =
+    let all: Vec<&str> =
         files(indicators, IndicatorAction::Block).filter(|sha256| !allowed.contains(sha256)).collect();
-    blocked.into_iter().map(str::to_ascii_lowercase).collect()
+    let beyond = all.len().saturating_sub(SENSOR_HASHES_MAX);
+    let newest: BTreeSet<String> = all[beyond..].iter().map(|sha256| sha256.to_ascii_lowercase()).collect();
+    (newest.into_iter().collect(), beyond)
+}
+
+/// File hashes in force that sensors do not get.
+pub(crate) fn beyond_sensors(ctx: &Ctx) -> u64 {
+    ctx.indicators.list().beyond as u64
 }
 
 fn files(indicators: &[Indicator], action: IndicatorAction) -> impl Iterator<Item = &str> {
@@ -111,7 +131,7 @@ pub async fn on_connect(ctx: &Ctx, device: DeviceId, has: u64) {
 /// When the store fails.
 pub(crate) async fn refresh(ctx: &Ctx, now: Timestamp) -> Result<()> {
     let indicators = ctx.store.indicators_in_force(now).await?;
-    if blocked(&indicators) == ctx.indicators.list().sha256 {
+    if blocked(&indicators).0 == ctx.indicators.list().sha256 {
         return Ok(());
     }
     let mut tx = ctx.store.begin().await?;
