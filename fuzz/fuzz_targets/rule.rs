@@ -1,7 +1,7 @@
 //! Rule files: any bytes either load or are refused, and what loads can be evaluated.
 #![no_main]
 
-use hinomi_detect::{Engine, Examples, FieldMap, RuleSource, content};
+use hinomi_detect::{Engine, Examples, FieldMap, LogEngine, LogOptions, RuleSource, content};
 use hinomi_model::{Event, Table, Timestamp};
 use libfuzzer_sys::fuzz_target;
 
@@ -10,7 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = FieldMap::parse("fields.yml", &yaml);
     let _ = Examples::parse("rule.test.yml", &yaml);
     let source = RuleSource { path: "rule.yml".to_owned(), yaml };
-    let (engine, errors) = Engine::load(&[source], &content::embedded().fields);
+    let sources = [source];
+    let (logs, _) = LogEngine::load(&sources, &LogOptions::default());
+    logs.kind_where(|_| true);
+    let (engine, errors) = Engine::load(&sources, &content::embedded().fields);
     for error in errors {
         assert!(error.line >= 1 && error.column >= 1);
         let _ = error.to_string();

@@ -54,6 +54,8 @@ enum Task {
         #[command(subcommand)]
         what: Quality,
     },
+    /// Compare the detections with rsigma's over all sample events
+    Oracle,
     /// Measure; ratios within one run
     Bench {
         #[command(subcommand)]
@@ -115,6 +117,12 @@ enum Bench {
         #[arg(long, default_value_t = 10_000_000)]
         copies: u64,
     },
+    /// Detection: events per second on one thread, beside rsigma on the same events
+    Detect {
+        /// Print nothing but the JSON object
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -160,6 +168,9 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench { what: Some(Bench::Explorer { json, copies }) } => {
             bench(&["--bench", "explorer_bench"], &[copies.to_string()], json)
         }
+        Task::Bench { what: Some(Bench::Detect { json: false }) } => oracle(&["bench"]),
+        Task::Bench { what: Some(Bench::Detect { json: true }) } => oracle(&["bench", "--json"]),
+        Task::Oracle => oracle(&["compare"]),
     }
 }
 
@@ -172,6 +183,15 @@ fn story(keep: Option<PathBuf>) -> Result<ExitCode> {
         command.arg("--keep").arg(keep);
     }
     let status = command.env("HINOMI_NODE", node::find_or_install()?).status()?;
+    Ok(ExitCode::from(status.code().unwrap_or(2) as u8))
+}
+
+/// Builds and runs the workspace that holds the other engine, optimised.
+fn oracle(words: &[&str]) -> Result<ExitCode> {
+    machine::install(&[machine::BUILD])?;
+    let mut command = build::cargo();
+    command.args(["run", "--quiet", "--release", "--locked", "--manifest-path", "oracle/Cargo.toml", "--"]);
+    let status = command.args(words).status()?;
     Ok(ExitCode::from(status.code().unwrap_or(2) as u8))
 }
 

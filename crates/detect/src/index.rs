@@ -7,16 +7,24 @@
 //! * `equals` looks the whole value up; `startswith` and `endswith` look up its prefixes and suffixes of
 //!   the lengths that occur, by a rolling hash.
 //! * `contains` tests every position against a bitmap of 4-byte grams (literals of one to three bytes
-//!   have bitmaps of their own) and confirms.
+//!   have bitmaps of their own, or are looked for one by one when they are few) and confirms.
 
 use crate::hash;
 use crate::pattern::Anchor;
+use aho_corasick::packed::Searcher;
+use memchr::memmem::Finder;
 
 /// Longest prefix or suffix that is hashed, bytes; what is longer is confirmed by comparing.
 const ENDS_MAX: usize = 63;
 /// Bits of a gram bitmap per literal, and the bounds of the bitmap as powers of two.
 const BITS_PER_LITERAL: usize = 24;
 const BITMAP_LOG2: std::ops::RangeInclusive<u32> = 10..=18;
+/// Shortest value the vectorised search is worth it for.
+const FEW_BYTES_MIN: usize = 64;
+/// Most literals a vectorised search is asked for first, whether there is any.
+const FEW_MAX: usize = 60;
+/// Most literals of one to three bytes that are looked for one by one.
+const SHORT_MAX: usize = 8;
 
 /// The literals of one field. Values and literals are lower-cased by the caller.
 #[derive(Debug, Default)]
@@ -28,10 +36,13 @@ pub(crate) struct Index {
     equals: Option<Table>,
     starts: Option<Ends>,
     ends: Option<Ends>,
+    short: Vec<(Finder<'static>, u32)>,
     one: Option<Grams<1>>,
     two: Option<Grams<2>>,
     three: Option<Grams<3>>,
     four: Option<Grams<4>>,
+    /// Tells whether one of the few literals of four and more bytes occurs.
+    few: Option<Searcher>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -76,11 +87,27 @@ impl Index {
         index.ends =
             Ends::build(of(Anchor::Ends, &|_| true), &|id| wanted[id as usize].1.iter().rev().copied().collect());
         let text = |id: u32| wanted[id as usize].1;
-        index.one = Grams::build(&of(Anchor::Contains, &|len| len == 1), &text);
-        index.two = Grams::build(&of(Anchor::Contains, &|len| len == 2), &text);
-        index.three = Grams::build(&of(Anchor::Contains, &|len| len == 3), &text);
+        let short = of(Anchor::Contains, &|len| len < 4);
+        if short.len() <= SHORT_MAX {
+            index.short = short.iter().map(|id| (Finder::new(text(*id)).into_owned(), *id)).collect();
+        } else {
+            index.one = Grams::build(&of(Anchor::Contains, &|len| len == 1), &text);
+            index.two = Grams::build(&of(Anchor::Contains, &|len| len == 2), &text);
+            index.three = Grams::build(&of(Anchor::Contains, &|len| len == 3), &text);
+        }
         index.four = Grams::build(&of(Anchor::Contains, &|len| len >= 4), &text);
         index
+    }
+
+    /// Adds a vectorised search that tells first whether any of a few literals occurs: for long texts
+    /// that seldom hold one.
+    pub fn for_long_texts(mut self) -> Index {
+        let long = self.four.as_ref().map_or(&[][..], |grams| &grams.entries);
+        if !long.is_empty() && long.len() <= FEW_MAX {
+            // without it every position is tested, which is only slower
+            self.few = Searcher::new(long.iter().map(|entry| self.text(entry.literal)));
+        }
+        self
     }
 
     /// Appends the bits of every literal that occurs in the lower-cased value; a bit may come twice.
@@ -95,6 +122,11 @@ impl Index {
         if let Some(ends) = &self.ends {
             ends.walk(value.iter().rev(), |id| self.confirm(id, value, Anchor::Ends, seen));
         }
+        for (finder, id) in &self.short {
+            if finder.find(value).is_some() {
+                seen.add(*id);
+            }
+        }
         if let Some(grams) = &self.one {
             grams.scan(value, |at, id, offset| self.confirm_at(id, value, at, offset, seen));
         }
@@ -104,7 +136,8 @@ impl Index {
         if let Some(grams) = &self.three {
             grams.scan(value, |at, id, offset| self.confirm_at(id, value, at, offset, seen));
         }
-        if let Some(grams) = &self.four {
+        let none = value.len() > FEW_BYTES_MIN && self.few.as_ref().is_some_and(|few| few.find(value).is_none());
+        if let (Some(grams), false) = (&self.four, none) {
             grams.scan(value, |at, id, offset| self.confirm_at(id, value, at, offset, seen));
         }
         for id in seen.hits.drain(..) {

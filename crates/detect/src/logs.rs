@@ -84,7 +84,8 @@ impl LogEngine {
             Target::Named(name) => Some((name.as_str().into(), at as u32)),
             _ => None,
         });
-        let names = Arc::new(FieldNames { ids: ids.collect(), count: pool.targets.len() });
+        let anywhere = pool.targets.iter().position(|target| *target == Target::AnyText).map(|at| at as u32);
+        let names = Arc::new(FieldNames { ids: ids.collect(), count: pool.targets.len(), anywhere });
         let mut numbers: BTreeMap<LogSource, u32> = BTreeMap::new();
         let mut distinct = Vec::new();
         let (mut logic, mut quiet, mut source_of) = (Vec::new(), Vec::new(), Vec::new());

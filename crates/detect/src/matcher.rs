@@ -84,7 +84,7 @@ impl Matcher {
         scratch.begin(self.bits as usize, self.lazy.len(), &self.always);
         for scan in &self.scans {
             if scan.anywhere {
-                values.texts(|value| scratch.look(memo, scan.slot, &scan.index, value));
+                values.texts(|value| scratch.look_once(&scan.index, value));
             } else {
                 values.any(scan.slot, |value| {
                     scratch.look(memo, scan.slot, &scan.index, value);
@@ -384,7 +384,8 @@ impl<'p> Builder<'p> {
         let scan = |(slot, literals): (u32, HashMap<(Anchor, &'p str), Vec<u32>>)| {
             let literals = literals.into_iter().map(|((anchor, text), bits)| (anchor, text.as_bytes(), bits));
             let anywhere = self.pool.targets[slot as usize] == Target::AnyText;
-            Scan { slot, anywhere, index: Index::build(literals.collect()) }
+            let index = Index::build(literals.collect());
+            Scan { slot, anywhere, index: if anywhere { index.for_long_texts() } else { index } }
         };
         by_slot.into_iter().map(scan).collect()
     }

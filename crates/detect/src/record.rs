@@ -1,7 +1,8 @@
 //! An event of any log: names and texts, in one buffer that is used again.
 
-use crate::values::Values;
+use crate::values::{SEPARATOR, Values};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::Arc;
 
 /// Most values of one event; more are counted and left out.
@@ -16,8 +17,10 @@ pub struct FieldId(pub(crate) u32);
 /// Names of the fields an engine knows: those of its rules and those it was told of.
 #[derive(Debug, Default)]
 pub(crate) struct FieldNames {
-    pub ids: HashMap<Box<str>, u32>,
+    pub ids: HashMap<Box<str>, u32, BuildHasherDefault<NameHasher>>,
     pub count: usize,
+    /// Slot that stands for every text of the event.
+    pub anywhere: Option<u32>,
 }
 
 /// One event of a log, for [`crate::LogEngine`].
@@ -78,16 +81,8 @@ impl Record {
 
     /// Adds a value to a field.
     pub fn push_to(&mut self, field: FieldId, value: &str) {
-        let Some(at) = self.add(value) else { return };
-        let (first, last) = self.heads[field.0 as usize];
-        if first == 0 || first == NULL {
-            if first == 0 {
-                self.used.push(field.0);
-            }
-            self.heads[field.0 as usize] = (at, at);
-        } else {
-            self.values[last as usize - 1].next = at;
-            self.heads[field.0 as usize].1 = at;
+        if let Some(at) = self.add(value) {
+            self.link(field, at);
         }
     }
 
@@ -131,15 +126,67 @@ impl Record {
         self.dropped
     }
 
+    /// Adds what `write` writes as a value, to a field if one is given.
+    pub(crate) fn write(&mut self, field: Option<FieldId>, bytes_max: usize, write: impl FnOnce(&mut String)) {
+        if self.full(bytes_max) {
+            return;
+        }
+        let from = self.text.len() as u32;
+        write(&mut self.text);
+        let at = self.added(from);
+        if let Some(field) = field {
+            self.link(field, at);
+        }
+    }
+
+    /// Gives back memory beyond what the event needs, to keep many records.
+    pub fn compact(&mut self) {
+        self.text.shrink_to_fit();
+        self.values.shrink_to_fit();
+    }
+
+    /// Counts a value that is left out.
+    pub(crate) fn leave_out(&mut self) {
+        self.dropped += 1;
+    }
+
+    fn full(&mut self, more: usize) -> bool {
+        let full = self.values.len() >= VALUES_MAX || self.text.len() + more > BYTES_MAX;
+        self.dropped += u64::from(full);
+        full
+    }
+
+    fn added(&mut self, from: u32) -> u32 {
+        self.values.push(Value { from, to: self.text.len() as u32, next: 0 });
+        self.text.push(SEPARATOR);
+        self.values.len() as u32
+    }
+
     fn add(&mut self, value: &str) -> Option<u32> {
-        if self.values.len() >= VALUES_MAX || self.text.len() + value.len() > BYTES_MAX {
-            self.dropped += 1;
+        if self.full(value.len()) {
             return None;
         }
         let from = self.text.len() as u32;
         self.text.push_str(value);
-        self.values.push(Value { from, to: self.text.len() as u32, next: 0 });
-        Some(self.values.len() as u32)
+        Some(self.added(from))
+    }
+
+    fn link(&mut self, field: FieldId, at: u32) {
+        let (first, last) = self.heads[field.0 as usize];
+        if first == 0 || first == NULL {
+            if first == 0 {
+                self.used.push(field.0);
+            }
+            self.heads[field.0 as usize] = (at, at);
+        } else {
+            self.values[last as usize - 1].next = at;
+            self.heads[field.0 as usize].1 = at;
+        }
+    }
+
+    /// True when `check` is true for a text of the event, whatever its field.
+    fn any_text(&self, check: impl FnMut(&str) -> bool) -> bool {
+        (1..=self.values.len() as u32).filter_map(|at| self.value(at)).any(check)
     }
 
     fn value(&self, head: u32) -> Option<&str> {
@@ -150,6 +197,9 @@ impl Record {
 
 impl Values for Record {
     fn any(&self, slot: u32, mut check: impl FnMut(&str) -> bool) -> bool {
+        if self.names.anywhere == Some(slot) {
+            return self.any_text(check);
+        }
         let mut head = self.heads.get(slot as usize).map_or(0, |head| head.0);
         while let Some(value) = self.value(head) {
             if check(value) {
@@ -165,10 +215,24 @@ impl Values for Record {
     }
 
     fn texts(&self, mut each: impl FnMut(&str)) {
-        for at in 1..=self.values.len() as u32 {
-            if let Some(text) = self.value(at) {
-                each(text);
-            }
-        }
+        each(&self.text);
+    }
+}
+
+/// Hashes field names quickly. A poor spread costs time only, and names are few.
+#[derive(Debug, Default)]
+pub(crate) struct NameHasher(u64);
+
+impl std::hash::Hasher for NameHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = crate::hash::bytes(self.0, bytes);
+    }
+
+    fn write_u8(&mut self, _: u8) {
+        // the end mark of a text
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

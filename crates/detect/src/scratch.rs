@@ -36,8 +36,8 @@ struct Memo {
 struct Entry {
     hash: u64,
     slot: u32,
-    bits: Box<[u32]>,
-    value: Box<[u8]>,
+    bits: Vec<u32>,
+    value: Vec<u8>,
 }
 
 impl Scratch {
@@ -70,11 +70,16 @@ impl Scratch {
         self.awake.extend_from_slice(always);
     }
 
+    /// Sets the bits of a text that hardly comes again.
+    pub(crate) fn look_once(&mut self, index: &Index, value: &str) {
+        self.find(index, value);
+        set(&mut self.bits, &self.found);
+    }
+
     /// Sets the bits of a value of the field `slot`; `memo` is the number of the matcher.
     pub(crate) fn look(&mut self, memo: usize, slot: u32, index: &Index, value: &str) {
         if value.len() > MEMO_VALUE_BYTES_MAX {
-            self.find(index, value);
-            set(&mut self.bits, &self.found);
+            self.look_once(index, value);
             return;
         }
         if self.memos.len() <= memo {
@@ -87,28 +92,33 @@ impl Scratch {
         }
         let at = hash as usize % MEMO_ENTRIES;
         let entry = &entries[at];
-        if entry.hash == hash && entry.slot == slot && *entry.value == *value.as_bytes() {
+        if entry.hash == hash && entry.slot == slot && entry.value == value.as_bytes() {
             set(&mut self.bits, &entry.bits);
             return;
         }
         self.find(index, value);
         set(&mut self.bits, &self.found);
-        self.remember(
-            memo,
-            at,
-            Entry { hash, slot, bits: self.found.as_slice().into(), value: value.as_bytes().into() },
-        );
+        self.remember(memo, at, (hash, slot), value);
     }
 
-    fn remember(&mut self, memo: usize, at: usize, entry: Entry) {
+    fn remember(&mut self, memo: usize, at: usize, (hash, slot): (u64, u32), value: &str) {
         if self.memo_bytes > self.memo_bytes_max {
-            self.memos.iter_mut().for_each(|memo| memo.entries.clear());
+            self.memos.iter_mut().for_each(|memo| memo.entries = Vec::new());
             self.memo_bytes = 0;
             self.memos[memo].entries.resize(MEMO_ENTRIES, Entry::default());
         }
-        let place = &mut self.memos[memo].entries[at];
-        self.memo_bytes = self.memo_bytes + entry.bytes() - place.bytes();
-        *place = entry;
+        let entry = &mut self.memos[memo].entries[at];
+        let before = entry.bytes();
+        // the memory of what was there is used again, unless it is far too much
+        if entry.value.capacity() > value.len() * 4 + 256 {
+            entry.value = Vec::new();
+        }
+        (entry.hash, entry.slot) = (hash, slot);
+        entry.value.clear();
+        entry.value.extend_from_slice(value.as_bytes());
+        entry.bits.clear();
+        entry.bits.extend_from_slice(&self.found);
+        self.memo_bytes = self.memo_bytes + entry.bytes() - before;
     }
 
     fn find(&mut self, index: &Index, value: &str) {
@@ -143,7 +153,7 @@ impl Scratch {
 
 impl Entry {
     fn bytes(&self) -> usize {
-        self.bits.len() * 4 + self.value.len()
+        self.bits.capacity() * 4 + self.value.capacity()
     }
 }
 

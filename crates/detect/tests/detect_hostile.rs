@@ -1,6 +1,6 @@
 //! Hostile rules and events: never a panic, never without bound.
 
-use hinomi_detect::{Engine, Examples, FieldMap, RuleErrorCode, RuleSource, content};
+use hinomi_detect::{Engine, Examples, FieldMap, LogEngine, LogOptions, LogSource, RuleErrorCode, RuleSource, content};
 use hinomi_model::{Event, Kind, Table, Timestamp, Value};
 use proptest::prelude::*;
 use std::time::Instant;
@@ -211,4 +211,27 @@ fn evaluation_time_grows_with_the_value_only_linearly() {
     let (short, long) = (time(2_000), time(32_000));
     // sixteen times the text; a quadratic engine would need 256 times the time
     assert!(long < short * 100, "{short:?} for 2 kB, {long:?} for 32 kB");
+}
+
+#[test]
+fn hostile_json_is_bounded() {
+    let (engine, _) = LogEngine::load(&content::embedded().rules, &LogOptions::default());
+    let kind = engine.kind(&[LogSource::new("linux", "process_creation", "")]);
+    let (mut record, mut scratch) = (engine.record(), engine.scratch());
+    for bytes in [&b"{\"a\":\"\xff\"}"[..], b"[1]", b"{\"a\":", b"{\"CommandLine\":\"x", b"null", b"{1:2}"] {
+        record.clear();
+        assert!(record.read_json(bytes).is_err(), "{bytes:?}");
+        engine.matches(&record, &kind, &mut scratch);
+    }
+    let deep = format!("{}1{}", r#"{"a":"#.repeat(2_000), "}".repeat(2_000));
+    let long = format!(r#"{{"CommandLine":"{}curl x | sh","Image":"/usr/bin/bash"}}"#, r"a\u0000-".repeat(1_500_000));
+    let wide = format!(r#"{{"CommandLine":[{}"z"]}}"#, r#""/bin/sh -c x","#.repeat(20_000));
+    let many = format!("{{{}\"z\":1}}", r#""CommandLine":"curl","#.repeat(150_000));
+    for (name, text, dropped) in [("deep", deep, 1), ("long", long, 0), ("wide", wide, 1), ("many", many, 1)] {
+        record.clear();
+        let before = record.dropped();
+        record.read_json(text.as_bytes()).expect(name);
+        engine.matches(&record, &kind, &mut scratch);
+        assert_eq!((record.dropped() - before).min(1), dropped, "{name}");
+    }
 }
