@@ -108,6 +108,13 @@ test('copies without a receipt wait while the action runs, and only then', () =>
   expect(running[0]).toMatchObject({ message: copies[0]!.message_id, recipient: copies[0]!.recipient });
 });
 
+test('an indicator that was in force before is not undone', () => {
+  const of = (state: Receipt['state']) => action('succeeded', [{ target: 'sender:a@b', state, detail: { en: '', ja: '' }, proof: '{"indicator_id":"i1"}', at: '2026-11-22T09:00:00Z' }], {
+    spec: { kind: 'add_indicator', indicator: { kind: 'senderAddress', value: 'a@b', action: 'block', severity: 'medium', note: '', expires_at: null } },
+  });
+  expect([canUndo(of('done')), canUndo(of('alreadyDone'))]).toEqual([true, false]);
+});
+
 test('what failed is counted; what was stopped half-way can be undone as far as it went', () => {
   const partly = action('partiallySucceeded', [receipt(0, 'done'), receipt(1, 'failed'), receipt(2, 'notFound')]);
   expect(failedOf(partly)).toBe(1);

@@ -40,6 +40,9 @@ export function useDecisions() {
 
 export function canUndo(action: Action): boolean {
   if (!undoable.has(action.spec.kind) || action.undone_by) return false;
+  // an indicator that was in force before is not this action's to take back
+  const indicator = action.receipts.filter((receipt) => receipt.proof?.includes('"indicator_id"'));
+  if (indicator.length > 0 && indicator.every((receipt) => receipt.state === 'alreadyDone')) return false;
   // what failed or was stopped half-way is undone as far as it went
   const halfWay = ['failed', 'cancelled'].includes(action.state) && action.receipts.some((receipt) => receipt.state === 'done');
   return halfWay || ['succeeded', 'partiallySucceeded'].includes(action.state);

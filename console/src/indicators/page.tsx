@@ -42,7 +42,7 @@ export default function IndicatorsPage() {
         const own = !['fileSha1', 'fileMd5', 'cidr'].includes(row.spec.kind);
         const page = own ? pageOf(`${ENTITY[row.spec.kind]}:${row.spec.value}`) : null;
         const words = <span className="mono">{row.spec.kind === 'fileSha256' ? shortHash(row.spec.value) : shown(row.spec.kind, row.spec.value)}</span>;
-        return page ? <Link to={page} title={shown(row.spec.kind, row.spec.value)}>{words}</Link> : words;
+        return page ? <Link to={page} className="truncate" style={{ display: 'block', lineHeight: '28px' }} title={shown(row.spec.kind, row.spec.value)}>{words}</Link> : words;
       },
     },
     { id: 'severity', head: t('columns.severity'), width: '122px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },

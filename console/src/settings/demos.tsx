@@ -112,7 +112,7 @@ function Row({ status, onRemove }: { status: DemoStatus; onRemove: () => void })
       <td style={{ minWidth: 160 }}><span className="strong">{visible(text(demo.title)) || visible(demo.name)}</span><div className="small secondary">{visible(demo.name)} · {visible(demo.played_by)}</div></td>
       <td><Chip tone={busy ? 'accent' : TONES[demo.state]}>{busy ? t(investigating > 0 ? 'demo.investigating' : 'demo.analysing') : t(`demo.state.${demo.state}`)}</Chip>{demo.failure ? <div className="small secondary wrap">{visible(demo.failure)}</div> : null}</td>
       <td>{incidents.length === 0 ? <span className="secondary">—</span> : (
-        <ul className="column" style={{ gap: 4 }}>{incidents.map((one) => <li key={one.id} className="row"><SeverityChip severity={one.severity} /><Link to={to.incident(one.number)} title={visible(text(one.title))}>{incidentName(one.number)}</Link></li>)}</ul>
+        <ul className="column" style={{ gap: 4 }}>{incidents.map((one) => <li key={one.id} className="row"><SeverityChip severity={one.severity} /><Link to={to.incident(one.number)} className="num" title={visible(text(one.title))}>{incidentName(one.number)}</Link></li>)}</ul>
       )}</td>
       <td className="secondary small">{t('demo.counts', { devices: demo.devices, messages: demo.messages, events: demo.events })}</td>
       <td className="secondary"><Ago at={demo.played_at} /></td>
