@@ -1,4 +1,5 @@
-//! Build, run and test tasks: `cargo xtask up`, `cargo xtask test`, `cargo xtask story`, `cargo xtask bench`.
+//! Build, run and test tasks: `cargo xtask up`, `cargo xtask test`, `cargo xtask story`, `cargo xtask bench`,
+//! `cargo xtask quality`.
 //!
 //! Every task says what it does, installs what is missing (naming it) and can be run twice.
 

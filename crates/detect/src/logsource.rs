@@ -17,8 +17,8 @@ pub struct LogsourceMap {
     /// Names of the fields entries look at, each once.
     keys: Vec<String>,
     strip: Vec<String>,
-    /// (native name, canonical name), by native name in lower case.
-    aliases: HashMap<String, Vec<String>>,
+    /// By native name in lower case: canonical names, and the place of the native one in its list.
+    aliases: HashMap<String, Vec<(String, usize)>>,
 }
 
 #[derive(Debug, Clone)]
@@ -86,8 +86,9 @@ impl LogsourceMap {
         found.filter(|rest| !rest.is_empty()).unwrap_or(name)
     }
 
-    /// Returns the other names a field has in every source; `name` in any case.
-    pub fn aliases(&self, name: &str) -> &[String] {
+    /// Returns the other names a field has in every source, and how far it is from the first choice for
+    /// each; `name` in any case.
+    pub fn aliases(&self, name: &str) -> &[(String, usize)] {
         let lower = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Cow::Owned(name.to_ascii_lowercase()),
             false => Cow::Borrowed(name),

@@ -33,10 +33,13 @@ pub struct Completer {
     keys: Vec<Arc<str>>,
 }
 
+/// Other names of a field, each with how far it is from the first choice.
+type Aliases = Arc<[(Arc<str>, usize)]>;
+
 #[derive(Clone)]
 struct Name {
     name: Arc<str>,
-    aliases: Arc<[Arc<str>]>,
+    aliases: Aliases,
 }
 
 impl Default for Completer {
@@ -55,7 +58,7 @@ impl Completer {
         }
         let stripped = self.map.strip(written);
         let name: Arc<str> = stripped.split(' ').collect::<String>().into();
-        let aliases = self.map.aliases(&name).iter().map(|alias| Arc::from(alias.as_str())).collect();
+        let aliases = aliases(self.map, &name);
         let known = Name { name: Arc::clone(&name), aliases };
         if self.names.len() < NAMES_MAX {
             self.names.insert(written.into(), known.clone());
@@ -64,26 +67,35 @@ impl Completer {
         name
     }
 
-    fn aliases(&self, name: &str) -> Arc<[Arc<str>]> {
-        match self.names.get(name) {
-            Some(known) => Arc::clone(&known.aliases),
-            None => self.map.aliases(name).iter().map(|alias| Arc::from(alias.as_str())).collect(),
-        }
+    fn aliases(&self, name: &str) -> Aliases {
+        self.names.get(name).map_or_else(|| aliases(self.map, name), |known| Arc::clone(&known.aliases))
     }
 
     /// Completes an event whose own fields are all there.
     pub fn complete(&mut self, record: &mut Record) {
         record.own = record.fields.len();
+        // how far from the first choice the fields added here are
+        let mut choices: Vec<usize> = Vec::new();
         for at in 0..record.own {
-            for alias in self.aliases(&record.fields[at].name).iter() {
-                // NXLog writes the field, and something else in it
-                let replaced = &**alias == "EventType" && record.text("EventType").is_none_or(|kind| kind == "INFO");
-                if replaced || record.get(alias).is_none() {
-                    let value = record.fields[at].value.clone();
-                    match record.fields.iter_mut().find(|field| field.name == *alias) {
-                        Some(known) => known.value = value,
-                        None => record.fields.push(Field { name: Arc::clone(alias), value }),
+            for (alias, choice) in self.aliases(&record.fields[at].name).iter() {
+                let known = record.fields.iter().position(|field| field.name == *alias);
+                match known {
+                    None => {
+                        let value = record.fields[at].value.clone();
+                        record.fields.push(Field { name: Arc::clone(alias), value });
+                        choices.push(*choice);
                     }
+                    // NXLog writes the field, and something else in it
+                    Some(known) if known < record.own && &**alias == "EventType" => {
+                        if record.fields[known].value == Value::Text("INFO".to_owned()) {
+                            record.fields[known].value = record.fields[at].value.clone();
+                        }
+                    }
+                    Some(known) if known >= record.own && *choice < choices[known - record.own] => {
+                        record.fields[known].value = record.fields[at].value.clone();
+                        choices[known - record.own] = *choice;
+                    }
+                    Some(_) => {}
                 }
             }
         }
@@ -132,6 +144,10 @@ impl Completer {
     }
 }
 
+fn aliases(map: &LogsourceMap, name: &str) -> Aliases {
+    map.aliases(name).iter().map(|(alias, choice)| (Arc::from(alias.as_str()), *choice)).collect()
+}
+
 /// Reads a time as logs write it: RFC 3339, with a space for the T, without a zone (UTC), or seconds
 /// since 1970.
 pub(crate) fn time(text: &str) -> Option<Timestamp> {
@@ -168,6 +184,19 @@ mod tests {
         }
         for text in ["", "yesterday", "-1", "2020-13-99 00:00:00", "2020"] {
             assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_first_choice_wins_wherever_it_stands() {
+        for order in [["ProviderName", "SourceName"], ["SourceName", "ProviderName"]] {
+            let mut completer = Completer::default();
+            let mut record = Record::default();
+            for name in order {
+                record.push(completer.name(name), Value::Text(name.to_owned()));
+            }
+            completer.complete(&mut record);
+            assert_eq!(record.text("Provider_Name").as_deref(), Some("SourceName"));
         }
     }
 

@@ -195,3 +195,47 @@ fn flat_exports_in_zips() {
     assert!(summary.events > 10);
     assert!(seen.iter().all(|(_, _, record)| record.time.is_some() && record.text("Computer").is_some()));
 }
+
+/// A small generator of our own: the same noise in every run.
+struct Noise(u64);
+
+impl Noise {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % bound.max(1)
+    }
+}
+
+#[test]
+fn noise_never_stops_a_reader() {
+    let samples: [&[u8]; 7] = [
+        b"{\"Channel\":\"Security\",\"EventID\":4688,\"a\":[{\"b\":\"\\u00e9\"}]}\n{\"Event\":{\"System\":{\"EventID\":1}}}\n",
+        b"[\n{\"a\": 1},\n{\"b\": {\"c\": [1, 2]}}]",
+        b"type=SYSCALL msg=audit(1.2:3): syscall=59 exe=\"/bin/x\"\ntype=EXECVE msg=audit(1.2:3): argc=1 a0=6c73\n",
+        b"<13>Nov 22 12:00:00 h sshd[1]: x\n2026-01-01T00:00:00Z h sudo: k : USER=root ; COMMAND=/bin/ls\n",
+        b"__CURSOR=a\nMESSAGE\n\x03\0\0\0\0\0\0\0abc\nSYSLOG_IDENTIFIER=sshd\n\n",
+        b"\xff\xfe{\0\"\0a\0\"\0:\x001\0}\0\n\0",
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xabVJT\xb22\xaa\x05\0",
+    ];
+    let dir = folder();
+    let mut noise = Noise(7);
+    for round in 0..40 {
+        for (at, sample) in samples.iter().enumerate() {
+            let mut bytes = sample.repeat(1 + noise.below(4));
+            for _ in 0..1 + noise.below(8) {
+                let place = noise.below(bytes.len());
+                match noise.below(3) {
+                    0 => bytes[place] = noise.below(256) as u8,
+                    1 => drop(bytes.drain(place..place + noise.below(bytes.len() - place))),
+                    _ => bytes.insert(place, b"{}[]\"'=\n\\<"[noise.below(10)]),
+                }
+                if bytes.is_empty() {
+                    bytes.push(b'{');
+                }
+            }
+            fs::write(dir.path().join(format!("{round}-{at}")), bytes).expect("write");
+        }
+    }
+    let (summary, _) = read(&[dir.path().to_owned()]);
+    assert!(!summary.problems.iter().any(|problem| problem.why.contains("reader failed")), "{:?}", summary.problems);
+}

@@ -41,8 +41,11 @@ fn read(text: &str) -> Result<LogsourceMap, Fault> {
             Some("aliases") => {
                 for (canonical, natives) in value.map().unwrap_or_default() {
                     let canonical = canonical.text().unwrap_or_default();
-                    for native in natives.texts() {
-                        map.aliases.entry(native.to_ascii_lowercase()).or_default().push(canonical.to_owned());
+                    for (choice, native) in natives.texts().into_iter().enumerate() {
+                        map.aliases
+                            .entry(native.to_ascii_lowercase())
+                            .or_default()
+                            .push((canonical.to_owned(), choice));
                     }
                 }
             }

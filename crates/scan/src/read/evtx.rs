@@ -55,7 +55,9 @@ pub fn chunk(
         match json::event(&rendered.data, completer) {
             Ok(mut record) => {
                 record.record_id = Some(rendered.event_record_id);
-                record.time = Some(Timestamp::from_micros(rendered.timestamp.as_microsecond()));
+                // some records carry a header without a time
+                let told = record.text("TimeCreated_SystemTime").and_then(|text| crate::complete::time(&text));
+                record.time = told.or_else(|| Some(Timestamp::from_micros(rendered.timestamp.as_microsecond())));
                 event(record);
             }
             Err(error) => bad(format!("record {}: {error}", rendered.event_record_id)),

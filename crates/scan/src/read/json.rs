@@ -5,7 +5,8 @@ use crate::limits::{FIELDS_MAX, LIST_MAX, NESTING_MAX};
 use crate::record::{Record, Value};
 use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value as Json, ValueRef};
 
-/// Reads one JSON value as an event.
+/// Reads one JSON value as an event, or as several when it is nothing but a list of them under one name
+/// (`{"Records": [...]}`, as CloudTrail writes its files).
 ///
 /// Nested names are joined by dots and lose the prefixes of `content/logsources.yml`; attributes of
 /// converted XML (`#attributes`, `_attributes`) are joined by an underscore, as Sigma names them; texts
@@ -13,13 +14,34 @@ use sonic_rs::{JsonContainerTrait, JsonValueTrait, Value as Json, ValueRef};
 ///
 /// # Errors
 /// When it is not JSON or not an object.
+pub fn events(bytes: &[u8], completer: &mut Completer, each: &mut dyn FnMut(Record)) -> Result<(), String> {
+    let json = parse(bytes)?;
+    let listed = json.as_object().filter(|object| object.len() == 1).and_then(|object| object.iter().next());
+    match listed.and_then(|(_, value)| value.as_array()) {
+        Some(items) if !items.is_empty() && items.iter().all(|item| item.is_object()) => {
+            items.iter().for_each(|item| each(flat(item, completer)));
+        }
+        _ => each(flat(&json, completer)),
+    }
+    Ok(())
+}
+
+/// Reads one JSON value as one event, whatever it holds.
+///
+/// # Errors
+/// As [`events`].
 pub fn event(bytes: &[u8], completer: &mut Completer) -> Result<Record, String> {
+    Ok(flat(&parse(bytes)?, completer))
+}
+
+fn parse(bytes: &[u8]) -> Result<Json, String> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     check_nesting(bytes)?;
     let json: Json = sonic_rs::from_slice(bytes).map_err(|error| first_line(&error.to_string()))?;
-    if !json.is_object() {
-        return Err("not a JSON object".to_owned());
+    match json.is_object() {
+        true => Ok(json),
+        false => Err("not a JSON object".to_owned()),
     }
-    Ok(flat(&json, completer))
 }
 
 /// Flattens a JSON object into an event that is not completed yet.
@@ -29,6 +51,9 @@ pub fn flat(json: &Json, completer: &mut Completer) -> Record {
     Flattener { completer, record: &mut record }.value(json, &mut path, 0);
     record
 }
+
+/// Ends a path whose next step is an attribute.
+const ATTRIBUTES: char = '\u{1}';
 
 struct Flattener<'c, 'r> {
     completer: &'c mut Completer,
@@ -84,26 +109,28 @@ impl Flattener<'_, '_> {
 }
 
 fn step(path: &mut String, key: &str) {
-    match key {
-        "#text" | "$text" => {}
-        "#attributes" | "@attributes" => path.push_str("\u{1}"),
-        _ => {
-            match path.pop() {
-                None => {}
-                Some('\u{1}') => path.push('_'),
-                Some(last) => {
-                    path.push(last);
-                    path.push('.');
-                }
-            }
-            match key.strip_suffix("_attributes") {
-                Some(element) => {
-                    path.push_str(element);
-                    path.push('\u{1}');
-                }
-                None => path.push_str(key.strip_prefix('@').filter(|_| path.ends_with('.')).unwrap_or(key)),
-            }
+    if matches!(key, "#text" | "$text") {
+        return;
+    }
+    if matches!(key, "#attributes" | "@attributes") {
+        return path.push(ATTRIBUTES);
+    }
+    // attributes of converted XML are joined as Sigma names them
+    let attribute = key.strip_prefix('@').filter(|_| !path.is_empty());
+    match path.pop() {
+        None => {}
+        Some(ATTRIBUTES) => path.push('_'),
+        Some(last) => {
+            path.push(last);
+            path.push(if attribute.is_some() { '_' } else { '.' });
         }
+    }
+    match key.strip_suffix("_attributes") {
+        Some(element) => {
+            path.push_str(element);
+            path.push(ATTRIBUTES);
+        }
+        None => path.push_str(attribute.unwrap_or(key)),
     }
 }
 
@@ -208,6 +235,19 @@ mod tests {
         assert_eq!(record.text("Image").as_deref(), Some("/usr/bin/curl"));
         assert_eq!(record.text("ParentImage").as_deref(), Some("/bin/sh"));
         assert_eq!(record.text("User").as_deref(), Some("root"));
+    }
+
+    #[test]
+    fn lists_under_one_name_are_events() {
+        let mut completer = Completer::default();
+        let mut seen = Vec::new();
+        let json = r#"{"Records":[{"eventSource":"s3.amazonaws.com","awsRegion":"eu"},{"eventSource":"iam.amazonaws.com","awsRegion":"eu"}]}"#;
+        events(json.as_bytes(), &mut completer, &mut |record| seen.push(record)).expect("events");
+        assert_eq!(seen.len(), 2);
+        completer.complete(&mut seen[1]);
+        assert!(seen[1].class.has(Some("aws"), None, Some("cloudtrail")));
+        events(b"\xef\xbb\xbf{\"a\":[1]}", &mut completer, &mut |record| seen.push(record)).expect("one event");
+        assert_eq!(seen.len(), 3);
     }
 
     #[test]

@@ -61,20 +61,15 @@ pub fn block(
         Format::JsonValues => {
             for (at, (from, to)) in spans.into_iter().enumerate() {
                 let number = first + at as u64;
-                match json::event(&bytes[from..to], completer) {
-                    Ok(record) => event(finish(row(record, &bytes[from..to]), number, completer)),
-                    Err(why) => bad(format!("value {number}"), why),
-                }
+                let read = json_events(&bytes[from..to], number, completer, &mut event);
+                read.unwrap_or_else(|why| bad(format!("value {number}"), why));
             }
         }
         Format::JsonLines => {
             for (number, line) in numbered(&bytes, first) {
-                if line.iter().all(u8::is_ascii_whitespace) {
-                    continue;
-                }
-                match json::event(line, completer) {
-                    Ok(record) => event(finish(row(record, line), number, completer)),
-                    Err(why) => bad(format!("line {number}"), why),
+                if !line.iter().all(u8::is_ascii_whitespace) {
+                    let read = json_events(line, number, completer, &mut event);
+                    read.unwrap_or_else(|why| bad(format!("line {number}"), why));
                 }
             }
         }
@@ -112,12 +107,22 @@ pub fn block(
     }
 }
 
-/// Rows of the hunting tables, as the sensor and scenarios write them, keep their types.
-fn row(mut record: Record, bytes: &[u8]) -> Record {
-    if record.get("Table").is_some() {
-        record.row = serde_json::from_slice(bytes).ok().map(Box::new);
+fn json_events(
+    bytes: &[u8],
+    number: u64,
+    completer: &mut Completer,
+    event: &mut impl FnMut(Record),
+) -> Result<(), String> {
+    let mut records = Vec::with_capacity(1);
+    json::events(bytes, completer, &mut |record| records.push(record))?;
+    for mut record in records {
+        // rows of the hunting tables, as the sensor and scenarios write them, keep their types
+        if record.get("Table").is_some() {
+            record.row = serde_json::from_slice(bytes).ok().map(Box::new);
+        }
+        event(finish(record, number, completer));
     }
-    record
+    Ok(())
 }
 
 fn finish(mut record: Record, number: u64, completer: &mut Completer) -> Record {

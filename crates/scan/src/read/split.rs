@@ -23,7 +23,9 @@ pub fn split(format: Format, input: &mut dyn Read, out: &mut dyn Out) -> io::Res
         Format::JsonValues => values(input, out),
         Format::JsonLines | Format::Syslog => lines(format, input, out, |_, _| true),
         // the records of one event stay together
-        Format::Audit => lines(format, input, out, |last, next| audit::event_id(last) != audit::event_id(next)),
+        Format::Audit => lines(format, input, out, |last, next| {
+            next.is_some_and(|next| audit::event_id(last) != audit::event_id(next))
+        }),
         Format::JournalExport => lines(format, input, out, |last, _| last.is_empty()),
     }
 }
@@ -71,12 +73,12 @@ fn fill(input: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Whole lines; a block may end after a line when `cut` says so of it and the next one.
+/// Whole lines; a block may end after a line when `cut` says so of it and the next whole one.
 fn lines(
     format: Format,
     input: &mut dyn Read,
     out: &mut dyn Out,
-    cut: impl Fn(&[u8], &[u8]) -> bool,
+    cut: impl Fn(&[u8], Option<&[u8]>) -> bool,
 ) -> io::Result<()> {
     let mut buffer: Vec<u8> = Vec::with_capacity(BLOCK_BYTES * 2);
     let (mut line, mut ended, mut broken, mut skipping) = (1u64, false, None, false);
@@ -129,17 +131,15 @@ fn lines(
 }
 
 /// The last place where a block may end; 0 when there is none.
-fn cut_at(buffer: &[u8], cut: impl Fn(&[u8], &[u8]) -> bool) -> usize {
-    let mut ends = memchr::memrchr_iter(b'\n', buffer);
-    let Some(mut end) = ends.next() else { return 0 };
-    // the line that would begin the next block may not be whole: what decides is before it
-    for before in ends {
-        let last = &buffer[before + 1..end];
-        let next_end = memchr::memchr(b'\n', &buffer[end + 1..]).map_or(buffer.len(), |at| end + 1 + at);
-        if cut(last, &buffer[end + 1..next_end]) {
+fn cut_at(buffer: &[u8], cut: impl Fn(&[u8], Option<&[u8]>) -> bool) -> usize {
+    let mut ends = memchr::memrchr_iter(b'\n', buffer).peekable();
+    let mut next = None;
+    while let Some(end) = ends.next() {
+        let line = &buffer[ends.peek().map_or(0, |before| before + 1)..end];
+        if cut(line, next) {
             return end + 1;
         }
-        end = before;
+        next = Some(line);
     }
     0
 }

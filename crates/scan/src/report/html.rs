@@ -18,18 +18,48 @@ use std::io::{self, Write};
 const KEPT_MAX: usize = 20_000;
 /// Detections listed below one rule.
 const LISTED_MAX: usize = 100;
-/// Different minutes counted for the timeline.
-const MINUTES_MAX: usize = 200_000;
+/// Times before 1990 are those of clocks that were never set.
+const FIRST: Timestamp = Timestamp::from_micros(631_152_000_000_000);
+/// Spans of time counted for the timeline; beyond, they are put together.
+const SPANS_MAX: usize = 20_000;
 
 /// Gathers what the page shows; its size does not grow with the number of detections.
 #[derive(Debug, Default)]
 pub struct Report {
     kept: Vec<Detection>,
     rules: HashMap<String, Rule>,
-    /// Count per level, by minute since 1970.
-    minutes: BTreeMap<i64, [u32; 5]>,
+    timeline: Timeline,
     untimed: u64,
     total: u64,
+}
+
+/// Counts per level over time.
+#[derive(Debug)]
+struct Timeline {
+    /// Seconds of one span: 1, or a power of 60 when there were too many.
+    span_seconds: i64,
+    /// Counts by number of the span since 1970.
+    spans: BTreeMap<i64, [u64; 5]>,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Timeline { span_seconds: 1, spans: BTreeMap::new() }
+    }
+}
+
+impl Timeline {
+    fn add(&mut self, time: Timestamp, level: usize) {
+        let second = time.as_micros().div_euclid(1_000_000);
+        self.spans.entry(second.div_euclid(self.span_seconds)).or_default()[level] += 1;
+        while self.spans.len() > SPANS_MAX {
+            self.span_seconds *= 60;
+            for (span, counts) in std::mem::take(&mut self.spans) {
+                let sums = self.spans.entry(span.div_euclid(60)).or_default();
+                sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+            }
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -48,10 +78,8 @@ impl Report {
     pub fn add(&mut self, detection: Detection) {
         self.total += 1;
         match detection.time {
-            Some(time) if self.minutes.len() < MINUTES_MAX => {
-                let minute = time.as_micros().div_euclid(60_000_000);
-                self.minutes.entry(minute).or_default()[level_order(&detection.level)] += 1;
-            }
+            // a clock that was never set tells no time
+            Some(time) if time >= FIRST => self.timeline.add(time, level_order(&detection.level)),
             _ => self.untimed += 1,
         }
         let rule = self.rules.entry(detection.rule_id.clone()).or_insert_with(|| Rule {
@@ -196,11 +224,21 @@ mod tests {
             assert!(en.contains(part), "{part}");
         }
         // the child stands below its parent, which is drawn once
-        assert_eq!(en.matches("word x").count(), 3, "once in the tree, once in the list with its fields");
+        assert_eq!(en.matches("word x").count(), 2, "once in the tree, once in the list with its fields");
         let ja = page(&report, Language::Ja);
         for part in ["タイムライン", "プロセスツリー", "実行", "lang=\"ja\""] {
             assert!(ja.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn the_timeline_stays_small_and_counts_all() {
+        let mut timeline = Timeline::default();
+        for at in 0..100_000i64 {
+            timeline.add(Timestamp::from_micros(1_700_000_000_000_000 + at * 7_000_000), 2);
+        }
+        assert!(timeline.spans.len() <= SPANS_MAX && timeline.span_seconds == 60);
+        assert_eq!(timeline.spans.values().map(|counts| counts[2]).sum::<u64>(), 100_000);
     }
 
     #[test]

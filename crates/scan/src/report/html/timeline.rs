@@ -9,25 +9,45 @@ const BARS_MAX: i64 = 120;
 const WIDTH: f64 = 1_200.0;
 const HEIGHT: f64 = 160.0;
 const BASE: f64 = 135.0;
-/// Widths of a bar, minutes.
-const STEPS: [i64; 12] = [1, 5, 15, 30, 60, 180, 360, 720, 1_440, 7 * 1_440, 30 * 1_440, 365 * 1_440];
+/// Widths of a bar, seconds.
+const STEPS: [i64; 18] = [
+    1,
+    5,
+    15,
+    30,
+    60,
+    300,
+    900,
+    1_800,
+    3_600,
+    3 * 3_600,
+    6 * 3_600,
+    12 * 3_600,
+    86_400,
+    7 * 86_400,
+    30 * 86_400,
+    90 * 86_400,
+    365 * 86_400,
+    3_650 * 86_400,
+];
 
 pub(super) fn write(report: &Report, out: &mut dyn Write, language: Language) -> io::Result<()> {
-    let (Some((first, _)), Some((last, _))) = (report.minutes.first_key_value(), report.minutes.last_key_value())
-    else {
+    let spans = &report.timeline.spans;
+    let (Some((first, _)), Some((last, _))) = (spans.first_key_value(), spans.last_key_value()) else {
         let none = say(language, "No detection tells its time.", "時刻のある検出はありません。");
         return writeln!(out, "<p class=\"quiet\">{none}</p>");
     };
-    let span = last - first + 1;
-    let mut step = STEPS.iter().copied().find(|step| span / step < BARS_MAX).unwrap_or(span / BARS_MAX + 1);
-    step = step.max(1);
+    let unit = report.timeline.span_seconds;
+    let (first, last) = (first * unit, last * unit);
+    let wanted = ((last - first) / BARS_MAX + 1).max(unit);
+    let step = STEPS.iter().copied().find(|step| *step >= wanted).unwrap_or(wanted);
     let start = first.div_euclid(step) * step;
     let bars = ((last - start) / step + 1) as usize;
     let mut counts = vec![[0u64; 5]; bars];
-    for (minute, levels) in &report.minutes {
-        let bar = &mut counts[((minute - start) / step) as usize];
+    for (span, levels) in spans {
+        let bar = &mut counts[((span * unit - start) / step) as usize];
         for (sum, count) in bar.iter_mut().zip(levels) {
-            *sum += u64::from(*count);
+            *sum += count;
         }
     }
     let highest = counts.iter().map(|bar| bar.iter().sum::<u64>()).max().unwrap_or(1).max(1) as f64;
@@ -41,7 +61,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write, language: Language) ->
         }
         let x = 10.0 + at as f64 * width;
         let mut y = BASE;
-        let when = escape(&minute(start + at as i64 * step));
+        let when = escape(&second(start + at as i64 * step));
         writeln!(out, "<g><title>{when}: {total}</title>")?;
         // the gravest at the bottom, where it is seen
         for (level, count) in LEVELS.iter().zip(bar).filter(|(_, count)| **count > 0) {
@@ -56,8 +76,8 @@ pub(super) fn write(report: &Report, out: &mut dyn Write, language: Language) ->
         writeln!(out, "</g>")?;
     }
     let end = start + bars as i64 * step;
-    writeln!(out, "<text x=\"10\" y=\"152\">{}</text>", escape(&minute(start)))?;
-    writeln!(out, "<text x=\"{}\" y=\"152\" text-anchor=\"end\">{}</text>", WIDTH - 10.0, escape(&minute(end)))?;
+    writeln!(out, "<text x=\"10\" y=\"152\">{}</text>", escape(&second(start)))?;
+    writeln!(out, "<text x=\"{}\" y=\"152\" text-anchor=\"end\">{}</text>", WIDTH - 10.0, escape(&second(end)))?;
     writeln!(out, "<text x=\"10\" y=\"12\">{highest}</text></svg>")?;
     if report.untimed > 0 {
         let text = say(language, "detections without a time are not drawn", "件は時刻がないため表示していません");
@@ -66,7 +86,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write, language: Language) ->
     Ok(())
 }
 
-fn minute(minute: i64) -> String {
-    let text = Timestamp::from_micros(minute.saturating_mul(60_000_000)).to_string();
-    text.chars().take(16).collect::<String>().replace('T', " ") + " UTC"
+fn second(second: i64) -> String {
+    let text = Timestamp::from_micros(second.saturating_mul(1_000_000)).to_string();
+    text.chars().take(19).collect::<String>().replace('T', " ") + " UTC"
 }
