@@ -3,8 +3,8 @@
 use crate::cidr::Cidr;
 use crate::content;
 use hinomi_model::{
-    ConsideredIndicator, Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind, IndicatorPlace,
-    IndicatorWhy, MatchedField, Severity, Table, Text, Timestamp,
+    ConsideredIndicator, Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId,
+    IndicatorKind, IndicatorPlace, IndicatorWhy, MatchedField, Severity, Table, Text, Timestamp,
 };
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;

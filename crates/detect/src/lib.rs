@@ -29,12 +29,12 @@ mod error;
 mod example;
 mod fields;
 mod indicator;
+pub mod indicator_list;
 mod json;
 mod logs;
 mod logsource;
 mod parts;
 mod record;
-pub mod indicator_list;
 mod rule;
 
 // from text to logic

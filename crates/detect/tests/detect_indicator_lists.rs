@@ -52,7 +52,10 @@ fn a_table_says_more() {
     let list = list(text);
     assert_eq!(list.entries.len(), 2);
     let first = &list.entries[0];
-    assert_eq!((first.kind, first.action, first.severity), (IndicatorKind::FileMd5, IndicatorAction::Audit, Severity::Low));
+    assert_eq!(
+        (first.kind, first.action, first.severity),
+        (IndicatorKind::FileMd5, IndicatorAction::Audit, Severity::Low)
+    );
     assert_eq!(first.note, "empty, or so");
     assert_eq!(first.expires_at, Timestamp::parse("2027-01-01T00:00:00Z"));
     assert_eq!(list.entries[1].action, IndicatorAction::Allow);

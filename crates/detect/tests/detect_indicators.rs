@@ -150,7 +150,8 @@ fn why_a_value_is_decided() {
         ended,
     ]);
     let at = Timestamp::from_micros(10);
-    let ids = |value: &str| -> Vec<u128> { set.why(value, at).considered.iter().map(|one| one.id.0.as_u128()).collect() };
+    let ids =
+        |value: &str| -> Vec<u128> { set.why(value, at).considered.iter().map(|one| one.id.0.as_u128()).collect() };
     let why = set.why("hxxp://pay[.]phish[.]example/now", at);
     assert_eq!(why.value, "http://pay.phish.example/now");
     assert_eq!(why.decided_by.map(|id| id.0.as_u128()), Some(1));

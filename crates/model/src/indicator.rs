@@ -104,7 +104,9 @@ impl IndicatorSpec {
     /// Returns the entity an indicator speaks about.
     pub fn entity(&self) -> EntityKey {
         match self.kind {
-            IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => EntityKey::file(&self.value),
+            IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => {
+                EntityKey::file(&self.value)
+            }
             IndicatorKind::SenderAddress => EntityKey::sender(&self.value),
             IndicatorKind::SenderDomain | IndicatorKind::Domain => EntityKey::domain(&self.value),
             IndicatorKind::Url => EntityKey::url(&self.value),

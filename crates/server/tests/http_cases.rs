@@ -384,9 +384,8 @@ async fn a_list_of_indicators_is_looked_at_taken_in_and_taken_out() {
     let (world, person, _) = attacked().await;
     let hash = "a".repeat(64);
     let list = format!("# feed\n{hash}\nhxxp://pay[.]attacker[.]test/now\nattacker.test\n10.0.0.0/8\ncom\nnonsense\n");
-    let body = |dry_run: bool, action: &str| {
-        json!({ "name": "feed", "text": list, "action": action, "dry_run": dry_run })
-    };
+    let body =
+        |dry_run: bool, action: &str| json!({ "name": "feed", "text": list, "action": action, "dry_run": dry_run });
     let viewer = world.person("onlooker", Role::Viewer).await;
     world.ask(&viewer, "POST", "/indicators/imports", Some(body(true, "block"))).await.is(403);
     let counts = |import: &Value| ["added", "changed", "unchanged", "refused_count"].map(|name| import[name].as_u64());
@@ -394,13 +393,15 @@ async fn a_list_of_indicators_is_looked_at_taken_in_and_taken_out() {
 
     let seen = world.ask(&person, "POST", "/indicators/imports", Some(body(true, "block"))).await.is(201).body;
     assert_eq!(counts(&seen), [Some(3), Some(0), Some(0), Some(3)], "{seen:#}");
-    let why: Vec<&str> = seen["refused"].as_array().expect("refused").iter().map(|one| text(&one["reason"], "en")).collect();
+    let why: Vec<&str> =
+        seen["refused"].as_array().expect("refused").iter().map(|one| text(&one["reason"], "en")).collect();
     assert!(why.iter().any(|why| why.contains("private")) && why.iter().any(|why| why.contains("hash")), "{why:?}");
     assert_eq!(world.ask(&person, "GET", "/indicators", None).await.is(200).body["total"], before);
 
     let taken = world.ask(&person, "POST", "/indicators/imports", Some(body(false, "block"))).await.is(201).body;
     assert_eq!(counts(&taken), [Some(3), Some(0), Some(0), Some(3)]);
-    let why = world.ask(&viewer, "GET", "/indicators/why?value=hxxp://pay[.]attacker[.]test/now", None).await.is(200).body;
+    let why =
+        world.ask(&viewer, "GET", "/indicators/why?value=hxxp://pay[.]attacker[.]test/now", None).await.is(200).body;
     assert_eq!(why["considered"].as_array().expect("considered").len(), 2, "{why:#}");
     assert_eq!(why["considered"][0]["enforced_by"], json!(["gateway", "alert"]));
     let why = world.ask(&viewer, "GET", &format!("/indicators/why?value={hash}"), None).await.is(200).body;
@@ -424,10 +425,16 @@ async fn a_list_of_indicators_is_looked_at_taken_in_and_taken_out() {
         assert!(out["removed_at"].is_string());
     }
     assert_eq!(world.ask(&person, "GET", "/indicators", None).await.is(200).body["total"], before);
-    let problem = world.ask(&person, "POST", "/indicators/imports", Some(json!({
-        "name": "x", "text": "{", "format": "stix", "action": "block",
-    })))
-    .await;
+    let problem = world
+        .ask(
+            &person,
+            "POST",
+            "/indicators/imports",
+            Some(json!({
+                "name": "x", "text": "{", "format": "stix", "action": "block",
+            })),
+        )
+        .await;
     assert_eq!(problem.is(400).body["field"], "text");
     let gone = "/indicators/imports/019f0000-0000-7000-8000-000000000000";
     world.ask(&person, "DELETE", gone, None).await.is(404);

@@ -1,6 +1,8 @@
 //! Indicators: values an administrator allows or blocks.
 
-use crate::db::{Db, Document, Key, Listed, Listing, Page, insert_document, list, read_document, to_json, update_document};
+use crate::db::{
+    Db, Document, Key, Listed, Listing, Page, insert_document, list, read_document, to_json, update_document,
+};
 use crate::error::{Result, StoreError};
 use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{
@@ -182,7 +184,11 @@ async fn count_indicator_hit(db: &mut Db<'_>, id: IndicatorId, at: Timestamp) ->
 }
 
 /// Indicators in force of these values.
-async fn known(db: &mut Db<'_>, specs: &[&IndicatorSpec], now: Timestamp) -> Result<HashMap<(String, String), Indicator>> {
+async fn known(
+    db: &mut Db<'_>,
+    specs: &[&IndicatorSpec],
+    now: Timestamp,
+) -> Result<HashMap<(String, String), Indicator>> {
     let mut known = HashMap::new();
     let mut kinds: Vec<IndicatorKind> = specs.iter().map(|spec| spec.kind).collect();
     kinds.sort_unstable();

@@ -155,7 +155,10 @@ impl<'a> Reading<'a> {
             }
         };
         if self.entries.len() >= ENTRIES_MAX {
-            return Err(ListError(Text::new("the list has more than 1,000,000 entries", "項目が 100 万件を超えています")));
+            return Err(ListError(Text::new(
+                "the list has more than 1,000,000 entries",
+                "項目が 100 万件を超えています",
+            )));
         }
         if !self.known.insert((kind, value.clone())) {
             return Ok(());

@@ -171,7 +171,9 @@ fn show(import: &IndicatorImport, language: Language) {
         true => {
             format!("{name}: {begin}追加 {added}、変更 {changed}、変更なし {unchanged}、使えない項目 {refused_count}")
         }
-        false => format!("{name}: {begin}added {added}, changed {changed}, unchanged {unchanged}, refused {refused_count}"),
+        false => {
+            format!("{name}: {begin}added {added}, changed {changed}, unchanged {unchanged}, refused {refused_count}")
+        }
     }));
     for refused in &import.refused {
         let why = if japanese { &refused.reason.ja } else { &refused.reason.en };

@@ -37,8 +37,22 @@ impl SelectedParts {
     }
 }
 
+/// Reads an answer; none when it is not understood.
 pub(super) fn parse(answer: &[u8]) -> Option<Response<'_>> {
+    if glues_text_to_code(answer) {
+        return None;
+    }
     Response::parse(answer).ok().map(|(_, response)| response)
+}
+
+/// True for a status whose text follows its code without a space and begins with no ASCII character:
+/// the parser would cut that character in two, and panic.
+fn glues_text_to_code(answer: &[u8]) -> bool {
+    let mut words = answer.splitn(3, |byte| *byte == b' ');
+    let (first, second) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_status =
+        [&b"OK"[..], b"NO", b"BAD", b"BYE", b"PREAUTH"].iter().any(|word| second.eq_ignore_ascii_case(word));
+    (first == b"+" || is_status) && answer.windows(2).any(|pair| pair[0] == b']' && !pair[1].is_ascii())
 }
 
 /// Returns what follows our tag.
@@ -142,4 +156,25 @@ pub(super) fn single(set: &[UidSetMember]) -> Option<u32> {
 pub(super) fn copy_uid(code: Option<&ResponseCode<'_>>) -> Option<CopyUid> {
     let Some(ResponseCode::CopyUid(validity, sources, targets)) = code else { return None };
     Some(CopyUid { uid_validity: *validity, source_uid: single(sources)?, target_uid: single(targets)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_would_make_the_parser_panic_is_not_understood() {
+        for answer in [
+            "* OK [ALERT]\u{e9} x\r\n",
+            "h4 ok [APPENDUID 5 8]\u{fffd} ok\r\n",
+            "+ [ALERT]\u{e9}\r\n",
+            "* BYE [X]\u{e9}\r\n",
+        ] {
+            assert!(parse(answer.as_bytes()).is_none(), "{answer}");
+        }
+        assert!(parse(b"h4 OK [APPENDUID 5 8]\xeb ok\r\n").is_none(), "not even text");
+        for answer in ["* OK [ALERT] \u{e9}\r\n", "* LIST () \"/\" \"[x]y\"\r\n", "h4 OK [APPENDUID 5 8] ok\r\n"] {
+            assert!(parse(answer.as_bytes()).is_some(), "{answer}");
+        }
+    }
 }

@@ -25,17 +25,19 @@ pub(crate) fn refusal(spec: &IndicatorSpec, own_domains: &[String]) -> Option<Te
             let (address, prefix) = spec.value.split_once('/')?;
             private(address.parse().ok()?, prefix.parse().ok()?)
         }
-        IndicatorKind::SenderAddress
-        | IndicatorKind::FileSha256
-        | IndicatorKind::FileSha1
-        | IndicatorKind::FileMd5 => None,
+        IndicatorKind::SenderAddress | IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => {
+            None
+        }
     }
 }
 
 fn domain(name: &str, own_domains: &[String]) -> Option<Text> {
     let name = name.trim_end_matches('.').to_lowercase();
     if psl::suffix_str(&name).is_some_and(|suffix| suffix == name) {
-        return Some(Text::new("everybody's domain: it is a public suffix", "公開サフィックスのため、範囲が広すぎます"));
+        return Some(Text::new(
+            "everybody's domain: it is a public suffix",
+            "公開サフィックスのため、範囲が広すぎます",
+        ));
     }
     // a parent of one of ours would block ours too
     let above = own_domains.iter().any(|own| own.to_lowercase().ends_with(&format!(".{name}")));

@@ -74,8 +74,7 @@ pub async fn load(ctx: &Ctx) -> Result<()> {
 /// Hashes sensors get, in order, and how many do not fit. `indicators` come oldest first.
 fn blocked(indicators: &[Indicator]) -> (Vec<String>, usize) {
     let allowed: BTreeSet<&str> = files(indicators, IndicatorAction::Allow).collect();
-    let all: Vec<&str> =
-        files(indicators, IndicatorAction::Block).filter(|sha256| !allowed.contains(sha256)).collect();
+    let all: Vec<&str> = files(indicators, IndicatorAction::Block).filter(|sha256| !allowed.contains(sha256)).collect();
     let beyond = all.len().saturating_sub(SENSOR_HASHES_MAX);
     let newest: BTreeSet<String> = all[beyond..].iter().map(|sha256| sha256.to_ascii_lowercase()).collect();
     (newest.into_iter().collect(), beyond)

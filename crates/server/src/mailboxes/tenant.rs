@@ -14,6 +14,8 @@ use tokio::sync::Mutex;
 const LIST_FRESH: Duration = Duration::from_secs(300);
 /// A list that cannot be renewed is used this long.
 const LIST_USABLE: Duration = Duration::from_secs(24 * 3_600);
+/// A tenant that could not be asked is left alone this long.
+const REST: Duration = Duration::from_secs(30);
 /// Messages traced at once, and recipients of one.
 const MESSAGES_MAX: usize = 20;
 const RECIPIENTS_MAX: usize = 5_000;
@@ -29,7 +31,21 @@ const MESSAGE_ID_BYTES_MAX: usize = 900;
 pub struct TenantUsers {
     tenant: Arc<dyn Tenant>,
     own_domains: Vec<String>,
-    kept: Mutex<Option<(Instant, Directory)>>,
+    kept: Mutex<Kept>,
+}
+
+/// What is known of the list.
+#[derive(Debug, Default)]
+struct Kept {
+    list: Option<(Instant, Directory)>,
+    /// Since when the tenant cannot be asked, and why.
+    failed: Option<(Instant, String)>,
+}
+
+impl Kept {
+    fn younger_than(&self, age: Duration) -> Option<&Directory> {
+        self.list.as_ref().filter(|(at, _)| at.elapsed() < age).map(|(_, list)| list)
+    }
 }
 
 impl TenantUsers {
@@ -43,24 +59,26 @@ impl TenantUsers {
     /// When there is none.
     pub(super) async fn read(&self) -> Result<Directory> {
         let mut kept = self.kept.lock().await;
-        if let Some((_, list)) = kept.as_ref().filter(|(at, _)| at.elapsed() < LIST_FRESH) {
+        if let Some(list) = kept.younger_than(LIST_FRESH) {
             return Ok(list.clone());
         }
-        let error = match self.tenant.owners().await {
-            Ok(owners) => {
-                let list = Directory::of_owners(&owners, &self.own_domains);
-                *kept = Some((Instant::now(), list.clone()));
-                return Ok(list);
+        if kept.failed.as_ref().is_none_or(|(at, _)| at.elapsed() >= REST) {
+            match self.tenant.owners().await {
+                Ok(owners) => {
+                    let list = Directory::of_owners(&owners, &self.own_domains);
+                    *kept = Kept { list: Some((Instant::now(), list.clone())), failed: None };
+                    return Ok(list);
+                }
+                Err(error) => {
+                    let why = format!("{:#}", anyhow::Error::from(error));
+                    tracing::warn!("the users of the tenant cannot be listed: {why}");
+                    kept.failed = Some((Instant::now(), why));
+                }
             }
-            Err(error) => error,
-        };
-        match kept.as_ref().filter(|(at, _)| at.elapsed() < LIST_USABLE) {
-            Some((_, list)) => {
-                tracing::warn!("the users of the tenant cannot be listed, the last list is used: {error}");
-                Ok(list.clone())
-            }
-            None => Err(error).context("list the users of the tenant"),
         }
+        let why = kept.failed.as_ref().map(|(_, why)| why.clone()).unwrap_or_default();
+        let list = kept.younger_than(LIST_USABLE).cloned();
+        list.with_context(|| format!("list the users of the tenant: {why}"))
     }
 }
 

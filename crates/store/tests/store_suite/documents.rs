@@ -301,6 +301,43 @@ async fn messages_and_journal() {
         assert!(!store.journal_result(id(50), &unknown, "{}").await.unwrap());
         assert_eq!(store.journal_open(id(50)).await.unwrap(), []);
         assert_eq!(store.journal(id(50)).await.unwrap()[0].result.as_deref(), Some("{}"));
+        store.journal_intent(id(51), &copy, "{}").await.unwrap();
+        store.journal_intent(id(52), &unknown, "{}").await.unwrap();
+        let began: [ActionId; 2] = [id(51), id(50)];
+        assert_eq!(store.journal_of_copy(&copy).await.unwrap(), began, "newest first, of this copy only");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_copies_are_noticed_once_while_an_action_is_armed() {
+    both(|store| async move {
+        let copy = MessageCopyRef { message_id: id(7), recipient: "a@x.test".to_owned() };
+        let armed = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        assert!(!store.armed_any(at(1)).await.unwrap());
+        store.arm(id(60), &armed(&["one", "kept:two"]), at(100)).await.unwrap();
+        store.arm(id(61), &armed(&["one"]), at(50)).await.unwrap();
+        assert_eq!(store.armed_with(id(60)).await.unwrap(), ["kept:two", "one"]);
+        assert_eq!(store.armed_for("one", at(10)).await.unwrap(), Some(id(61)), "the newest");
+        assert_eq!(store.armed_for("one", at(60)).await.unwrap(), Some(id(60)), "as long as it is");
+        assert_eq!(store.armed_for("two", at(10)).await.unwrap(), None);
+        let late = |number| LateRow {
+            id: id(number),
+            action: id(60),
+            copy: copy.clone(),
+            cause: LateCause::Delivered,
+            noticed_at: at(2),
+            settled_at: None,
+        };
+        assert!(store.add_late(&late(70)).await.unwrap());
+        assert!(!store.add_late(&late(71)).await.unwrap(), "it is open already");
+        assert!(store.settle_late(id(70), at(3)).await.unwrap() && !store.settle_late(id(70), at(4)).await.unwrap());
+        assert!(store.add_late(&late(72)).await.unwrap(), "it came again");
+        let known: Vec<ActionId> = store.late_of_action(id(60)).await.unwrap().into_iter().map(|one| one.id).collect();
+        assert_eq!(known, [id(70), id(72)]);
+        store.disarm(id(60)).await.unwrap();
+        assert_eq!(store.prune_armed(at(51)).await.unwrap(), 1);
+        assert!(!store.armed_any(at(1)).await.unwrap());
     })
     .await;
 }
