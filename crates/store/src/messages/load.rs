@@ -13,6 +13,8 @@ use std::collections::HashMap;
 const MESSAGES: usize = 200;
 /// Postings per statement (PostgreSQL takes 65,535 values).
 const POSTINGS: usize = 8_000;
+/// Statements per transaction: the log of changes stays small beside the data.
+const STATEMENTS: usize = 200;
 
 #[derive(Default)]
 struct Load {
@@ -26,20 +28,33 @@ struct Load {
 
 impl Store {
     /// Loads messages none of which is known, oldest first; each item is all copies of one message.
-    /// Messages with the same sender and subject become one campaign. Returns the number of copies.
+    /// Messages with the same sender and subject become one campaign. Returns the number of copies. A
+    /// load that is cut short leaves messages that no condition finds.
     pub async fn load_messages(&self, messages: impl Iterator<Item = Vec<MessageCopy>> + Send) -> Result<u64> {
         let mut tx = self.begin().await?;
         let mut load = Load::default();
-        let mut loaded = 0;
+        let (mut loaded, mut statements) = (0, 0);
         for copies in messages {
             loaded += copies.len() as u64;
             load.add(&copies)?;
             if load.messages.len() >= MESSAGES {
                 load.write_rows(&mut tx.db()).await?;
+                statements += 1;
+                if statements % STATEMENTS == 0 {
+                    tx.commit().await?;
+                    tx = self.begin().await?;
+                }
             }
         }
         load.write_rows(&mut tx.db()).await?;
-        load.write_postings(&mut tx.db()).await?;
+        load.postings.sort_unstable();
+        load.postings.dedup();
+        for some in load.postings.chunks(POSTINGS * STATEMENTS) {
+            write_postings(&mut tx.db(), some).await?;
+            tx.commit().await?;
+            tx = self.begin().await?;
+        }
+        load.write_counts(&mut tx.db()).await?;
         tx.commit().await?;
         Ok(loaded)
     }
@@ -121,18 +136,20 @@ impl Load {
         .await
     }
 
-    async fn write_postings(&mut self, db: &mut crate::db::Db<'_>) -> Result<()> {
-        self.postings.sort_unstable();
-        self.postings.dedup();
-        for chunk in self.postings.chunks(POSTINGS) {
-            let rows = chunk.iter().map(|(term, n)| [Arg::from(*term), Arg::from(*n)]).collect();
-            insert(db, "INSERT INTO mail_terms (term, n) VALUES ", rows, POSTINGS).await?;
-        }
+    async fn write_counts(&mut self, db: &mut crate::db::Db<'_>) -> Result<()> {
         let mut counts: Vec<((i64, i64), i64)> = std::mem::take(&mut self.counts).into_iter().collect();
         counts.sort_unstable();
         let rows = counts.into_iter().map(|((term, hour), count)| [term, hour, count].map(Arg::from)).collect();
         insert(db, "INSERT INTO mail_counts (term, hour, count) VALUES ", rows, POSTINGS / 2).await
     }
+}
+
+async fn write_postings(db: &mut crate::db::Db<'_>, postings: &[(i64, i64)]) -> Result<()> {
+    for chunk in postings.chunks(POSTINGS) {
+        let rows = chunk.iter().map(|(term, n)| [Arg::from(*term), Arg::from(*n)]).collect();
+        insert(db, "INSERT INTO mail_terms (term, n) VALUES ", rows, POSTINGS).await?;
+    }
+    Ok(())
 }
 
 async fn insert<const N: usize>(
