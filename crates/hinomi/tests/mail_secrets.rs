@@ -137,7 +137,7 @@ fn secrets_are_sealed_listed_and_removed() {
         listed.iter().map(|one| (one["name"].as_str().expect("name"), one["kind"].as_str().expect("kind"))).collect();
     assert_eq!(told, [("main", "password"), ("own", "credentials"), ("tenant", "client_secret")]);
     let keys: Vec<&String> = listed[0].as_object().expect("object").keys().collect();
-    assert_eq!(keys, ["kind", "name", "set_at", "version"], "nothing else is told");
+    assert_eq!(keys, ["name", "kind", "version", "set_at"], "nothing else is told");
     assert_eq!(place.opened(), expected());
     nothing_leaks_below(&place.data);
 
