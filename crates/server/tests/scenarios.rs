@@ -410,7 +410,7 @@ async fn alerts_that_join_together_are_looked_at_together() -> Result<()> {
     let rests = async |house: &House| -> Result<bool> {
         let filter = JobFilter { state: vec![JobState::Waiting], ..filter.clone() };
         let waiting = house.ctx.store.jobs(&filter, &Page::first(10)).await?.items;
-        let soon = house.ctx.now().plus_seconds(10);
+        let soon = house.ctx.now().plus_seconds(5);
         Ok(waiting.len() == 1 && waiting[0].run_at > soon)
     };
     while !rests(&house).await? {

@@ -27,7 +27,7 @@ const LOG_MAX: usize = 1_000;
 const SETTLE_SECONDS: i64 = 2;
 /// After a run in which a step failed, alerts that join are gathered for so long: what failed (a mail
 /// server that is away) fails again soon.
-const FAILED_SETTLE_SECONDS: i64 = 60;
+const FAILED_SETTLE_SECONDS: i64 = 20;
 
 /// Returns the automation level: the device's own, else the setting, else the configuration.
 pub(crate) async fn level(ctx: &Ctx, tx: &mut Tx, device: Option<DeviceId>) -> Result<AutomationLevel, StoreError> {
