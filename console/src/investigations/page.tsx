@@ -235,7 +235,7 @@ function LogTab({ investigation }: { investigation: Investigation }) {
       <Card flush title={t('investigation.steps')}><Steps steps={investigation.steps} /></Card>
       <Card flush title={t('investigation.tabs.log')}>
         {investigation.log.length === 0 ? <Empty title={t('investigation.noLog')} /> : (
-          <div className="table-scroll">
+          <div className="table-scroll" tabIndex={0} role="region" aria-label={t('investigation.tabs.log')}>
             <table className="plain log">
               <thead><tr><th>{t('columns.time')}</th><th>{t('investigation.step')}</th><th>{t('columns.status')}</th><th>{t('columns.result')}</th><th>{t('columns.duration')}</th></tr></thead>
               <tbody>
