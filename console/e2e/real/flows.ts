@@ -5,7 +5,12 @@ import { api, NAMES, PASSWORD, ROLES, virtualKey, type Person, type World } from
 import { dryRun, order, toOrder } from '../steps';
 import { matrix } from './matrix';
 
-interface Flow { name: string; setting: Setting; act: (world: World, person: Person) => Promise<void | string> }
+interface Flow {
+  name: string; setting: Setting;
+  /** After the looks at the pages: nothing is left of what they show. */
+  last?: boolean;
+  act: (world: World, person: Person) => Promise<void | string>;
+}
 
 const en: Setting = { language: 'en', theme: 'light' };
 const ja: Setting = { language: 'ja', theme: 'dark' };
@@ -379,6 +384,7 @@ export const flows: Flow[] = [
   {
     name: 'hard delete: nothing happens before a fresh proof; then the copies are gone for good, and no undo is offered',
     setting: en,
+    last: true,
     act: async (world, { page, errors }) => {
       await page.goto(`${world.base}/login`);
       await page.locator('input[name=username]').fill('admin');

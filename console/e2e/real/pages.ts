@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { axe, sane, settled, sideBySide, type Setting } from '../checks';
 import type { Page } from 'playwright-core';
+import { dryRun } from '../steps';
 import type { World } from './world';
 
 interface Look { name: string; path: (world: World) => string; ready: string; act?: (page: Page) => Promise<void> }
@@ -29,7 +30,10 @@ const LOOKS: Look[] = [
   { name: 'mail-pane', path: ({ known }) => `/mail${known.explorer}&pane=${known.message}&pivot=location`, ready: '.pane [data-test=copy]' },
   { name: 'mail-grouped', path: () => '/mail?group=campaign', ready: '[data-test=group]' },
   { name: 'message', path: ({ known }) => `/mail/${known.message}`, ready: '[data-test=sighting]' },
-  { name: 'explorer-found', path: ({ known }) => `/mail${known.explorer}`, ready: '.grid-row' },
+  {
+    name: 'dry-run', path: ({ known }) => `/mail${known.explorer}`, ready: '.grid-row',
+    act: async (page) => { await page.locator('.grid-row .checkbox').check(); await page.locator('[data-test=act]').click(); await dryRun(page); },
+  },
   { name: 'progress', path: ({ known }) => `/mail/bulk/${known.bulk}`, ready: '[data-test=progress] .grid-row' },
   { name: 'action-page', path: ({ known }) => `/actions/${known.action}`, ready: '[data-test=progress] .grid-row' },
   { name: 'investigations', path: () => '/investigations', ready: '.grid-row' },
