@@ -9,7 +9,7 @@ mod node;
 mod test;
 mod up;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -57,6 +57,19 @@ enum Task {
     },
     /// Compare the detections with rsigma's over all sample events
     Oracle,
+    /// Play a whole fleet over a fake clock and see what comes of the attacks in it
+    Simulate {
+        #[command(subcommand)]
+        what: Simulate,
+    },
+    /// Play a scenario folder and print what came of it; fails when its expect.toml says otherwise
+    Scenario {
+        /// The folder
+        path: PathBuf,
+        /// Print nothing but one JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Measure; ratios within one run
     Bench {
         #[command(subcommand)]
@@ -74,6 +87,22 @@ enum Quality {
         /// Also list the samples whose technique is not named
         #[arg(long)]
         missed: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum Simulate {
+    /// A week of ordinary work with twenty attacks in it; the last line is the report, one JSON object
+    Week {
+        /// Print nothing but the report
+        #[arg(long)]
+        json: bool,
+        /// Devices; a quarter as many mailboxes
+        #[arg(long, default_value_t = 300)]
+        devices: u32,
+        /// Everything follows from it
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
 }
 
@@ -146,6 +175,19 @@ fn run(task: Task) -> Result<ExitCode> {
             let words = [("--json", json), ("--missed", missed)].into_iter().filter(|(_, said)| *said);
             let words: Vec<String> = words.map(|(word, _)| word.to_owned()).collect();
             bench(&["--bench", "detect_quality"], &words, json)
+        }
+        Task::Simulate { what: Simulate::Week { json, devices, seed } } => {
+            let mut words = vec!["week".to_owned(), "--devices".to_owned(), devices.to_string()];
+            words.extend(["--seed".to_owned(), seed.to_string()]);
+            words.extend(json.then(|| "--json".to_owned()));
+            bench(&["--bench", "simulate"], &words, json)
+        }
+        Task::Scenario { path, json } => {
+            // cargo runs benches in their package's folder
+            let path = path.canonicalize().with_context(|| path.display().to_string())?;
+            let mut words = vec!["scenario".to_owned(), path.to_string_lossy().into_owned()];
+            words.extend(json.then(|| "--json".to_owned()));
+            bench(&["--bench", "simulate"], &words, json)
         }
         Task::Bench { what: None } => bench(&["--benches"], &[], false),
         Task::Bench {

@@ -321,6 +321,11 @@ fn links_of(
             links.push(piece.entity.clone());
         }
     }
+    if detection.event.table == Table::DeviceProcessEvents {
+        // where a command fetches from or sends to
+        let urls = crate::urls_in(detection.event.str("ProcessCommandLine").unwrap_or_default());
+        links.extend(urls.iter().filter_map(|url| crate::url_domain(url)).map(|domain| EntityKey::domain(&domain)));
+    }
     links.sort();
     links.dedup();
     links

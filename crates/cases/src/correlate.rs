@@ -14,8 +14,13 @@ pub const INCIDENT_ALERTS_MAX: usize = 1_000;
 
 /// Devices a file, address or name may have been seen on to still link alerts of different devices.
 const DEVICES_MAX: i64 = 50;
+/// Devices an address or name may have been seen on to link alerts days apart.
+const FEW_DEVICES: i64 = 5;
 /// Message copies a file or sender may have been seen in to still link.
 const COPIES_MAX: i64 = 5_000;
+/// Hours between alerts that share a process of a tree, and between those that share its root alone.
+const TREE_HOURS: i64 = 24;
+const ROOT_HOURS: i64 = 2;
 /// A value known for longer than this is part of the house, not of an attack.
 const FRESH_SECONDS: i64 = 30 * 24 * 3600;
 
@@ -43,6 +48,8 @@ pub struct Subject {
     pub category: String,
     /// Account on the device.
     pub user: Option<String>,
+    /// Root of its process tree.
+    pub root: Option<EntityKey>,
 }
 
 /// An alert that shares an entity with the new one.
@@ -144,6 +151,7 @@ pub fn correlate(alert: AlertId, subject: &Subject, candidates: &[Candidate], hi
 fn link(subject: &Subject, candidate: &Candidate, history: &History) -> Option<CorrelationReason> {
     let other = &candidate.subject;
     let gap_s = gap_us(subject, other) / 1_000_000;
+    let devices = || history.prevalence.get(&candidate.shared).map_or(0, |known| known.devices);
     let rare = || {
         let known = history.prevalence.get(&candidate.shared).copied().unwrap_or_default();
         let fresh = known.first_seen.is_none_or(|first| subject.last.micros_since(first) / 1_000_000 <= FRESH_SECONDS);
@@ -151,12 +159,19 @@ fn link(subject: &Subject, candidate: &Candidate, history: &History) -> Option<C
     };
     const HOUR: i64 = 3600;
     match candidate.shared.kind {
-        EntityKind::Process => (gap_s <= 24 * HOUR).then_some(CorrelationReason::EventCasualSequence),
+        EntityKind::Process => {
+            // nothing but the root: it may be a shell or service in which much happens in a day
+            let root = |of: &Subject| of.root.as_ref() == Some(&candidate.shared);
+            let hours = if root(subject) && root(other) { ROOT_HOURS } else { TREE_HOURS };
+            (gap_s <= hours * HOUR).then_some(CorrelationReason::EventCasualSequence)
+        }
         EntityKind::File | EntityKind::Message => {
             (gap_s <= correlation_window_seconds() && rare()).then_some(CorrelationReason::SimilarArtifacts)
         }
         EntityKind::Ip | EntityKind::Domain | EntityKind::Url => {
-            (gap_s <= 24 * HOUR && rare()).then_some(CorrelationReason::SharedIndicators)
+            // what hardly anybody knows says more, and longer
+            let hours = if devices() <= FEW_DEVICES { correlation_window_seconds() / HOUR } else { TREE_HOURS };
+            (gap_s <= hours * HOUR && rare()).then_some(CorrelationReason::SharedIndicators)
         }
         EntityKind::Sender => (gap_s <= 24 * HOUR && rare()).then_some(CorrelationReason::SameThreatSource),
         EntityKind::Device => same_asset(subject, other, gap_s).then_some(CorrelationReason::SameAsset),

@@ -41,6 +41,8 @@ mod timeline;
 
 mod story;
 
+mod weak;
+
 pub mod playbook;
 
 mod remedy;
@@ -59,9 +61,16 @@ pub use incident::{ACTIVITIES_MAX, log, merge, new_incident, refresh};
 pub use lineage::{ANCESTORS_MAX, ProcessFacts, ProcessIndex, attack_root};
 pub use message::{message_copies, url_domain};
 pub use pivot::{PIVOT_VALUE_CHARS_MAX, PivotValue, pivot_reach, pivot_steps, pivot_values};
-pub use places::{Persistence, is_boundary, is_system_path, is_temporary_path, persistence_of};
+pub use places::{
+    Persistence, is_boundary, is_mail_client, is_opener, is_system_path, is_temporary_path, persistence_of,
+};
 pub use remedy::{apply_action, targets_of};
 pub use sensor::{exec_blocked, sensor_detection};
 pub use sighting::{collect, file_hashes, sightings, urls_in};
 pub use story::{AlertMark, STORY_NODES_MAX, StoryFocus, StoryKind, StoryNode, StoryTree, descendants, story};
 pub use timeline::{Lane, Marker, Timeline, tactic_title, timeline};
+pub use weak::{
+    BEHAVIOUR_RULE, DEVICE_SECONDS, Habit, RareFact, SETTLED_SECONDS, SIGNS_MAX, TREE_SECONDS, TYPED_SECONDS, WeakSign,
+    adds_up, behaviour, groups_of, habit_of, habit_subject, is_weak, may_be_weak, novel_values, rare_fact, session_of,
+    weak_sign,
+};

@@ -2,6 +2,7 @@
 
 use crate::places::is_boundary;
 use hinomi_model::{DeviceId, Event, ProcessKey, Table, Timestamp};
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
 
 /// Ancestors followed at most. Real chains are below 20; hostile ones may loop.
@@ -11,7 +12,7 @@ pub const ANCESTORS_MAX: usize = 32;
 const COMMAND_LINE_BYTES_MAX: usize = 512;
 
 /// What is known of one process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessFacts {
     /// The process.
     pub key: ProcessKey,
@@ -25,6 +26,9 @@ pub struct ProcessFacts {
     pub command_line: String,
     /// SHA-256 of its image.
     pub sha256: String,
+    /// SHA-256 of the script it was started with.
+    #[serde(default)]
+    pub script_sha256: String,
     /// Account it runs as.
     pub account: String,
     /// How much is known: 0 named by a grandchild only, 1 by a child, 2 its own exec was seen.
@@ -60,6 +64,7 @@ impl ProcessIndex {
                 path: text(event, "FolderPath"),
                 command_line: cut(text(event, "ProcessCommandLine")),
                 sha256: text(event, "SHA256"),
+                script_sha256: script(event),
                 account: text(event, "AccountName"),
                 rank: if forked { 1 } else { 2 },
             });
@@ -73,6 +78,7 @@ impl ProcessIndex {
             path: text(event, "InitiatingProcessFolderPath"),
             command_line: cut(text(event, "InitiatingProcessCommandLine")),
             sha256: text(event, "InitiatingProcessSHA256"),
+            script_sha256: String::new(),
             account: text(event, "InitiatingProcessAccountName"),
             rank: 1,
         });
@@ -84,6 +90,7 @@ impl ProcessIndex {
                 path: String::new(),
                 command_line: String::new(),
                 sha256: String::new(),
+                script_sha256: String::new(),
                 account: String::new(),
                 rank: 0,
             });
@@ -165,6 +172,13 @@ fn grandparent(event: &Event) -> Option<ProcessKey> {
             .datetime("InitiatingProcessParentCreationTime")
             .filter(|at| *at > Timestamp::from_micros(0))?,
     })
+}
+
+/// The script a process was started with. Reading JSON per event is dear: only when one is named.
+fn script(event: &Event) -> String {
+    let named = event.str("AdditionalFields").is_some_and(|text| text.contains("ScriptSHA256"));
+    let hash = named.then(|| event.additional("ScriptSHA256")).flatten();
+    hash.and_then(|hash| hash.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
 fn text(event: &Event, column: &str) -> String {

@@ -248,11 +248,38 @@ const ARCHIVERS: &[&str] = &[
     "winrar.exe",
 ];
 
+/// Programs that open documents.
+const OPENERS: &[&str] = &[
+    "soffice.bin",
+    "libreoffice",
+    "evince",
+    "okular",
+    "xpdf",
+    "atril",
+    "file-roller",
+    "ark",
+    "engrampa",
+    "winword.exe",
+    "excel.exe",
+    "powerpnt.exe",
+    "acrord32.exe",
+];
+
+/// True for programs people read mail with.
+pub fn is_mail_client(file_name: &str) -> bool {
+    MAIL_CLIENTS.contains(&file_name.to_lowercase().as_str())
+}
+
+/// True for programs that open documents of others.
+pub fn is_opener(file_name: &str) -> bool {
+    OPENERS.contains(&file_name.to_lowercase().as_str())
+}
+
 /// What it means that a program of this file name wrote a file.
 pub(crate) fn saved_stage(program: &str) -> PivotStage {
     let lower = program.to_lowercase();
     let among = |names: &[&str]| names.contains(&lower.as_str());
-    if among(MAIL_CLIENTS) {
+    if is_mail_client(program) {
         PivotStage::SavedByMailClient
     } else if among(BROWSERS) {
         PivotStage::SavedByBrowser

@@ -153,6 +153,7 @@ impl Board {
             severity: alert.severity,
             category: alert.category.clone(),
             user: alert.user.clone(),
+            root: alert.tree_root.map(|root| EntityKey::process(&root)),
         };
         let mut candidates = Vec::new();
         for other in self.alerts.values().filter(|other| other.alert.id != own) {

@@ -4,6 +4,7 @@
 mod copies;
 mod finding;
 mod place;
+mod weak;
 
 use crate::abort::abort_point;
 use crate::actions::record;
@@ -15,11 +16,11 @@ use copies::Copies;
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies};
 use hinomi_model::{
-    DemoId, Event, FileHashes, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table,
+    DemoId, Event, FileHashes, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table, Timestamp,
 };
 use hinomi_store::Tx;
 use serde_json::json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 /// Processes remembered; beyond it the oldest are forgotten and read from the lake when needed.
@@ -30,6 +31,8 @@ pub struct Desk {
     processes: Mutex<ProcessIndex>,
     turn: tokio::sync::Mutex<()>,
     investigating: Mutex<BTreeSet<InvestigationId>>,
+    /// Habits seen everywhere: what they do says nothing any more.
+    everywhere: Mutex<HashSet<String>>,
 }
 
 impl Default for Desk {
@@ -38,6 +41,7 @@ impl Default for Desk {
             processes: Mutex::new(ProcessIndex::new(PROCESSES_MAX)),
             turn: tokio::sync::Mutex::default(),
             investigating: Mutex::default(),
+            everywhere: Mutex::default(),
         }
     }
 }
@@ -52,6 +56,11 @@ impl Desk {
     /// The investigations running now.
     pub(crate) fn investigating<T>(&self, work: impl FnOnce(&mut BTreeSet<InvestigationId>) -> T) -> T {
         work(&mut self.investigating.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The habits known to be everywhere.
+    fn everywhere<T>(&self, work: impl FnOnce(&mut HashSet<String>) -> T) -> T {
+        work(&mut self.everywhere.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The processes seen lately.
@@ -184,7 +193,13 @@ async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy],
         tx.count_indicator_hit(id, finding.detection.event.timestamp).await?;
     }
     let context = place::copies_of(tx, finding, copies).await?;
-    let Some(placed) = place::place(ctx, tx, finding, &context, now).await? else { return Ok(()) };
+    for placed in place::place(ctx, tx, finding, &context, now).await? {
+        tell(ctx, tx, placed, now, news).await?;
+    }
+    Ok(())
+}
+
+async fn tell(ctx: &Ctx, tx: &mut Tx, placed: place::Placed, now: Timestamp, news: &mut News) -> Result<()> {
     let (alert, incident) = (&placed.alert, &placed.incident);
     let event = if placed.new { "alert.created" } else { "alert.updated" };
     news.tell(event, alert.id, alert.version, None);

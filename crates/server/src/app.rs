@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 /// Shared by every task of the server.
 pub type Ctx = Arc<App>;
 
+/// Tells the time.
+pub type Clock = Box<dyn Fn() -> Timestamp + Send + Sync>;
+
 /// Addresses as others reach them.
 #[derive(Debug, Clone)]
 pub struct Urls {
@@ -65,6 +68,8 @@ pub struct App {
     pub files: tokio::sync::Mutex<()>,
     /// Held while a bulk action on mail makes an action or changes its state.
     pub bulk: tokio::sync::Mutex<()>,
+    /// What [`App::now`] asks: the clock of the machine, unless history is played again.
+    pub clock: Clock,
     rules: RwLock<Arc<Engine>>,
 }
 
@@ -123,6 +128,7 @@ impl App {
             demos: crate::demos::Stage::default(),
             files: tokio::sync::Mutex::default(),
             bulk: tokio::sync::Mutex::default(),
+            clock: Box::new(|| Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())),
             rules: RwLock::new(hinomi_detect::content::engine()),
         })
     }
@@ -136,7 +142,7 @@ impl App {
 
     /// The current time.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+        (self.clock)()
     }
 
     /// The rules in force.

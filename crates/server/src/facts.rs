@@ -12,6 +12,8 @@ use hinomi_store::{Store, StoreError};
 const PROCESS_EVENTS_MAX: usize = 20_000;
 /// Events read per table of a tree.
 const TREE_EVENTS_MAX: usize = 5_000;
+/// Events read to find files written at one time.
+const FILE_EVENTS_MAX: usize = 2_000;
 /// Processes of one tree whose files and connections are read.
 const TREE_PROCESSES_MAX: usize = 1_000;
 
@@ -38,6 +40,11 @@ impl Wanted {
             pids: Some(("ProcessId", vec![key.pid])),
             limit: 20,
         }
+    }
+
+    /// The files written on a device between two times.
+    pub(crate) fn files(device: DeviceId, from: Timestamp, to: Timestamp) -> Wanted {
+        Wanted { tables: vec![Table::DeviceFileEvents], device, from, to, pids: None, limit: FILE_EVENTS_MAX }
     }
 }
 

@@ -182,6 +182,7 @@ async fn chores(ctx: &Ctx) -> Result<()> {
     indicators::refresh(ctx, now).await?;
     actions::expire_commands(ctx, now).await?;
     ctx.store.prune_armed(now).await?;
+    ctx.store.prune_weak_signs(now.plus_seconds(-hinomi_cases::correlation_window_seconds())).await?;
     ctx.store.prune_jobs(now.plus_seconds(-KEEP_SECONDS)).await?;
     Ok(())
 }

@@ -3,110 +3,24 @@
 
 #[path = "scenario/expected.rs"]
 mod expected;
+#[path = "scenario/house.rs"]
+mod house;
 mod recorded;
 
 use anyhow::{Context, Result, ensure};
-use expected::{Expected, actions_of, investigations_of};
+use expected::Expected;
 use hinomi_cases::{StoryKind, StoryNode};
-use hinomi_model::{Action, ActionState, Event, Incident, IncidentStatus, Investigation, InvestigationState, Table};
-use hinomi_server::app::{ANALYST, App, Ctx, Urls};
-use hinomi_server::config::Config;
+use hinomi_model::{ActionState, Event, IncidentStatus, Investigation, InvestigationState, Table};
+use hinomi_server::app::ANALYST;
 use hinomi_server::ingest::{Batch, Source};
-use hinomi_server::{actions, analyst, incidents, indicators, investigations, jobs};
-use hinomi_store::{IncidentFilter, JobFilter, JobState, Page};
+use hinomi_server::{actions, analyst, incidents, investigations};
+use hinomi_store::{JobFilter, JobState, Page};
 use hinomi_testkit::postgres::Postgres;
 use hinomi_testkit::seed::full;
+use house::{House, SETTLE};
 use recorded::scenarios;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Longest a scenario may take to settle.
-const SETTLE: Duration = Duration::from_secs(90);
-
-struct House {
-    ctx: Ctx,
-    offset: u64,
-    worker: tokio::task::JoinHandle<Result<()>>,
-    _dir: tempfile::TempDir,
-}
-
-impl House {
-    async fn open() -> Result<House> {
-        House::open_over(None).await
-    }
-
-    /// Opens a house over a PostgreSQL database, or SQLite.
-    async fn open_over(database: Option<String>) -> Result<House> {
-        let dir = tempfile::tempdir()?;
-        let mut config: Config = toml::from_str("[gateway]\nown_domains = [\"corp.example\"]\n")?;
-        config.store.url = database;
-        let urls = Urls { console: "https://hinomi.test".to_owned(), sensors: "https://hinomi.test:8444".to_owned() };
-        let ctx: Ctx = Arc::new(App::open(config, dir.path(), urls, &["localhost".to_owned()]).await?);
-        indicators::load(&ctx).await?;
-        let worker = tokio::spawn(jobs::run(ctx.clone()));
-        Ok(House { ctx, offset: 0, worker, _dir: dir })
-    }
-
-    /// Feeds a scenario as pipeline does: the lake first, then the analyst.
-    async fn play(&mut self, folder: &Path) -> Result<Vec<(u64, Batch)>> {
-        let mut played = Vec::new();
-        for batch in recorded::batches(folder)? {
-            self.feed(&batch).await?;
-            played.push((self.offset, batch));
-        }
-        Ok(played)
-    }
-
-    async fn feed(&mut self, batch: &Batch) -> Result<()> {
-        self.offset += 1;
-        if let Some(device) = recorded::device(batch, self.ctx.now())
-            && self.ctx.store.device(device.id).await?.is_none()
-        {
-            self.ctx.store.put_device(&device).await?;
-        }
-        self.ctx.lake.append(self.offset, batch.events.clone());
-        analyst::process(&self.ctx, self.offset, &batch.events).await
-    }
-
-    /// Waits until no job waits and no investigation runs.
-    async fn settle(&self) -> Result<()> {
-        let deadline = Instant::now() + SETTLE;
-        loop {
-            let filter = JobFilter { state: vec![JobState::Waiting, JobState::Leased], kind: None };
-            let open = self.ctx.store.jobs(&filter, &Page::first(50)).await?;
-            if open.items.is_empty() {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "jobs do not end: {:?}", open.items);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    async fn incidents(&self) -> Result<Vec<Incident>> {
-        let listed = self.ctx.store.incidents(&IncidentFilter::default(), &Page::first(100)).await?;
-        let mut open: Vec<Incident> =
-            listed.items.into_iter().filter(|incident| incident.status != IncidentStatus::Redirected).collect();
-        open.sort_by_key(|incident| incident.number);
-        Ok(open)
-    }
-
-    async fn actions(&self, incident: &Incident) -> Result<Vec<Action>> {
-        actions_of(&self.ctx, incident).await
-    }
-
-    async fn investigations(&self, incident: &Incident) -> Result<Vec<Investigation>> {
-        investigations_of(&self.ctx, incident).await
-    }
-
-    async fn close(self) -> Result<()> {
-        self.ctx.stop.cancel();
-        self.worker.await??;
-        self.ctx.store.close().await;
-        Ok(())
-    }
-}
 
 async fn check(name: &str) -> Result<()> {
     check_over(name, None).await
@@ -140,6 +54,71 @@ async fn two_attacks_apart() -> Result<()> {
 #[tokio::test]
 async fn stopped_the_second_time() -> Result<()> {
     check("stopped-the-second-time").await
+}
+
+#[tokio::test]
+async fn mail_borne_document() -> Result<()> {
+    check("mail-borne-document").await
+}
+
+#[tokio::test]
+async fn html_smuggling() -> Result<()> {
+    check("html-smuggling").await
+}
+
+#[tokio::test]
+async fn iso_with_shortcut() -> Result<()> {
+    check("iso-with-shortcut").await
+}
+
+#[tokio::test]
+async fn bec_without_payload() -> Result<()> {
+    check("bec-without-payload").await
+}
+
+#[tokio::test]
+async fn credential_theft() -> Result<()> {
+    check("credential-theft").await
+}
+
+#[tokio::test]
+async fn ransomware() -> Result<()> {
+    check("ransomware").await
+}
+
+#[tokio::test]
+async fn web_shell() -> Result<()> {
+    check("web-shell").await
+}
+
+#[tokio::test]
+async fn ssh_brute_force() -> Result<()> {
+    check("ssh-brute-force").await
+}
+
+#[tokio::test]
+async fn supply_chain_package() -> Result<()> {
+    check("supply-chain-package").await
+}
+
+#[tokio::test]
+async fn insider_mass_copy() -> Result<()> {
+    check("insider-mass-copy").await
+}
+
+#[tokio::test]
+async fn living_off_the_land() -> Result<()> {
+    check("living-off-the-land").await
+}
+
+#[tokio::test]
+async fn weak_signs_add_up() -> Result<()> {
+    check("weak-signs-add-up").await
+}
+
+#[tokio::test]
+async fn administrator_at_work() -> Result<()> {
+    check("administrator-at-work").await
 }
 
 /// The analyst, investigations and actions over PostgreSQL: one scenario, or with `HINOMI_FULL` all.

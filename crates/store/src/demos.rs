@@ -6,7 +6,7 @@ use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{Demo, DemoId, Incident, InvestigationState};
 
 /// Tables and the column that begins with an id of the demo.
-const OWNED: [(&str, &str); 11] = [
+const OWNED: [(&str, &str); 13] = [
     ("devices", "id"),
     ("sensor_progress", "device_id"),
     ("commands", "device_id"),
@@ -18,6 +18,8 @@ const OWNED: [(&str, &str); 11] = [
     ("actions", "id"),
     ("mail_journal", "action_id"),
     ("indicators", "id"),
+    ("weak_signs", "id"),
+    ("habits", "subject"),
 ];
 
 /// Incidents of one demo returned.

@@ -53,6 +53,7 @@ mod sessions;
 mod sightings;
 mod tokens;
 mod users;
+mod weak_signs;
 
 pub use actions::ActionFilter;
 pub use alerts::AlertFilter;
@@ -81,3 +82,4 @@ pub use sessions::SessionRow;
 pub use sightings::{COUNTED_MAX, SightingSummary};
 pub use tokens::ApiTokenRow;
 pub use users::UserRecord;
+pub use weak_signs::{HabitRow, WeakSignRow};

@@ -32,6 +32,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "indicator_lists",
         sql: include_str!("../migrations/sqlite/20261122_60_indicator_lists.sql"),
     },
+    Migration {
+        version: 20261122_65,
+        name: "weak_signs",
+        sql: include_str!("../migrations/sqlite/20261122_65_weak_signs.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -65,6 +70,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_60,
         name: "indicator_lists",
         sql: include_str!("../migrations/postgres/20261122_60_indicator_lists.sql"),
+    },
+    Migration {
+        version: 20261122_65,
+        name: "weak_signs",
+        sql: include_str!("../migrations/postgres/20261122_65_weak_signs.sql"),
     },
 ];
 

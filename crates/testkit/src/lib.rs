@@ -11,3 +11,4 @@ pub mod seed;
 pub mod server;
 pub mod slapd;
 pub mod story;
+pub mod week;

@@ -4,7 +4,10 @@ use super::is_mail;
 use crate::app::Ctx;
 use crate::facts::{self, Wanted};
 use anyhow::Result;
-use hinomi_cases::{ProcessFacts, exec_blocked, filter_detections, is_boundary, sensor_detection};
+use hinomi_cases::{
+    ProcessFacts, attack_root, exec_blocked, filter_detections, is_boundary, is_mail_client, is_opener,
+    sensor_detection,
+};
 use hinomi_detect::IndicatorSet;
 use hinomi_model::{
     DemoId, Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
@@ -15,11 +18,16 @@ use std::sync::Arc;
 /// Ancestors asked of the lake when memory does not know them.
 const LAKE_ANCESTORS_MAX: usize = 8;
 
+/// A document is opened at most so long after the mail client saved it, seconds.
+const OPENED_SECONDS: i64 = 15 * 60;
+
 /// A detection with what is known around it.
 pub(super) struct Finding {
     pub detection: Detection,
     pub lineage: Vec<ProcessFacts>,
     pub status_reason: Option<Text>,
+    /// Hashes of files from mails that may have been opened just before: delivered, opened, behaviour.
+    pub opened: Vec<String>,
     /// The demo its event belongs to.
     pub demo: Option<DemoId>,
 }
@@ -66,7 +74,8 @@ pub(super) async fn detect(
                 Some(key) => lineage(ctx, key).await?,
                 None => Vec::new(),
             };
-            findings.push(Finding { detection, lineage, status_reason: status_reason.clone(), demo });
+            let opened = opened(ctx, &lineage).await?;
+            findings.push(Finding { detection, lineage, status_reason: status_reason.clone(), opened, demo });
         }
     }
     Ok(findings)
@@ -76,6 +85,19 @@ pub(super) async fn detect(
 fn subject(event: &Event) -> Option<ProcessKey> {
     let started = event.table == Table::DeviceProcessEvents || event.str("ActionType") == Some("HinomiDetection");
     if started { event.process().or(event.initiating_process()) } else { event.initiating_process() }
+}
+
+/// Files that a mail client saved shortly before a program that opens documents started the tree.
+async fn opened(ctx: &Ctx, lineage: &[ProcessFacts]) -> Result<Vec<String>> {
+    let own = attack_root(lineage);
+    let root = own.checked_sub(1).and_then(|last| lineage.get(last));
+    let (Some(root), Some(_)) = (root, lineage.get(own).filter(|opener| is_opener(&opener.file_name))) else {
+        return Ok(Vec::new());
+    };
+    let (began, device) = (root.key.started_at, root.key.device_id);
+    let written = facts::events(ctx, Wanted::files(device, began.plus_seconds(-OPENED_SECONDS), began)).await?;
+    let by_mail = |event: &&Event| event.str("InitiatingProcessFileName").is_some_and(is_mail_client);
+    Ok(written.iter().filter(by_mail).filter_map(|event| event.str("SHA256").map(str::to_owned)).collect())
 }
 
 /// What a sensor says of its own detection, and why it could not stop it.

@@ -1,14 +1,14 @@
 //! Placing a finding: which alert takes it in, which incident that belongs to, who investigates.
 
 use super::finding::Finding;
-use super::is_mail;
+use super::{is_mail, weak};
 use crate::app::Ctx;
 use crate::{ids, investigations};
 use anyhow::Result;
 use hinomi_cases::{
     AlertContext, AlertDraft, AlertIds, Candidate, DEDUPE_SECONDS, Decision, History, IncidentFacts, Prevalence,
-    Subject, absorb, alert_of, correlate, correlation_window_seconds, is_system_path, log, merge, new_incident,
-    refresh, sightings, urls_in,
+    Subject, absorb, alert_of, attack_root, correlate, correlation_window_seconds, groups_of, is_system_path, log,
+    may_be_weak, merge, new_incident, refresh, sightings, urls_in,
 };
 use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, DEMO_TAG, DemoId, EntityKey, EntityKind, Incident, IncidentId,
@@ -82,8 +82,11 @@ fn files(finding: &Finding) -> BTreeSet<String> {
     if let Some(script) = event.additional("ScriptSHA256") {
         add(script.as_str(), "");
     }
-    if let Some(process) = finding.lineage.first() {
+    finding.opened.iter().for_each(|sha256| add(Some(sha256), ""));
+    // what the tree was begun with may be what a mail carried
+    for process in &finding.lineage[..attack_root(&finding.lineage)] {
         add(Some(&process.sha256), &process.path);
+        add(Some(&process.script_sha256), "");
     }
     files
 }
@@ -96,25 +99,55 @@ fn urls(finding: &Finding) -> BTreeSet<String> {
     own.chain(lines).take(URLS_MAX).collect()
 }
 
-/// Lets an open alert take the finding in or makes a new one, and finds its incident. None when the
-/// finding was already part of its alert.
+/// Lets an open alert take the finding in or makes a new one, and finds its incident; signs that were
+/// too weak until now and belong to the story come along. Empty when the finding was already part of
+/// its alert, or is a weak sign itself.
 pub(super) async fn place(
     ctx: &Ctx,
     tx: &mut Tx,
     finding: &Finding,
     copies: &[MessageCopy],
     now: Timestamp,
-) -> Result<Option<Placed>> {
+) -> Result<Vec<Placed>> {
+    let mut draft = draft_of(finding, copies, now);
+    if may_be_weak(&finding.detection) {
+        let open = open_alert(tx, &draft, now).await?.is_some();
+        match weak::weigh(ctx, tx, finding, draft, open, now).await? {
+            Some(weighed) => draft = weighed,
+            None => return Ok(Vec::new()),
+        }
+    }
+    let groups = groups_of(&draft);
+    let mut placed: Vec<Placed> = place_draft(ctx, tx, draft, now).await?.into_iter().collect();
+    if placed.iter().any(|one| one.new) {
+        for sign in weak::take_of(tx, finding, &groups).await? {
+            let copies = copies_of(tx, &sign, &[]).await?;
+            let draft = draft_of(&sign, &copies, now);
+            placed.extend(place_draft(ctx, tx, draft, now).await?);
+        }
+    }
+    Ok(placed)
+}
+
+/// The alert a finding would be.
+pub(super) fn draft_of(finding: &Finding, copies: &[MessageCopy], now: Timestamp) -> AlertDraft {
     let context = AlertContext { lineage: &finding.lineage, copies, status_reason: finding.status_reason.as_ref() };
     let ids = AlertIds { alert: ids::within(finding.demo), incident: ids::within(finding.demo) };
     let mut draft = alert_of(&finding.detection, ids, now, &context);
     if let Some(demo) = finding.demo {
         draft.dedupe = format!("demo:{demo}:{}", draft.dedupe);
     }
-    let known = match tx.alert_by_dedupe(&draft.dedupe, now).await? {
-        Some(id) => tx.alert(id).await?.filter(|alert| alert.status != AlertStatus::Resolved),
-        None => None,
-    };
+    draft
+}
+
+/// The open alert that takes in repeated firings like this.
+async fn open_alert(tx: &mut Tx, draft: &AlertDraft, now: Timestamp) -> Result<Option<Alert>> {
+    let Some(id) = tx.alert_by_dedupe(&draft.dedupe, now).await? else { return Ok(None) };
+    Ok(tx.alert(id).await?.filter(|alert| alert.status != AlertStatus::Resolved))
+}
+
+async fn place_draft(ctx: &Ctx, tx: &mut Tx, mut draft: AlertDraft, now: Timestamp) -> Result<Option<Placed>> {
+    let known = open_alert(tx, &draft, now).await?;
     let new = known.is_none();
     if let Some(mut alert) = known {
         if !absorb(&mut alert, &draft, now) {
@@ -212,7 +245,7 @@ async fn move_contents(tx: &mut Tx, from: IncidentId, to: IncidentId, now: Times
     Ok(())
 }
 
-async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Result<Decision> {
+pub(super) async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Result<Decision> {
     let subject = subject(&draft.alert);
     let since = subject.first.plus_seconds(-correlation_window_seconds());
     let near = subject.first.plus_seconds(-DEVICE_WINDOW_SECONDS);
@@ -303,5 +336,6 @@ fn subject(alert: &Alert) -> Subject {
         severity: alert.severity,
         category: alert.category.clone(),
         user: alert.user.clone(),
+        root: alert.tree_root.map(|root| EntityKey::process(&root)),
     }
 }

@@ -4,8 +4,8 @@ mod log;
 mod pipeline;
 
 pub use log::{Log, LogError, Reader};
-pub use pipeline::run;
-pub(crate) use pipeline::{checkpoint_now, row};
+pub(crate) use pipeline::row;
+pub use pipeline::{checkpoint_now, run};
 
 use hinomi_model::{DemoId, DeviceId, Event, Table, Value};
 use hinomi_store::{Store, StoreError};

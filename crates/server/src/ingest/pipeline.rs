@@ -156,7 +156,7 @@ async fn checkpoint(ctx: &Ctx) {
 ///
 /// # Errors
 /// When a file or the store cannot be written; nothing is lost then.
-pub(crate) async fn checkpoint_now(ctx: &Ctx) -> Result<()> {
+pub async fn checkpoint_now(ctx: &Ctx) -> Result<()> {
     let _files = ctx.files.lock().await;
     if let Some(flush) = ctx.lake.flush().await.context("write lake files")? {
         let added: Vec<LakeFileRow> = flush.files.iter().map(row).collect();
