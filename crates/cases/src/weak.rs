@@ -21,11 +21,10 @@ pub const ENOUGH: i64 = 60;
 pub const ENOUGH_ON_DEVICE: i64 = 80;
 /// Signs of one tree add up within this time, seconds.
 pub const TREE_SECONDS: i64 = 24 * 3600;
-/// Unless its root is a shell somebody types into: what is done there for hours is not one thing.
-pub const SESSION_SECONDS: i64 = 2 * 3600;
 /// Signs of one account on one device add up within this time, seconds.
 pub const DEVICE_SECONDS: i64 = 3600;
-/// A sign in such a shell belongs to an alert in it when so many seconds lie between them.
+/// Signs in a shell somebody types into belong together when so many seconds lie between them, or when
+/// they come from the same thing started there: what is typed for hours is not one thing.
 pub const TYPED_SECONDS: i64 = 15 * 60;
 /// Signs looked at together.
 pub const SIGNS_MAX: u32 = 200;
@@ -249,8 +248,8 @@ pub fn adds_up(newest: &WeakSign, tree: &[WeakSign], device: &[WeakSign]) -> Vec
         kept
     };
     let session = newest.lineage.last().is_some_and(is_session);
-    let seconds = if session { SESSION_SECONDS } else { TREE_SECONDS };
-    let of_tree = with_newest(tree, &|sign| sign.group == newest.group && near(sign, seconds));
+    let together = |sign: &WeakSign| !session || near(sign, TYPED_SECONDS) || share_below(newest, sign);
+    let of_tree = with_newest(tree, &|sign| sign.group == newest.group && near(sign, TREE_SECONDS) && together(sign));
     if points(of_tree.iter()) >= ENOUGH {
         return of_tree;
     }
@@ -260,6 +259,13 @@ pub fn adds_up(newest: &WeakSign, tree: &[WeakSign], device: &[WeakSign]) -> Vec
     let of_device =
         with_newest(device, &|sign| sign.place == newest.place && !sign.ordinary && near(sign, DEVICE_SECONDS));
     if points(of_device.iter()) >= ENOUGH_ON_DEVICE { of_device } else { Vec::new() }
+}
+
+/// True when both come from one process below the root of their tree.
+fn share_below(one: &WeakSign, other: &WeakSign) -> bool {
+    let below = |sign: &WeakSign| sign.lineage.len().saturating_sub(1);
+    let others = &other.lineage[..below(other)];
+    one.lineage[..below(one)].iter().any(|process| others.iter().any(|theirs| theirs.key == process.key))
 }
 
 /// Turns the alert of the newest sign into the alert of all of them: it says what added up.

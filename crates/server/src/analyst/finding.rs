@@ -13,6 +13,7 @@ use hinomi_model::{
     DemoId, Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
     Severity, Table, Text,
 };
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Ancestors asked of the lake when memory does not know them.
@@ -74,7 +75,7 @@ pub(super) async fn detect(
                 Some(key) => lineage(ctx, key).await?,
                 None => Vec::new(),
             };
-            let opened = opened(ctx, &lineage).await?;
+            let opened = opened(ctx, events, &lineage).await?;
             findings.push(Finding { detection, lineage, status_reason: status_reason.clone(), opened, demo });
         }
     }
@@ -87,17 +88,24 @@ fn subject(event: &Event) -> Option<ProcessKey> {
     if started { event.process().or(event.initiating_process()) } else { event.initiating_process() }
 }
 
-/// Files that a mail client saved shortly before a program that opens documents started the tree.
-async fn opened(ctx: &Ctx, lineage: &[ProcessFacts]) -> Result<Vec<String>> {
+/// Files that a mail client saved shortly before a program that opens documents started the tree. What
+/// came in the same batch is not in the lake yet.
+async fn opened(ctx: &Ctx, batch: &[Event], lineage: &[ProcessFacts]) -> Result<Vec<String>> {
     let own = attack_root(lineage);
     let root = own.checked_sub(1).and_then(|last| lineage.get(last));
     let (Some(root), Some(_)) = (root, lineage.get(own).filter(|opener| is_opener(&opener.file_name))) else {
         return Ok(Vec::new());
     };
     let (began, device) = (root.key.started_at, root.key.device_id);
-    let written = facts::events(ctx, Wanted::files(device, began.plus_seconds(-OPENED_SECONDS), began)).await?;
+    let since = began.plus_seconds(-OPENED_SECONDS);
+    let written = facts::events(ctx, Wanted::files(device, since, began)).await?;
+    let now = batch.iter().filter(|event| {
+        let file = event.table == Table::DeviceFileEvents && event.device_id() == Some(device);
+        file && event.timestamp >= since && event.timestamp <= began
+    });
     let by_mail = |event: &&Event| event.str("InitiatingProcessFileName").is_some_and(is_mail_client);
-    Ok(written.iter().filter(by_mail).filter_map(|event| event.str("SHA256").map(str::to_owned)).collect())
+    let hashes = written.iter().chain(now).filter(by_mail).filter_map(|event| event.str("SHA256").map(str::to_owned));
+    Ok(hashes.collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// What a sensor says of its own detection, and why it could not stop it.
