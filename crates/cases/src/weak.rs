@@ -294,7 +294,9 @@ pub fn behaviour(mut draft: AlertDraft, signs: &[WeakSign], drafts: &[AlertDraft
     alert.rule_id = BEHAVIOUR_RULE.to_owned();
     alert.severity = Severity::Medium;
     draft.dedupe = match alert.tree_root {
-        Some(root) => format!("{BEHAVIOUR_RULE}|{}", EntityKey::process(&root)),
+        Some(root) => {
+            format!("{BEHAVIOUR_RULE}|{}", story_start(signs).unwrap_or_else(|| EntityKey::process(&root).to_string()))
+        }
         None => format!("{BEHAVIOUR_RULE}|{}", draft.dedupe),
     };
     for other in drafts {
@@ -316,6 +318,20 @@ pub fn behaviour(mut draft: AlertDraft, signs: &[WeakSign], drafts: &[AlertDraft
         keys.dedup();
     }
     draft
+}
+
+/// What the signs of a shell somebody types into have in common: the process below it they all come
+/// from, else the first of them. None when they do not come from such a shell: its tree is their story.
+fn story_start(signs: &[WeakSign]) -> Option<String> {
+    let first = signs.first()?;
+    if !signs.iter().any(|sign| sign.lineage.last().is_some_and(is_session)) {
+        return None;
+    }
+    let below = &first.lineage[..first.lineage.len().saturating_sub(1)];
+    let shared =
+        |process: &&ProcessFacts| signs.iter().all(|sign| sign.lineage.iter().any(|one| one.key == process.key));
+    let start = below.iter().rev().find(shared).map(|process| EntityKey::process(&process.key).to_string());
+    Some(start.unwrap_or_else(|| first.key.clone()))
 }
 
 /// Returns the shell somebody types into when it is the root of the attack's own part of a lineage: what
@@ -368,7 +384,9 @@ fn files_of(event: &Event, lineage: &[ProcessFacts]) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hinomi_model::{DetectionStatus, Event};
+    use hinomi_model::{DetectionStatus, Event, ProcessKey};
+
+    const DEVICE: &str = "00000000-0000-0000-0000-000000000001";
 
     fn sign(rule: &str, minutes: i64, ordinary: bool, new_file: bool, root: &str) -> WeakSign {
         let at = Timestamp::from_micros(minutes * 60_000_000);
@@ -387,7 +405,7 @@ mod tests {
         };
         let file = RareFact { entity: EntityKey::file(&"a".repeat(64)), text: Text::same("new") };
         let facts = serde_json::json!({
-            "key": {"device_id": "00000000-0000-0000-0000-000000000001", "pid": 7, "started_at": Timestamp::default()},
+            "key": ProcessKey { device_id: DEVICE.parse().expect("id"), pid: 7, started_at: Timestamp::default() },
             "parent": null, "file_name": "bash", "path": "/usr/bin/bash", "command_line": root, "sha256": "",
             "account": "u", "rank": 2,
         });
@@ -432,8 +450,22 @@ mod tests {
     #[test]
     fn a_shell_somebody_types_into_is_no_story_of_a_day() {
         let typed = |rule: &str, minutes| sign(rule, minutes, false, false, "-bash");
-        assert_eq!(added(&[typed("a", 0), typed("b", 60), typed("c", 119)]), 3);
-        assert_eq!(added(&[typed("a", 0), typed("b", 60), typed("c", 200)]), 0);
+        assert_eq!(added(&[typed("a", 0), typed("b", 5), typed("c", 14)]), 3);
+        assert_eq!(added(&[typed("a", 0), typed("b", 60), typed("c", 119)]), 0);
+        // two things typed on one day are two alerts, what one program does for hours is one
+        let tries = [typed("a", 0), typed("b", 5)];
+        assert_ne!(story_start(&tries), story_start(&tries[1..]));
+        let below = |mut sign: WeakSign| {
+            let mut process = sign.lineage[0].clone();
+            process.key.pid = 8;
+            process.command_line = "bash x.sh".to_owned();
+            sign.lineage.insert(0, process);
+            sign
+        };
+        let program = tries.clone().map(below);
+        assert_eq!(added(&[below(typed("a", 0)), below(typed("b", 60)), below(typed("c", 119))]), 3);
+        assert_eq!(story_start(&program), story_start(&program[1..]));
+        assert_eq!(story_start(&[sign("a", 0, false, false, "bash x.sh")]), None);
     }
 
     #[test]

@@ -67,6 +67,14 @@ pub(crate) async fn attach(
     let investigation = begin(tx, &playbook, alert, incident, level, now).await?;
     alert.investigation_id = Some(investigation.id);
     incident.investigations.push(investigation.id);
+    // it is the story's: alerts nobody could investigate before belong to it
+    for mut other in tx.alerts_of_incident(incident.id).await? {
+        if other.id != alert.id && other.investigation_id.is_none() {
+            other.investigation_id = Some(investigation.id);
+            other.updated_at = now;
+            tx.put_alert(&other, &[]).await?;
+        }
+    }
     let payload = json!({"investigation": investigation.id.to_string(), "asked_at": now});
     enqueue(tx, format!("investigation:{}", investigation.id), payload, now).await
 }

@@ -32,6 +32,8 @@ const TAIL: usize = 200_000;
 const SAMPLES: usize = 40;
 /// Longest the investigations after one event may take.
 const SETTLE: Duration = Duration::from_secs(120);
+/// Noise named beside an attack it was mixed with.
+const NOISE_TOLD: usize = 5;
 /// Most seconds the clock runs on for jobs that begin a moment later.
 const SETTLE_SECONDS: i64 = 20;
 
@@ -297,15 +299,22 @@ impl Simulation {
         let mut to_remedy: Vec<Option<f64>> = vec![None; attacks.len()];
         for incident in self.incidents().await? {
             let mut labels: BTreeSet<Option<usize>> = BTreeSet::new();
+            let mut noise: BTreeSet<String> = BTreeSet::new();
             for alert in self.ctx.store.alerts_of_incident(incident.id).await? {
-                labels.extend(alert.why.iter().map(|why| self.told.get(&why.event).copied()));
+                for why in &alert.why {
+                    let label = self.told.get(&why.event).copied();
+                    labels.insert(label);
+                    if label.is_none() {
+                        noise.insert(format!("{} at {} in {}", why.rule_id, why.event.timestamp, alert.title.en));
+                    }
+                }
             }
             let own: Vec<usize> = labels.iter().copied().flatten().collect();
             if labels.len() > 1 {
                 mixed += 1;
                 let names: Vec<&str> = own.iter().map(|attack| attacks[*attack].kind).collect();
-                let noise = if labels.contains(&None) { " and noise" } else { "" };
-                remarks.push(format!("mixed: {names:?}{noise} in \"{}\"", incident.title.en));
+                let noise = noise.iter().take(NOISE_TOLD).cloned().collect::<Vec<_>>();
+                remarks.push(format!("mixed: {names:?} and noise {noise:?} in \"{}\"", incident.title.en));
             }
             if own.is_empty() {
                 if incident.created_at < counted_from {
