@@ -149,6 +149,26 @@ export const mailFlows: Flow[] = [
     },
   },
   {
+    name: 'under a filter on recipients only their copies are taken; the address keeps what is picked',
+    setting: { language: 'en', theme: 'light' },
+    act: async ({ page, mock, base }) => {
+      const { recipient } = mock.data.messages[3]!;
+      await page.goto(`${base}/mail?recipient=${recipient}&subject=${encodeURIComponent(SUBJECT)}`);
+      await page.locator('.grid-row .checkbox').first().click();
+      await page.getByText('1 selected').waitFor();
+      await page.reload();
+      await page.getByText('1 selected').waitFor();
+      await page.locator('[data-test=act]').click();
+      await page.locator('[data-test=narrow]').getByText(`Recipient: ${recipient}`).waitFor();
+      await dryRun(page);
+      expect((await page.locator('[data-test=dry-present]').textContent()) === '1', 'one copy');
+      await order(page, 'the wrong person');
+      await until('it alone is out', () => mock.data.messages.slice(0, 12).filter((copy) => copy.latest_location === 'quarantine').map((copy) => copy.recipient).join() === recipient);
+      await page.goto(`${base}/mail?recipient=${recipient}&all=1&picked=x`);
+      await page.getByText(/^All .* selected$/).waitFor();
+    },
+  },
+  {
     name: 'more than a condition holds is picked by hand and acted on copy by copy',
     setting: { language: 'en', theme: 'dark' },
     act: async ({ page, mock, base }) => {

@@ -3790,12 +3790,12 @@ export interface components {
             /** @description Recipient, lower case. */
             recipient: string;
         };
-        /** @description The header of a message, read from a mailbox. */
+        /** @description The header of a message, read from a mailbox or from what was kept of it. */
         MessageHeader: {
             /** @description False: it is longer than the 256 KiB shown. */
             complete: boolean;
-            /** @description Folder it lies in. */
-            folder: string;
+            /** @description Folder it lies in; null: it was taken out or stopped, and read from what was kept. */
+            folder: string | null;
             /** @description The servers it passed, first one first, at most 100. */
             hops: components["schemas"]["ReceivedHop"][];
             /** @description The header as it stands (untrusted). */

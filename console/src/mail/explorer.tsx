@@ -19,6 +19,7 @@ import { FilterBar } from './bar';
 import { CountsChart, pivots, type PivotName } from './chart';
 import { CrawlNote } from './crawl';
 import { addToken, filterOf, queryOf, readQuery, writeQuery, type MailQuery, type Token } from './filter';
+import { copyFields } from './fields';
 import { Groups, groupings, type Grouping } from './groups';
 import { MessagePane } from './pane';
 import { Places } from './where';
@@ -31,6 +32,13 @@ const PICKED_MAX = 50;
 /** Copies of one action. */
 const COPIES_MAX = 5_000;
 const copiesOf = (picked: ExplorerMessage[]) => picked.flatMap((one) => one.recipients.map(({ recipient }) => ({ message_id: one.message.message_id, recipient })));
+/** Parameters of the page without what is picked. */
+function unpicked(params: URLSearchParams): URLSearchParams {
+  const next = new URLSearchParams(params);
+  next.delete('picked');
+  next.delete('all');
+  return next;
+}
 /** Pages without a row, one after the other, asked for by itself. */
 const EMPTY_PAGES_MAX = 20;
 
@@ -42,8 +50,6 @@ export default function MailExplorer() {
   const may = useCan('act');
   const [ask, wizard] = useWizard();
   const search = useRef<HTMLInputElement>(null);
-  const [selected, setSelected] = useState<Set<string>>(new Set());
-  const [all, setAll] = useState(false);
   const [hidden] = useHidden();
   const query = useMemo(() => readQuery(params), [params]);
   const asked = useMemo(() => queryOf(query, now), [query, now]);
@@ -51,26 +57,35 @@ export default function MailExplorer() {
   const pivot = pivots.find((one) => one === params.get('pivot')) ?? 'verdict';
   const pane = params.get('pane');
   const incident = params.get('incident');
+  const all = params.get('all') === '1';
+  const inUrl = params.get('picked');
+  // more than an address line holds are remembered by the page alone
+  const [many, setMany] = useState<ReadonlySet<string> | null>(null);
+  const selected = useMemo(() => many ?? new Set(inUrl?.split(',').filter(Boolean)), [many, inUrl]);
   const list = useList<ExplorerMessage>(grouping ? null : '/mail/explorer', asked);
   const items = list.items;
   const exact = list.data?.pages[0] && 'total_exact' in list.data.pages[0] ? Boolean(list.data.pages[0].total_exact) : true;
 
   const write = useCallback((change: (next: URLSearchParams) => void, drop = false) => {
-    if (drop) {
-      setSelected(new Set());
-      setAll(false);
-    }
+    if (drop) setMany(null);
     setParams((before) => {
-      const next = new URLSearchParams(before);
+      const next = drop ? unpicked(before) : new URLSearchParams(before);
       change(next);
       return next;
     }, { replace: true });
   }, [setParams]);
-  const setQuery = useCallback((query: MailQuery, drop = '') => {
-    setSelected(new Set());
-    setAll(false);
+  const pick = useCallback((picked: ReadonlySet<string>) => {
+    setMany(picked.size > PICKED_MAX ? picked : null);
     setParams((before) => {
-      const next = writeQuery(before, query);
+      const next = unpicked(before);
+      if (picked.size > 0 && picked.size <= PICKED_MAX) next.set('picked', [...picked].join(','));
+      return next;
+    }, { replace: true });
+  }, [setParams]);
+  const setQuery = useCallback((query: MailQuery, drop = '') => {
+    setMany(null);
+    setParams((before) => {
+      const next = writeQuery(unpicked(before), query);
       next.delete(drop);
       return next;
     }, { replace: true });
@@ -93,18 +108,21 @@ export default function MailExplorer() {
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const narrowed = query.tokens.length > 0;
   const scopeOfAll = (): Scope => ({ filter: filterOf(query, Date.now()), messages: list.total, known: items ?? [], all: true, since: new Date(list.dataUpdatedAt).toISOString(), incident });
+  // what the filter says about recipients and places holds for what is picked from its rows
+  const narrow = query.tokens.filter(({ field }) => copyFields.has(field));
+  const picks = (values: string[]) => ({ conditions: [{ field: 'message' as const, values, negate: false }, ...narrow] });
   const scopeOfPicked = (): Scope => {
     const known = (items ?? []).filter((one) => selected.has(one.message.message_id));
     const since = new Date(list.dataUpdatedAt).toISOString();
     // more than one condition holds are named copy by copy
     if (selected.size > PICKED_MAX) return { copies: copiesOf(known), messages: selected.size, known, since, incident };
-    return { filter: { conditions: [{ field: 'message', values: [...selected], negate: false }] }, messages: selected.size, known, since, incident };
+    return { filter: picks([...selected]), messages: selected.size, known, narrow, since, incident };
   };
   const whyNot = () => {
     if (why) return why;
     if (all) return !narrowed && t('explorer.needFilter');
     const picked = (items ?? []).filter((one) => selected.has(one.message.message_id));
-    return selected.size > PICKED_MAX && (picked.some((one) => one.recipient_count > one.recipients.length) || copiesOf(picked).length > COPIES_MAX) && t('explorer.tooMany');
+    return selected.size > PICKED_MAX && (narrow.length > 0 || picked.some((one) => one.recipient_count > one.recipients.length) || copiesOf(picked).length > COPIES_MAX) && t('explorer.tooMany');
   };
 
   const columns = useMemo<Column<ExplorerMessage>[]>(() => [
@@ -157,21 +175,21 @@ export default function MailExplorer() {
                 <Grid label={`${t('nav.mail')}, ${total}`} columns={columns.filter((column) => column.id === 'subject' || !hidden.has(column.id))} rows={items} total={list.total} rowKey={(row) => row.message.message_id}
                   rowName={(row) => visible(row.message.subject)} onOpen={(row) => void navigate(to.message(row.message.message_id))}
                   onPeek={(row) => put('pane', row.message.message_id)} current={shown?.message.message_id ?? null}
-                  selected={may ? selected : undefined} onSelected={may ? (next) => { setSelected(next); setAll(false); } : undefined}
+                  selected={may ? selected : undefined} onSelected={may ? pick : undefined}
                   hasMore={list.hasNextPage && !list.isFetchingNextPage} loadMore={() => void list.fetchNextPage()} />
               )}
               {selected.size > 0 || all ? (
                 <div className="bulk" role="region" aria-label={t('grid.bulk')}>
                   <span className="grow">{all ? t('explorer.allSelected', { count: number(list.total, language) }) : t('grid.selected', { count: selected.size })}</span>
                   {!all && list.total > selected.size ? (
-                    <Button compact variant="quiet" onClick={() => setAll(true)} data-test="select-all-matching">{t('explorer.selectAll', { count: number(list.total, language) })}</Button>
+                    <Button compact variant="quiet" onClick={() => put('all', '1')} data-test="select-all-matching">{t('explorer.selectAll', { count: number(list.total, language) })}</Button>
                   ) : null}
                   <Button compact variant="primary" data-test="act"
                     why={whyNot()}
                     onClick={() => ask(all ? scopeOfAll() : scopeOfPicked())}>
                     {t('explorer.act')}
                   </Button>
-                  <Button compact variant="quiet" onClick={() => { setSelected(new Set()); setAll(false); }}>{t('grid.clear')}</Button>
+                  <Button compact variant="quiet" onClick={() => pick(new Set())}>{t('grid.clear')}</Button>
                 </div>
               ) : null}
             </>
@@ -179,7 +197,7 @@ export default function MailExplorer() {
         </div>
         {pane && !grouping ? (
           <MessagePane id={pane} row={shown} onClose={() => put('pane', null)} onFilter={addFilter}
-            onAct={(row) => ask({ filter: { conditions: [{ field: 'message', values: [row.message.message_id], negate: false }] }, messages: 1, known: [row], since: new Date(list.dataUpdatedAt).toISOString(), incident })} why={why} />
+            onAct={(row) => ask({ filter: picks([row.message.message_id]), messages: 1, known: [row], narrow, since: new Date(list.dataUpdatedAt).toISOString(), incident })} why={why} />
         ) : null}
       </div>
     </Page>

@@ -28,6 +28,9 @@ export const findings = [
 ] as const;
 export const bools = ['true', 'false'] as const;
 
+/** Fields that tell the copies of one message apart. */
+export const copyFields: ReadonlySet<MailField> = new Set(['recipient', 'recipient_domain', 'delivery_action', 'original_location', 'location', 'moved_by']);
+
 /** Every field of the API, in the order of the menu; tsc refuses one that is missing. */
 export const fields: Record<MailField, FieldSpec> = {
   sender: words('sender'),

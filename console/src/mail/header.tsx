@@ -36,7 +36,7 @@ export function Header({ id, recipients }: { id: string; recipients: string[] })
     <Card title={t('header.title')} head={<Button compact why={why} onClick={() => setAsking(true)} data-test="read-header"><FileSearch size={14} aria-hidden />{t(data ? 'header.again' : 'header.read')}</Button>}>
       {read.error ? <ErrorState error={read.error} retry={() => setAsking(true)} /> : !data ? <p className="secondary">{t('header.hint')}</p> : (
         <div className="column" style={{ gap: 14 }} data-test="header">
-          <p className="small secondary">{t('header.from', { mailbox: visible(data.recipient), folder: visible(data.folder) })} <Time at={data.read_at} /></p>
+          <p className="small secondary">{typeof data.folder === 'string' ? t('header.from', { mailbox: visible(data.recipient), folder: visible(data.folder) }) : t('header.kept', { mailbox: visible(data.recipient) })} <Time at={data.read_at} /></p>
           <Hops header={data} />
           <section>
             <div className="spread"><h3>{t('header.raw')}</h3><CopyButton text={data.raw} label={t('words.copy')} /></div>

@@ -21,6 +21,7 @@ import { DryRunView } from './dry-run';
 import { conditionsOf } from './filter';
 import { moverOf } from './where';
 import type { Scope } from './wizard';
+import { fieldKey, mailWord } from './words';
 
 type Choice = MessageRemedy | 'restore';
 const REMOVES: ReadonlySet<Choice> = new Set(['moveToQuarantine', 'softDelete', 'hardDelete']);
@@ -131,7 +132,8 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
   }[step];
   const why = (!may && t('states.needRole', { role: t('role.responder') })) || stepWhy || false;
   const next = () => (last ? order.mutate() : setStep(at + 1));
-  const chosen = scope.all ? `${t('wizard.byFilter')}: ${t('explorer.groupMessages', { count: counted.data?.total ?? scope.messages })}` : scope.copies ? t('wizard.byCopies', { count: scope.copies.length }) : t('wizard.byHand', { count: scope.messages });
+  const chosen = scope.all ? `${t('wizard.byFilter')}: ${t('explorer.groupMessages', { count: counted.data?.total ?? scope.messages })}` : scope.copies ? t('wizard.byCopies', { count: scope.copies.length }) : scope.narrow?.length ? t('explorer.groupMessages', { count: scope.messages }) : t('wizard.byHand', { count: scope.messages });
+  const narrow = (scope.narrow ?? []).map(({ field, negate, values }) => `${t(fieldKey(field))}: ${negate ? `${t('explorer.not')} ` : ''}${values.map((value) => mailWord(t, field, value)).join(` ${t('explorer.or')} `)}`).join(' · ');
 
   return (
     <Dialog open wide onClose={onClose} title={t('wizard.title')} description={t('wizard.step', { at: at + 1, of: steps.length, name: t(`wizard.steps.${step}`) })} onConfirm={() => !why && next()}>
@@ -139,6 +141,7 @@ export default function WizardBox({ scope, onClose }: { scope: Scope; onClose: (
       {step === 'what' ? (
         <>
           <p><span className="secondary">{t('wizard.of')}: </span><span className="strong">{chosen}</span></p>
+          {narrow ? <p className="small secondary wrap" data-test="narrow">{t('wizard.narrow', { filter: narrow })}</p> : null}
           <fieldset className="remedies">
             <legend className="hidden-text">{t('wizard.action')}</legend>
             {[...remedies, 'restore' as const].map((one) => (

@@ -1,6 +1,7 @@
 // Opens the dialogue that acts on mail; the dialogue itself is fetched when it is first wanted.
 import { lazy, Suspense, useCallback, useState, type ReactNode } from 'react';
 import type { ExplorerMessage, MailFilter, MessageCopyRef } from '../api/types';
+import type { Token } from './filter';
 
 /** What is acted on: what a filter picks, or copies by hand. */
 export interface Scope {
@@ -10,6 +11,8 @@ export interface Scope {
   messages: number;
   /** What the page shows of them. */
   known: ExplorerMessage[];
+  /** Conditions only some copies of the picked messages meet; the others are left. */
+  narrow?: Token[];
   /** True: everything that matches, not only what was picked. */
   all?: boolean;
   /** When the list was read; what came after it is counted apart. */

@@ -30,7 +30,7 @@ interface Props<T> {
   /** A click or a move shows the row beside the list. */
   onPeek?: (row: T) => void;
   current?: string | null;
-  selected?: Set<string>;
+  selected?: ReadonlySet<string>;
   onSelected?: (selected: Set<string>) => void;
   sort?: string;
   onSort?: (sort: string) => void;

@@ -179,13 +179,13 @@ pub struct ReadHeader {
     pub recipient: Option<String>,
 }
 
-/// The header of a message, read from a mailbox.
+/// The header of a message, read from a mailbox or from what was kept of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MessageHeader {
     /// Whose copy.
     pub recipient: String,
-    /// Folder it lies in.
-    pub folder: String,
+    /// Folder it lies in; null: it was taken out or stopped, and read from what was kept.
+    pub folder: Option<String>,
     /// When it was read.
     pub read_at: Timestamp,
     /// The header as it stands (untrusted).

@@ -18,6 +18,12 @@ macro_rules! mail_fields {
                 match self { $(MailField::$variant => $name,)* }
             }
 
+            /// True for what tells the copies of one message apart.
+            pub const fn is_of_copy(self) -> bool {
+                use MailField::{DeliveryAction, Location, MovedBy, OriginalLocation, Recipient, RecipientDomain};
+                matches!(self, Recipient | RecipientDomain | DeliveryAction | OriginalLocation | Location | MovedBy)
+            }
+
             /// Tells what it looks at, for people who read the API's document.
             pub const fn about(self) -> &'static str {
                 match self { $(MailField::$variant => concat!($($doc),*),)* }

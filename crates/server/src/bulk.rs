@@ -4,13 +4,13 @@
 //! What comes after the order is not touched: the filter ends at that moment. A batch is ordered under
 //! a key of its own, so a job that is killed and runs again orders nothing twice.
 
-use crate::actions::{self, Proposal};
+use crate::actions::{self, Proposal, follow_up};
 use crate::app::Ctx;
 use crate::dry_run;
 use anyhow::{Context, Result};
 use hinomi_api::{BulkState, MailBulk, NeedsPerson, NewMailBulk};
 use hinomi_model::{
-    ActionId, ActionSpec, DeliveryLocation, MailCondition, MailField, MessageCopy, MessageCopyRef, Text,
+    ActionId, ActionSpec, DeliveryLocation, MailCondition, MailField, MailFilter, MessageCopy, MessageCopyRef, Text,
 };
 use hinomi_store::{Job, MailBulkRow, Page, StoreError};
 use serde_json::json;
@@ -69,11 +69,7 @@ pub async fn order(
     let now = ctx.now();
     let mut filter = new.filter;
     filter.to = Some(filter.to.map_or(now, |to| to.min(now)));
-    filter.conditions.push(MailCondition {
-        field: MailField::Location,
-        values: [DeliveryLocation::Quarantine, DeliveryLocation::Dropped].map(DeliveryLocation::word).to_vec(),
-        negate: true,
-    });
+    filter.conditions.push(out_of_reach());
     let seen =
         dry_run::targets(ctx, &hinomi_api::DryRun { filter: Some(filter.clone()), ..Default::default() }).await?;
     if seen.1 > COPIES_MAX {
@@ -210,10 +206,13 @@ pub(crate) async fn run(ctx: &Ctx, payload: &str) -> Result<()> {
     let mut bulk = get(ctx, id).await?.context("the bulk action is gone")?;
     while bulk.state == BulkState::Expanding && !ctx.stop.is_cancelled() {
         let (mut copies, next) = batch(ctx, &bulk).await?;
-        let signs = match bulk.related {
+        let mut signs = match bulk.related {
             true => crate::related::extend(ctx, &mut copies).await?,
             false => Vec::new(),
         };
+        if takes_whole_messages(&bulk.filter) {
+            signs.push(follow_up::WHOLE.to_owned());
+        }
         // held or stopped by a person only between two batches
         let _turn = ctx.bulk.lock().await;
         bulk = get(ctx, id).await?.context("the bulk action is gone")?;
@@ -265,6 +264,22 @@ async fn propose(ctx: &Ctx, bulk: &MailBulk, spec: ActionSpec, part: &str, signs
         signs,
     };
     Ok(actions::propose(ctx, proposal).await?.id)
+}
+
+/// True when a filter, apart from what every order adds to it, never takes one copy of a message and
+/// leaves another.
+fn takes_whole_messages(filter: &MailFilter) -> bool {
+    let added = out_of_reach();
+    filter.conditions.iter().all(|one| !one.field.is_of_copy() || *one == added)
+}
+
+/// Every order leaves what is out of the mailboxes already.
+fn out_of_reach() -> MailCondition {
+    MailCondition {
+        field: MailField::Location,
+        values: [DeliveryLocation::Quarantine, DeliveryLocation::Dropped].map(DeliveryLocation::word).to_vec(),
+        negate: true,
+    }
 }
 
 /// The next copies of a filter, newest first, and where to go on. An action is either of a demo or

@@ -1,4 +1,5 @@
-//! The header of a message, read from a mailbox on record: who reads it says why.
+//! The header of a message, read on record from a mailbox, or from what was kept when it was taken out:
+//! who reads it says why.
 
 use crate::app::Ctx;
 use crate::mailboxes::{Reading, Reason};
@@ -19,8 +20,8 @@ pub enum HeaderError {
     /// No mailboxes are connected.
     #[error("no mailboxes are connected")]
     Unavailable,
-    /// It is in none of the mailboxes asked.
-    #[error("the message is in none of the {0} mailboxes asked")]
+    /// It is in none of the mailboxes asked, and was not kept.
+    #[error("the message is in none of the {0} mailboxes asked, and no copy of it was kept")]
     Gone(usize),
     /// The mailboxes could not be read, and why.
     #[error("{0}")]
@@ -30,7 +31,8 @@ pub enum HeaderError {
     Store(#[from] StoreError),
 }
 
-/// Reads the header of a message from the mailbox of `recipient`, or of the first who still has it.
+/// Reads the header of a message from the mailbox of `recipient`, or of the first who still has it; one that
+/// was taken out or stopped, from what was kept.
 ///
 /// # Errors
 /// [`HeaderError`] says why not.
@@ -54,7 +56,14 @@ pub async fn read(
     let mut failed = None;
     for copy in &copies {
         match mailboxes.read(&reading, copy).await {
-            Ok(Some((folder, raw))) => return Ok(told(ctx, copy, folder, &raw)),
+            Ok(Some((folder, raw))) => return Ok(told(ctx, copy, Some(folder), &raw)),
+            Ok(None) => {}
+            Err(error) => failed = Some(error),
+        }
+    }
+    for copy in &copies {
+        match mailboxes.read_kept(&reading, copy).await {
+            Ok(Some(raw)) => return Ok(told(ctx, copy, None, &raw)),
             Ok(None) => {}
             Err(error) => failed = Some(error),
         }
@@ -73,7 +82,7 @@ fn distance(location: DeliveryLocation) -> u8 {
     }
 }
 
-fn told(ctx: &Ctx, copy: &MessageCopy, folder: String, raw: &[u8]) -> MessageHeader {
+fn told(ctx: &Ctx, copy: &MessageCopy, folder: Option<String>, raw: &[u8]) -> MessageHeader {
     let gateway = &ctx.config.gateway;
     let filters = gateway.trusted_filters.iter().flat_map(|filter| &filter.received_by);
     let trusted: Vec<String> = gateway.own_servers.iter().chain(filters).cloned().collect();

@@ -72,6 +72,50 @@ async fn late_copies_are_treated_until_the_action_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_left_a_copy_follows_its_own_targets_and_what_is_delivered_after_it() {
+    let mut house = House::start(4, |_| {}).await;
+    let id = "wrong@elsewhere.test";
+    for user in 0..2 {
+        house.put(user, "INBOX", &mail(id, "first", "your payslip")).await;
+    }
+    let known =
+        house.copies(id, "known", |found| found.len() == 2 && found.iter().all(|one| one.folder.is_some())).await;
+    let (own, left): (Vec<MessageCopy>, _) = known.into_iter().partition(|copy| copy.recipient == house.rig.users[0]);
+    let action = house.order(MessageRemedy::SoftDelete, &own, "kana", None).await;
+    house.over(action).await;
+
+    // the one that was left is moved about by its owner
+    let mut owner = house.rig.imap(&house.rig.users[1]).await.expect("login");
+    let uid = owner.mails("INBOX").await.expect("mails")[0].uid;
+    owner.move_to("INBOX", uid, "Junk").await.expect("moved");
+    let seen = |place: DeliveryLocation| {
+        let left = left[0].recipient.clone();
+        move |found: &[MessageCopy]| found.iter().any(|copy| copy.recipient == left && copy.latest_location == place)
+    };
+    house.copies(id, "moved to junk", seen(DeliveryLocation::JunkFolder)).await;
+    let uid = owner.mails("Junk").await.expect("mails")[0].uid;
+    owner.move_to("Junk", uid, "INBOX").await.expect("moved");
+    house.copies(id, "moved back", seen(DeliveryLocation::Inbox)).await;
+    // one more lies in a mailbox since before, one comes to its own target again, one is delivered
+    house.put(2, "INBOX", &mail(id, "older", "your payslip")).await;
+    house.copies(id, "found", |found| found.len() == 3).await;
+    house.put(0, "INBOX", &mail(id, "second", "your payslip")).await;
+    house.action(action, "its own target", |action| late(action).len() == 1).await;
+    house.deliver(3, &mail(id, "third", "your payslip")).await;
+    let acted = house.action(action, "one delivered", |action| late(action).len() == 2).await;
+    let treated = [(LateCause::Delivered, ReceiptState::Done), (LateCause::Returned, ReceiptState::Done)];
+    assert_eq!(late(&acted), treated, "{acted:#?}");
+    let noticed = house.running().ctx.store.late_of_action(action).await.expect("late");
+    assert_eq!(noticed.len(), 2, "{noticed:#?}");
+    let mut counts = Vec::new();
+    for user in 0..4 {
+        counts.push(house.count(user, "INBOX").await);
+    }
+    assert_eq!(counts, [0, 1, 1, 0]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_its_owner_moves_back_is_moved_again_with_and_without_a_crawl() {
     for crawl in [true, false] {
         let mut house = House::start(1, |_| {}).await;

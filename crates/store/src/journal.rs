@@ -27,8 +27,8 @@ reads! {
     fn journal_open(action: ActionId) -> Vec<JournalRow>;
     /// Returns everything an action did.
     fn journal(action: ActionId) -> Vec<JournalRow>;
-    /// Returns the actions and late copies that began to deal with a copy, newest first, at most 50.
-    fn journal_of_copy(copy: &MessageCopyRef) -> Vec<ActionId>;
+    /// Returns what actions and late copies began to do with a copy, newest first, at most 50.
+    fn journal_of_copy(copy: &MessageCopyRef) -> Vec<JournalRow>;
     /// Returns the actions with open intents, to be resumed after a restart.
     fn journal_open_actions() -> Vec<ActionId>;
 }
@@ -89,11 +89,12 @@ async fn journal_open(db: &mut Db<'_>, action: ActionId) -> Result<Vec<JournalRo
     rows.iter().map(read).collect()
 }
 
-async fn journal_of_copy(db: &mut Db<'_>, copy: &MessageCopyRef) -> Result<Vec<ActionId>> {
-    let mut sql = Sql::new("SELECT action_id FROM mail_journal WHERE message_id = ");
+async fn journal_of_copy(db: &mut Db<'_>, copy: &MessageCopyRef) -> Result<Vec<JournalRow>> {
+    let mut sql =
+        Sql::new("SELECT action_id, message_id, recipient, intent, result FROM mail_journal WHERE message_id = ");
     sql.arg(Arg::id(copy.message_id)).push(" AND recipient = ").arg(copy.recipient.as_str());
     sql.push(" ORDER BY action_id DESC LIMIT ").arg(OF_COPY_MAX);
-    sql.rows(db).await?.iter().map(|row| row.parsed("action_id")).collect()
+    sql.rows(db).await?.iter().map(read).collect()
 }
 
 async fn journal_open_actions(db: &mut Db<'_>) -> Result<Vec<ActionId>> {

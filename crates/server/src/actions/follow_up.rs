@@ -4,6 +4,8 @@
 //! Late copies are noticed in three ways: the gateway or the journal tells a new copy, the crawl sees
 //! one where it should not be, and looks of our own into the mailboxes the action dealt with, at
 //! growing intervals. Noticing only orders a live look; what is not in the mailbox is not treated.
+//! An order that took every copy known means the mail itself, wherever it is found; one that left copies where
+//! they are means its own targets and what is delivered after it.
 //! Nothing is done without the go the action had: a mail that needs a person is left to one, unless a
 //! person decided the action.
 
@@ -38,40 +40,85 @@ const PAUSE_SECONDS_MAX: i64 = 300;
 const LOOK_COPIES: usize = 500;
 /// Before signs of forwarded and replied copies while their action has not begun.
 const KEPT: &str = "kept:";
+/// Before the identities of mails of which copies were left where they are: such an action follows its own
+/// targets and what is delivered after the order. One that took every copy known means the mail itself,
+/// also in mailboxes nobody had looked into.
+const SOME: &str = "some:";
 
-/// Keeps the signs of forwarded and replied copies until the action begins.
+/// Before the id of a mail of which copies that were known with the order are left where they are.
+const LEFT: &str = "left:";
+/// Sign of an action that is a part of an order for whole messages: the other parts take what it leaves.
+pub(crate) const WHOLE: &str = "whole";
+
+/// Keeps until the action begins what it is about besides its targets: the signs of forwarded and replied
+/// copies, and the mails of which copies that are known are left.
 pub(super) async fn keep_signs(ctx: &Ctx, tx: &mut Tx, action: &Action, signs: &[String]) -> Result<(), StoreError> {
-    if signs.is_empty() || ctx.config.follow_up.hours == 0 {
+    let Some((remedy, _)) = action.spec.message_remedy().filter(|_| ctx.config.follow_up.hours > 0) else {
         return Ok(());
+    };
+    let mut kept: Vec<String> = signs.iter().map(|sign| format!("{KEPT}{sign}")).collect();
+    if signs.iter().all(|sign| sign != WHOLE) {
+        let targets = targets(action);
+        for mail in mails(&targets) {
+            if tx.message_copies(mail).await?.iter().any(|copy| is_left(&targets, remedy, copy)) {
+                kept.push(format!("{KEPT}{LEFT}{mail}"));
+            }
+        }
     }
-    let kept: Vec<String> = signs.iter().map(|sign| format!("{KEPT}{sign}")).collect();
     let waits = super::PENDING_SECONDS + super::QUEUED_SECONDS;
     tx.arm(action.id, &kept, action.created_at.plus_seconds(waits)).await
+}
+
+fn targets(action: &Action) -> BTreeSet<&MessageCopyRef> {
+    let copies = action.spec.message_remedy().map_or(&[][..], |(_, copies)| copies);
+    copies.iter().filter(|copy| copy.message_id.demo().is_none()).collect()
+}
+
+fn mails(targets: &BTreeSet<&MessageCopyRef>) -> BTreeSet<MessageId> {
+    targets.iter().map(|target| target.message_id).collect()
+}
+
+/// True for a copy that is none of the targets although the remedy could be used on it.
+fn is_left(targets: &BTreeSet<&MessageCopyRef>, remedy: MessageRemedy, copy: &MessageCopy) -> bool {
+    !targets.contains(&named(copy)) && !is_treated_at(remedy, copy) && !is_senders_own(copy)
 }
 
 /// Arms an action that begins; nothing for what brings mail back.
 pub(super) async fn arm(ctx: &Ctx, tx: &mut Tx, action: &mut Action, now: Timestamp) -> Result<(), StoreError> {
     let config = &ctx.config.follow_up;
-    let Some((remedy, copies)) = action.spec.message_remedy() else { return Ok(()) };
+    let Some((remedy, _)) = action.spec.message_remedy() else { return Ok(()) };
     let off = config.hours == 0 || remedy == MessageRemedy::MoveToInbox || action.id.demo().is_some();
     if off || action.follow_up.is_some() {
         return Ok(());
     }
+    let kept = tx.armed_with(action.id).await?;
+    let mut kept: BTreeSet<&str> = kept.iter().filter_map(|sign| sign.strip_prefix(KEPT)).collect();
+    let is_part = kept.remove(WHOLE);
+    let targets = targets(action);
     let mut identities = BTreeSet::new();
-    let mut seen = BTreeSet::new();
-    for copy in copies.iter().filter(|copy| copy.message_id.demo().is_none()) {
-        if seen.insert(copy.message_id)
-            && let Some(known) = tx.message(copy.message_id, &copy.recipient).await?
-        {
-            identities.extend(Identity::of_copy(&known).key());
+    let mut late = Vec::new();
+    for mail in mails(&targets) {
+        let known = tx.message_copies(mail).await?;
+        let Some(identity) = known.iter().find(|copy| targets.contains(&named(copy))).and_then(of_copy) else {
+            continue;
+        };
+        if kept.remove(format!("{LEFT}{mail}").as_str()) {
+            identities.insert(format!("{SOME}{identity}"));
+        } else {
+            identities.insert(identity);
+            let came = known.iter().filter(|copy| !is_part && is_left(&targets, remedy, copy));
+            late.extend(came.map(named));
         }
     }
     // forwarded and replied copies of what was ordered were meant too
-    let kept = tx.armed_with(action.id).await?;
-    identities.extend(kept.iter().filter_map(|sign| sign.strip_prefix(KEPT)).map(str::to_owned));
+    identities.extend(kept.into_iter().filter(|sign| !sign.starts_with(LEFT)).map(str::to_owned));
     let until = now.plus_seconds(i64::from(config.hours) * 3_600);
     tx.arm(action.id, &identities.into_iter().collect::<Vec<_>>(), until).await?;
     action.follow_up = Some(FollowUp { until, disarmed_by: None, disarmed_at: None, receipts: Vec::new() });
+    // known since the order only
+    for copy in late.into_iter().take(LATE_MAX) {
+        order_late(tx, action.id, copy, LateCause::Delivered, now).await?;
+    }
     order_look(tx, action.id, 0, now, now.plus_seconds(i64::from(config.first_look_seconds))).await
 }
 
@@ -129,12 +176,17 @@ pub(crate) async fn notice(
         return Ok(false);
     }
     let signs = related::signs_of(copy, &ctx.config.gateway.own_domains);
-    for sign in Identity::of_copy(copy).key().into_iter().chain(signs) {
+    let identity = of_copy(copy);
+    let some = identity.as_ref().map(|identity| format!("{SOME}{identity}"));
+    for sign in identity.into_iter().chain(some).chain(signs) {
         let Some(id) = tx.armed_for(&sign, now).await? else { continue };
         let Some(action) = tx.action(id).await? else { continue };
-        if is_late(&action, copy, known, now) {
-            let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
-            return order_late(tx, id, copy, cause, now).await;
+        let is_meant = !sign.starts_with(SOME)
+            || is_own_target(&action, &named(copy))
+            || known.and_then(MessageCopy::moved_by_action) == Some(id)
+            || is_after(&action, copy);
+        if is_meant && is_late(&action, copy, known, now) {
+            return order_late(tx, id, named(copy), cause, now).await;
         }
     }
     Ok(false)
@@ -153,6 +205,19 @@ async fn order_late(
     }
     let payload = json!({"late": row.id.to_string()}).to_string();
     tx.enqueue(Job { kind: LATE_JOB.to_owned(), key: format!("mail_late:{}", row.id), payload, run_at: now }).await
+}
+
+fn named(copy: &MessageCopy) -> MessageCopyRef {
+    MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() }
+}
+
+fn of_copy(copy: &MessageCopy) -> Option<String> {
+    Identity::of_copy(copy).key()
+}
+
+/// True for what was delivered after the order; mail systems tell whole seconds.
+fn is_after(action: &Action, copy: &MessageCopy) -> bool {
+    copy.received_at > action.created_at.plus_seconds(-1)
 }
 
 /// True when an armed action wants a copy somewhere else than where it was seen.
@@ -405,7 +470,6 @@ async fn order_look(
 /// The senders' own copies of some mails, as far as those are not among them.
 async fn senders_copies(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<MessageCopy>, StoreError> {
     let mut own: BTreeMap<MessageCopyRef, MessageCopy> = BTreeMap::new();
-    let named = |copy: &MessageCopy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
     let listed: BTreeSet<MessageCopyRef> = copies.iter().map(named).collect();
     for copy in copies.iter().filter(|copy| !copy.sender_from.is_empty()) {
         let sent = untold(copy.clone(), &copy.sender_from);
@@ -421,9 +485,10 @@ async fn senders_copies(ctx: &Ctx, copies: &[MessageCopy]) -> Result<Vec<Message
 /// Copies the mail systems trace that nobody told of, as far as the action has not dealt with them.
 async fn traced(ctx: &Ctx, id: ActionId, copies: &[MessageCopy], now: Timestamp) -> Result<Vec<MessageCopyRef>> {
     let mail = ctx.mail.get().context("mailboxes are not configured")?;
-    // whoever else is known to have it
+    // whoever else is known to have it; not of a mail of which copies were left
+    let armed = ctx.store.armed_with(id).await?;
     let mut known: BTreeMap<MessageId, Vec<MessageCopy>> = BTreeMap::new();
-    for copy in copies {
+    for copy in copies.iter().filter(|copy| of_copy(copy).is_some_and(|identity| armed.contains(&identity))) {
         if !known.contains_key(&copy.message_id) {
             known.insert(copy.message_id, ctx.store.message_copies(copy.message_id).await?);
         }
@@ -478,8 +543,7 @@ pub(crate) async fn run_look(ctx: &Ctx, payload: &str) -> Result<Outcome> {
     let late: Vec<&MessageCopy> = late.map(|(copy, _)| copy).collect();
     let mut tx = ctx.store.begin().await?;
     for copy in &late {
-        let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
-        order_late(&mut tx, id, copy, LateCause::Returned, now).await?;
+        order_late(&mut tx, id, named(copy), LateCause::Returned, now).await?;
     }
     let any = !late.is_empty() || !traced.is_empty();
     for copy in traced {

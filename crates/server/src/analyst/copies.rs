@@ -30,7 +30,8 @@ impl Copies {
                 None => {
                     let whole = of_known_message(tx, copy).await?;
                     tx.put_message(&whole).await?;
-                    Some((whole, None, LateCause::Delivered))
+                    // the row holds when the first copy came
+                    Some((MessageCopy { received_at: copy.received_at, ..whole }, None, LateCause::Delivered))
                 }
                 Some(known) if copy.source == MailSource::Crawl => self
                     .looked(tx, copy, known, now, news)

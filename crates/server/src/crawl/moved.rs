@@ -36,7 +36,7 @@ pub(crate) async fn tell(
 pub(crate) async fn is_under_way(tx: &mut Tx, copy: &MessageCopy) -> Result<bool, StoreError> {
     let target = EntityKey::message_copy(copy.message_id, &copy.recipient);
     let copy = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
-    for id in tx.journal_of_copy(&copy).await? {
+    for id in tx.journal_of_copy(&copy).await?.into_iter().map(|row| row.action) {
         // a late copy has an entry of its own
         if let Some(late) = tx.late(id).await? {
             if late.settled_at.is_none() {

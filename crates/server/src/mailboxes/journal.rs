@@ -91,7 +91,8 @@ async fn write_all(store: &Store, action: ActionId, together: &[Write]) -> Resul
     tx.commit().await
 }
 
-fn entry(row: &JournalRow) -> Option<Entry> {
+/// Reads a journal entry; none when it is damaged.
+pub(super) fn entry(row: &JournalRow) -> Option<Entry> {
     let outcome = row.result.as_deref().map(serde_json::from_str).transpose();
     match (serde_json::from_str(&row.intent), outcome) {
         (Ok(intent), Ok(outcome)) => Some(Entry { intent, outcome }),

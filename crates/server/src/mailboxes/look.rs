@@ -1,9 +1,10 @@
 //! A live look at copies that shows everything found, also what only claims to be wanted.
 
-use super::{Mailboxes, Reading, by_system};
+use super::{Mailboxes, Reading, by_system, journal};
+use crate::gateway::quarantine_key;
 use bytes::Bytes;
 use hinomi_mail::connector::FolderRole;
-use hinomi_mail::remediate::{Finding, Wanted};
+use hinomi_mail::remediate::{Finding, Vault, Wanted};
 use hinomi_model::{DeliveryLocation, MessageCopy, MessageCopyRef};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -55,6 +56,29 @@ impl Mailboxes {
         record.map_err(|error| format!("reading mail could not be put on record: {error}"))?;
         let found = self.systems[system].engine.read(&wanted).await?;
         Ok(found.map(|(located, raw)| (located.place.folder.name, raw)))
+    }
+
+    /// Reads the mail we kept when a copy was taken out of its mailbox or stopped on its way. `None` when
+    /// none was kept.
+    ///
+    /// # Errors
+    /// Why it could not be read, or not be put on record.
+    pub async fn read_kept(&self, reading: &Reading, copy: &MessageCopy) -> Result<Option<Bytes>, String> {
+        let record = self.on_record(reading, std::iter::once(copy.recipient.as_str())).await;
+        record.map_err(|error| format!("reading mail could not be put on record: {error}"))?;
+        let target = MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() };
+        let rows = self.store.journal_of_copy(&target).await.map_err(|error| error.to_string())?;
+        let steps = rows.iter().filter_map(journal::entry).flat_map(|entry| entry.intent.steps);
+        for key in steps.filter_map(|step| step.vault_key) {
+            if let Some(kept) = self.vault.get(&key).await? {
+                return Ok(Some(kept.raw));
+            }
+        }
+        let stopped = self.vault.content(&quarantine_key(copy.message_id)).await;
+        Ok(stopped.map_err(|error| error.to_string())?.and_then(|content| {
+            let end = content.iter().position(|byte| *byte == b'\n')?;
+            Some(Bytes::from(content).slice(end + 1..))
+        }))
     }
 
     /// Asks the mailboxes of copies, now. One answer per copy, in order.

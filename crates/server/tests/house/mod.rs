@@ -66,6 +66,12 @@ impl House {
         client.append(folder, "", DATE, raw).await.expect("append");
     }
 
+    /// Puts a mail as if it were delivered now.
+    pub async fn deliver(&self, user: usize, raw: &[u8]) {
+        let mut client = self.rig.imap(&self.rig.users[user]).await.expect("login");
+        client.append("INBOX", "", "", raw).await.expect("append");
+    }
+
     pub async fn count(&self, user: usize, folder: &str) -> usize {
         self.rig.imap(&self.rig.users[user]).await.expect("login").count(folder).await.expect("count")
     }

@@ -12,8 +12,9 @@ use hinomi_model::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Newest candidates put into groups.
-const GROUP_CANDIDATES_MAX: i64 = 5_000;
+/// Newest candidates put into groups. Each is a row of its own place on the disk: among ten million copies
+/// 5,000 of them took up to 280 ms (p95, SQLite).
+const GROUP_CANDIDATES_MAX: i64 = 2_500;
 /// Most groups returned.
 const GROUPS_MAX: u32 = 100;
 /// Newest matches whose documents are read for the most frequent values.

@@ -50,9 +50,12 @@ impl ImapUser {
         Ok(lines.iter().filter(|line| line.text.starts_with("* LIST")).filter_map(name).collect())
     }
 
-    /// Makes a folder.
+    /// Makes a folder; one that is there already (Dovecot makes some at the first login) is as good.
     pub async fn create(&mut self, folder: &str) -> Result<()> {
-        self.command(&format!("CREATE {}", quoted(folder))).await.map(drop)
+        match self.command(&format!("CREATE {}", quoted(folder))).await {
+            Err(error) if error.to_string().contains("[ALREADYEXISTS]") => Ok(()),
+            made => made.map(drop),
+        }
     }
 
     /// Number of mails in a folder.
@@ -86,9 +89,10 @@ impl ImapUser {
         self.command(&format!("UID MOVE {uid} {}", quoted(target))).await.map(drop)
     }
 
-    /// Stores a mail; `date` as in INTERNALDATE.
+    /// Stores a mail; `date` as in INTERNALDATE, empty = now.
     pub async fn append(&mut self, folder: &str, flags: &str, date: &str, raw: &[u8]) -> Result<()> {
-        let head = format!("APPEND {} ({flags}) \"{date}\" {{{}}}", quoted(folder), raw.len());
+        let date = if date.is_empty() { String::new() } else { format!(" \"{date}\"") };
+        let head = format!("APPEND {} ({flags}){date} {{{}}}", quoted(folder), raw.len());
         let tag = self.send(&head).await?;
         ensure!(self.line().await?.text.starts_with('+'), "APPEND refused");
         self.write.write_all(raw).await?;
