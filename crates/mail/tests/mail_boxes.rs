@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use hinomi_mail::connector::Connector;
-use hinomi_mail::connector::imap::{Access, ImapConnector};
+use hinomi_mail::connector::imap::{Access, ImapConnector, RootTemplate};
 use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust};
 use hinomi_mail::parse::{Limits, analyse};
 use hinomi_mail::remediate::{
@@ -128,16 +128,39 @@ fn server(rig: &MailRig) -> Server {
     }
 }
 
+/// A mail server and the way into its mailboxes.
+struct Stage {
+    rig: MailRig,
+    /// One login for all instead of one per mailbox.
+    shared: bool,
+}
+
+impl std::ops::Deref for Stage {
+    type Target = MailRig;
+
+    fn deref(&self) -> &MailRig {
+        &self.rig
+    }
+}
+
 fn master(rig: &MailRig) -> Access {
     Access::Master { user: rig.master_user.clone(), separator: "*".to_owned(), password: rig.master_password.clone() }
+}
+
+fn shared(user: String, password: String) -> Access {
+    Access::Shared { user, password, root: RootTemplate::parse("user/%u/").expect("template") }
 }
 
 fn engine_of(server: Server, access: Access, concurrency: usize) -> Engine {
     Engine::new(Arc::new(ImapConnector::new(server, access, concurrency)), Limits::default())
 }
 
-fn engine(rig: &MailRig) -> Engine {
-    engine_of(server(rig), master(rig), 8)
+fn engine(stage: &Stage) -> Engine {
+    let access = match stage.shared {
+        true => shared(stage.shared_user.clone(), stage.master_password.clone()),
+        false => master(stage),
+    };
+    engine_of(server(stage), access, 8)
 }
 
 fn copy_ref(user: &str) -> MessageCopyRef {
@@ -212,26 +235,35 @@ async fn found(engine: &Engine, wanted: Vec<Wanted>) -> Vec<(usize, usize)> {
     counts.into_inner().expect("lock")
 }
 
-async fn remove(rig: &MailRig, wanted: Vec<Wanted>, files: &Files) -> Vec<Outcome> {
+async fn remove(rig: &Stage, wanted: Vec<Wanted>, files: &Files) -> Vec<Outcome> {
     let outcomes = Mutex::new(Vec::new());
     let on = |outcome| outcomes.lock().expect("lock").push(outcome);
     engine(rig).treat(MessageRemedy::SoftDelete, wanted, files, files, &on).await;
     outcomes.into_inner().expect("lock")
 }
 
-async fn restore(rig: &MailRig, removed: Vec<Outcome>, files: &Files) -> Vec<Outcome> {
+async fn restore(rig: &Stage, removed: Vec<Outcome>, files: &Files) -> Vec<Outcome> {
     let outcomes = Mutex::new(Vec::new());
     engine(rig).restore(removed, files, files, &|outcome| outcomes.lock().expect("lock").push(outcome)).await;
     outcomes.into_inner().expect("lock")
 }
 
-async fn rig(users: usize) -> MailRig {
-    MailRig::start(MailRigConfig { users, smtp: false, ..MailRigConfig::default() }).await.expect("rig")
+async fn stage(users: usize, shared: bool) -> Stage {
+    let config = MailRigConfig { users, smtp: false, shared, ..MailRigConfig::default() };
+    Stage { rig: MailRig::start(config).await.expect("rig"), shared }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twelve_of_fifty_go_and_come_back_byte_for_byte() {
-    let rig = rig(50).await;
+    twelve_of_fifty_go_and_come_back_byte_for_byte_over(stage(50, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twelve_of_fifty_go_and_come_back_byte_for_byte_with_one_login() {
+    twelve_of_fifty_go_and_come_back_byte_for_byte_over(stage(50, true).await).await;
+}
+
+async fn twelve_of_fifty_go_and_come_back_byte_for_byte_over(rig: Stage) {
     let target = mail("m1@partner.test", "please pay");
     let chosen = fill(&rig, &target).await;
     let mut before = Vec::new();
@@ -277,7 +309,15 @@ async fn twelve_of_fifty_go_and_come_back_byte_for_byte() {
 
 #[tokio::test]
 async fn the_same_message_id_with_other_content_stays() {
-    let rig = rig(2).await;
+    the_same_message_id_with_other_content_stays_over(stage(2, false).await).await;
+}
+
+#[tokio::test]
+async fn the_same_message_id_with_other_content_stays_with_one_login() {
+    the_same_message_id_with_other_content_stays_over(stage(2, true).await).await;
+}
+
+async fn the_same_message_id_with_other_content_stays_over(rig: Stage) {
     let target = mail("shared@partner.test", "harmful");
     let innocent = mail("shared@partner.test", "harmless");
     let longer = mail("prefix-shared@partner.test-suffix", "harmful");
@@ -346,10 +386,10 @@ async fn crash_child() {
         trust: Trust::nobody(),
         limits: ImapLimits::default(),
     };
-    let access = Access::Master {
-        user: "hinomi-admin".to_owned(),
-        separator: "*".to_owned(),
-        password: var("HINOMI_TEST_PASSWORD"),
+    let password = var("HINOMI_TEST_PASSWORD");
+    let access = match var("HINOMI_TEST_SHARED").as_str() {
+        "" => Access::Master { user: "hinomi-admin".to_owned(), separator: "*".to_owned(), password },
+        login => shared(login.to_owned(), password),
     };
     let engine = engine_of(server, access, 1);
     let dir = PathBuf::from(var("HINOMI_TEST_DIR"));
@@ -369,7 +409,7 @@ async fn crash_child() {
     assert!(outcomes.iter().all(|outcome| outcome.state == ReceiptState::Done), "{outcomes:?}");
 }
 
-fn run_child(rig: &MailRig, user: &str, task: &str, dir: &Path, abort_at: Option<u32>) -> bool {
+fn run_child(rig: &Stage, user: &str, task: &str, dir: &Path, abort_at: Option<u32>) -> bool {
     let mut child = std::process::Command::new(std::env::current_exe().expect("own path"));
     child
         .args(["--exact", "crash_child", "--test-threads=1"])
@@ -378,6 +418,7 @@ fn run_child(rig: &MailRig, user: &str, task: &str, dir: &Path, abort_at: Option
         .env("HINOMI_TEST_DIR", dir)
         .env("HINOMI_TEST_PORT", rig.imap_addr.port().to_string())
         .env("HINOMI_TEST_PASSWORD", &rig.master_password)
+        .env("HINOMI_TEST_SHARED", if rig.shared { rig.shared_user.as_str() } else { "" })
         .stdout(std::process::Stdio::null());
     match abort_at {
         Some(point) => drop(child.env("HINOMI_TEST_ABORT_AT", point.to_string()).stderr(std::process::Stdio::null())),
@@ -388,7 +429,15 @@ fn run_child(rig: &MailRig, user: &str, task: &str, dir: &Path, abort_at: Option
 
 #[tokio::test]
 async fn a_crash_anywhere_resumes_without_loss_or_doubles() {
-    let rig = rig(1).await;
+    a_crash_anywhere_resumes_without_loss_or_doubles_over(stage(1, false).await).await;
+}
+
+#[tokio::test]
+async fn a_crash_anywhere_resumes_without_loss_or_doubles_with_one_login() {
+    a_crash_anywhere_resumes_without_loss_or_doubles_over(stage(1, true).await).await;
+}
+
+async fn a_crash_anywhere_resumes_without_loss_or_doubles_over(rig: Stage) {
     let user = rig.users[0].clone();
     let target = mail("crash@partner.test", "boom");
     let mut client = rig.imap(&user).await.expect("login");
@@ -429,7 +478,15 @@ async fn a_crash_anywhere_resumes_without_loss_or_doubles() {
 
 #[tokio::test]
 async fn a_mark_left_by_a_killed_run_is_finished_and_a_move_is_not_doubled() {
-    let rig = rig(1).await;
+    a_mark_left_by_a_killed_run_is_finished_and_a_move_is_not_doubled_over(stage(1, false).await).await;
+}
+
+#[tokio::test]
+async fn a_mark_left_by_a_killed_run_is_finished_and_a_move_is_not_doubled_with_one_login() {
+    a_mark_left_by_a_killed_run_is_finished_and_a_move_is_not_doubled_over(stage(1, true).await).await;
+}
+
+async fn a_mark_left_by_a_killed_run_is_finished_and_a_move_is_not_doubled_over(rig: Stage) {
     let user = rig.users[0].clone();
     let target = mail("marked@partner.test", "x");
     let dir = tempfile::tempdir().expect("temp dir");

@@ -2,7 +2,7 @@
 //! remedy and its undo.
 
 use futures::future::BoxFuture;
-use hinomi_mail::connector::imap::{Access, Credentials, ImapConnector, Secret};
+use hinomi_mail::connector::imap::{Access, Credentials, ImapConnector, RootTemplate, Secret};
 use hinomi_mail::connector::maildir::MaildirConnector;
 use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust};
 use hinomi_mail::parse::{Limits, analyse};
@@ -86,6 +86,12 @@ fn master(rig: &MailRig, separator: &str) -> Access {
     Access::Master { user, separator: separator.to_owned(), password }
 }
 
+/// One login for all mailboxes.
+fn shared(rig: &MailRig) -> Access {
+    let root = RootTemplate::parse(&rig.shared_prefix).expect("template");
+    Access::Shared { user: rig.shared_user.clone(), password: rig.master_password.clone(), root }
+}
+
 async fn treat(engine: &Engine, remedy: MessageRemedy, wanted: Wanted, memory: &Memory) -> Outcome {
     let outcomes = Mutex::new(Vec::new());
     engine.treat(remedy, vec![wanted], memory, memory, &|one| outcomes.lock().expect("lock").push(one)).await;
@@ -101,7 +107,8 @@ async fn restore(engine: &Engine, treated: Outcome, vault: &Memory) -> Outcome {
 }
 
 async fn rig(dovecot: &str) -> MailRig {
-    let config = MailRigConfig { users: 1, smtp: false, dovecot: dovecot.to_owned(), ..MailRigConfig::default() };
+    let dovecot = dovecot.to_owned();
+    let config = MailRigConfig { users: 1, smtp: false, shared: true, dovecot, ..MailRigConfig::default() };
     MailRig::start(config).await.expect("rig")
 }
 
@@ -113,8 +120,17 @@ async fn count(rig: &MailRig, folder: &str) -> usize {
 #[tokio::test]
 async fn every_remedy_works_and_is_undone() {
     let rig = rig("").await;
+    every_remedy_works_and_is_undone_over(&rig, imap(&rig, master(&rig, "*"))).await;
+}
+
+#[tokio::test]
+async fn every_remedy_works_and_is_undone_with_one_login() {
+    let rig = rig("").await;
+    every_remedy_works_and_is_undone_over(&rig, imap(&rig, shared(&rig))).await;
+}
+
+async fn every_remedy_works_and_is_undone_over(rig: &MailRig, engine: Engine) {
     let user = rig.users[0].clone();
-    let engine = imap(&rig, master(&rig, "*"));
     let target = mail("all@partner.test");
     let mut client = rig.imap(&user).await.expect("login");
     client.append("INBOX", "\\Seen \\Flagged", DATE, &target).await.expect("append");
@@ -127,9 +143,9 @@ async fn every_remedy_works_and_is_undone() {
         let memory = Memory::default();
         let outcome = treat(&engine, remedy, wanted(&user, &target, false), &memory).await;
         assert_eq!(outcome.state, ReceiptState::Done, "{remedy:?} {outcome:?}");
-        assert_eq!(count(&rig, "INBOX").await, 0, "{remedy:?}");
+        assert_eq!(count(rig, "INBOX").await, 0, "{remedy:?}");
         if let Some(folder) = folder {
-            assert_eq!(count(&rig, folder).await, 1, "{remedy:?}");
+            assert_eq!(count(rig, folder).await, 1, "{remedy:?}");
             assert!(outcome.proof().contains("\"moved_to\":{\"folder\":"), "{}", outcome.proof());
             let again = treat(&engine, remedy, wanted(&user, &target, false), &Memory::default()).await;
             assert_eq!(again.state, ReceiptState::AlreadyDone, "{again:?}");
@@ -148,11 +164,11 @@ async fn every_remedy_works_and_is_undone() {
     client.move_to("INBOX", uid, "Junk").await.expect("move");
     let inbox = treat(&engine, MessageRemedy::MoveToInbox, wanted(&user, &target, false), &Memory::default()).await;
     assert_eq!(inbox.state, ReceiptState::Done, "{inbox:?}");
-    assert_eq!(count(&rig, "INBOX").await, 1);
+    assert_eq!(count(rig, "INBOX").await, 1);
 
     let hard = treat(&engine, MessageRemedy::HardDelete, wanted(&user, &target, false), &Memory::default()).await;
     assert_eq!(hard.state, ReceiptState::Done, "{hard:?}");
-    assert_eq!(count(&rig, "INBOX").await, 0);
+    assert_eq!(count(rig, "INBOX").await, 0);
     let back = restore(&engine, hard, &Memory::default()).await;
     assert_eq!(back.state, ReceiptState::Failed, "there is no copy: {back:?}");
 }
@@ -160,8 +176,17 @@ async fn every_remedy_works_and_is_undone() {
 #[tokio::test]
 async fn the_senders_copy_is_only_looked_for_in_sent_items() {
     let rig = rig("").await;
+    the_senders_copy_is_only_looked_for_in_sent_items_over(&rig, imap(&rig, master(&rig, "*"))).await;
+}
+
+#[tokio::test]
+async fn the_senders_copy_is_only_looked_for_in_sent_items_with_one_login() {
+    let rig = rig("").await;
+    the_senders_copy_is_only_looked_for_in_sent_items_over(&rig, imap(&rig, shared(&rig))).await;
+}
+
+async fn the_senders_copy_is_only_looked_for_in_sent_items_over(rig: &MailRig, engine: Engine) {
     let user = rig.users[0].clone();
-    let engine = imap(&rig, master(&rig, "*"));
     let target = mail("sent@example.test");
     let mut client = rig.imap(&user).await.expect("login");
     client.create("Sent Items").await.expect("create");
@@ -170,10 +195,10 @@ async fn the_senders_copy_is_only_looked_for_in_sent_items() {
     let memory = Memory::default();
     let outcome = treat(&engine, MessageRemedy::SoftDelete, wanted(&user, &target, true), &memory).await;
     assert_eq!((outcome.state, outcome.steps.len()), (ReceiptState::Done, 1), "{outcome:?}");
-    assert_eq!(count(&rig, "INBOX").await, 1);
-    assert_eq!(count(&rig, "Sent Items").await, 0);
+    assert_eq!(count(rig, "INBOX").await, 1);
+    assert_eq!(count(rig, "Sent Items").await, 0);
     assert_eq!(restore(&engine, outcome, &memory).await.state, ReceiptState::Done);
-    assert_eq!(count(&rig, "Sent Items").await, 1);
+    assert_eq!(count(rig, "Sent Items").await, 1);
 }
 
 #[tokio::test]
@@ -198,6 +223,39 @@ async fn a_poor_server_is_worked_with_and_what_it_lacks_is_told() {
     let mails = client.mails("INBOX").await.expect("mails");
     assert_eq!(mails.len(), 2);
     assert_eq!(mails[1].flags, ["\\Seen"], "our own mark is taken back");
+}
+
+#[tokio::test]
+async fn one_login_reaches_every_mailbox_and_says_which_it_does_not() {
+    let rig = rig("").await;
+    let engine = imap(&rig, shared(&rig));
+    let user = rig.users[0].clone();
+    let probe = engine.probe(&user, id(), NOW).await;
+    assert!(probe.ok(), "{probe:?} {}", rig.log_tail());
+    assert!(probe.missing.len() == 1 && probe.missing[0].en.starts_with("shared prefix"), "{:?}", probe.missing);
+
+    // what cannot be opened was not looked into: that is never "not found"
+    let target = mail("nowhere@partner.test");
+    for stranger in ["user99@example.test", "*", "user01@example.test/INBOX", "u r"] {
+        let outcome =
+            treat(&engine, MessageRemedy::SoftDelete, wanted(stranger, &target, false), &Memory::default()).await;
+        assert_eq!(outcome.state, ReceiptState::Failed, "{stranger} {outcome:?}");
+    }
+    // and it does not spoil the login for the others
+    let missing = treat(&engine, MessageRemedy::SoftDelete, wanted(&user, &target, false), &Memory::default()).await;
+    assert_eq!(missing.state, ReceiptState::NotFound, "{missing:?}");
+
+    // a removal that was done with a login per mailbox is undone with this one
+    let mut client = rig.imap(&user).await.expect("login");
+    client.create("Work/2026").await.expect("create");
+    client.append("Work/2026", "\\Seen", DATE, &target).await.expect("append");
+    let memory = Memory::default();
+    let alone = imap(&rig, master(&rig, "*"));
+    let removed = treat(&alone, MessageRemedy::SoftDelete, wanted(&user, &target, false), &memory).await;
+    assert_eq!(removed.state, ReceiptState::Done, "{removed:?}");
+    assert_eq!(removed.steps[0].located.place.folder.id, "Work/2026");
+    assert_eq!(restore(&engine, removed, &memory).await.state, ReceiptState::Done);
+    assert_eq!(count(&rig, "Work/2026").await, 1);
 }
 
 /// Credentials of one mailbox.

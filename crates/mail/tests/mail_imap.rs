@@ -1,7 +1,9 @@
 //! The IMAP connection against hostile and broken servers, and the answer framer against any bytes.
 
 use bytes::BytesMut;
-use hinomi_mail::imap::{Connection, ImapError, Limits, Login, Query, Secret, Security, Server, Trust, frame::Framer};
+use hinomi_mail::imap::{
+    Connection, ImapError, Limits, Login, Query, RootTemplate, Secret, Security, Server, Trust, frame::Framer,
+};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -197,4 +199,31 @@ proptest::proptest! {
         let cut = cut.min(bytes.len());
         proptest::prop_assert_eq!(frames(&[&bytes]), frames(&[&bytes[..cut], &bytes[cut..]]));
     }
+}
+
+#[tokio::test]
+async fn a_shared_login_sees_one_mailbox_at_a_time() {
+    let template = RootTemplate::parse("user/%u/").expect("template");
+    // a server that shows folders of others, and the same answer to everything
+    let mut loose = open(
+        "* LIST () \"/\" user/alice\r\n* LIST () \"/\" user/alice/Junk\r\n* LIST () \"/\" user/alice2/Junk\r\n\
+         * LIST () \"/\" user/bob\r\n* LIST () \"/\" INBOX\r\n* OK [UIDVALIDITY 7]\r\n* SEARCH 3\r\nTAG OK done\r\n",
+    )
+    .await;
+    loose.enter(template.of("alice").expect("root"));
+    let (folders, hits) = loose.folders_and_inbox(Query::Header("Message-ID", "x@y")).await.expect("look");
+    assert_eq!(folders.iter().map(|folder| folder.name.as_str()).collect::<Vec<_>>(), ["INBOX", "Junk"]);
+    let hits = hits.expect("hits");
+    assert_eq!((hits.folder.as_str(), hits.uid_validity, hits.uids.as_slice()), ("INBOX", 7, &[3][..]));
+    loose.enter(template.of("bob").expect("root"));
+    let folders = loose.folders().await.expect("list");
+    assert_eq!(folders.iter().map(|folder| folder.name.as_str()).collect::<Vec<_>>(), ["INBOX"]);
+    assert_eq!(loose.entered(), 2);
+
+    // a mailbox that cannot be opened was not looked into
+    let mut closed = open("TAG NO [NOPERM] not yours\r\n").await;
+    closed.enter(template.of("alice").expect("root"));
+    let refused = closed.folders_and_inbox(Query::Body("x")).await.map(drop).expect_err("refused");
+    assert!(matches!(refused, ImapError::Refused { command: "EXAMINE", .. }), "{refused}");
+    assert!(closed.folders().await.is_err());
 }

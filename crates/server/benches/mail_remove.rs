@@ -1,6 +1,7 @@
 //! One mail in every mailbox: found, quarantined, put back, expunged, searched by its body; by the
-//! house's own mailbox work (engine, vault, journal, index) over IMAP and by Dovecot's doveadm, one
-//! after the other and eight at a time, in the same run.
+//! house's own mailbox work (engine, vault, journal, index) over IMAP, with one login for many mailboxes
+//! and with a login for each, and by Dovecot's doveadm, one after the other and eight at a time, in the
+//! same run.
 //!
 //! `cargo xtask bench mail-remove [--mailboxes N] [--mails N] [--rounds N]`; the last line is a JSON
 //! object with medians in seconds.
@@ -31,7 +32,7 @@ const PARALLEL: usize = 8;
 /// The verbs, in the order of a round.
 const VERBS: [&str; 5] = ["find", "quarantine", "restore", "expunge", "body_search"];
 /// Who does them.
-const WHO: [&str; 3] = ["hinomi_s", "doveadm_s", "doveadm_parallel_s"];
+const WHO: [&str; 4] = ["hinomi_s", "hinomi_imap_s", "doveadm_s", "doveadm_parallel_s"];
 
 fn main() -> ExitCode {
     let numbers: Vec<String> = std::env::args().skip(1).collect();
@@ -80,12 +81,13 @@ async fn run(size: Size) {
             // who begins changes from round to round
             let who = WHO[(round + turn) % WHO.len()];
             let done = match who {
-                "hinomi_s" => world.hinomi().await,
+                "hinomi_s" => world.hinomi(&world.shared).await,
+                "hinomi_imap_s" => world.hinomi(&world.login_each).await,
                 "doveadm_s" => world.doveadm(1),
                 _ => world.doveadm(PARALLEL),
             };
             let told: Vec<String> = VERBS.iter().zip(&done).map(|(verb, one)| format!("{verb} {:.2}", one.0)).collect();
-            eprintln!("round {round} {:<18} {} (load {})", who, told.join("  "), load());
+            eprintln!("round {round} {:<19} {} (load {})", who, told.join("  "), load());
             if round == 0 {
                 continue;
             }
@@ -163,7 +165,10 @@ fn cpu_of(process: &str) -> f64 {
 struct World {
     rig: MailRig,
     store: Store,
-    mailboxes: Mailboxes,
+    /// The house's parts with one login for many mailboxes.
+    shared: Mailboxes,
+    /// The same with a login for each.
+    login_each: Mailboxes,
     copies: Vec<MessageCopy>,
     lists: Vec<PathBuf>,
     target: Vec<u8>,
@@ -173,41 +178,51 @@ struct World {
 impl World {
     async fn start(size: Size) -> World {
         let dovecot = format!("service imap {{\n  service_count = {}\n}}\n", size.logins_per_process);
-        let config = MailRigConfig { users: size.mailboxes, smtp: false, dovecot, ..MailRigConfig::default() };
+        let config =
+            MailRigConfig { users: size.mailboxes, smtp: false, shared: true, dovecot, ..MailRigConfig::default() };
         let rig = MailRig::start(config).await.expect("rig");
         let target = mail(TARGET, WORD);
         fill(&rig, &target, size.mails);
         let dir = tempfile::tempdir().expect("temp dir");
         let store = Store::open(&format!("sqlite:{}", dir.path().join("hinomi.db").display())).await.expect("store");
-        let log = Log::open(&dir.path().join("log"), 0).expect("log");
-        let ingest = Ingest::open(log, store.clone()).await.expect("ingest");
-        let vault = FileVault::open(&dir.path().join("vault"), &[5; 32]).expect("vault");
         let password = dir.path().join("password");
         std::fs::write(&password, &rig.master_password).expect("password");
-        let imap = ImapConfig {
-            host: "127.0.0.1".to_owned(),
-            port: rig.imap_addr.port(),
-            tls: MailTls::None,
-            ca_file: None,
-            master_user: Some(rig.master_user.clone()),
-            master_separator: "*".to_owned(),
-            password_file: Some(password),
-            credentials_file: None,
-        };
-        let config = MailboxesConfig {
-            name: "main".to_owned(),
-            users_file: Some(rig.users_file.clone()),
-            connections: size.connections,
-            imap: Some(imap),
-            maildir: None,
-            graph: None,
-        };
-        let domains = ["example.test".to_owned()];
-        // this program is its own mail worker, as the server is
-        let program = MailWorker::Program(PathBuf::from("/proc/self/exe"));
-        let workers = WorkerOptions { place: program, ..WorkerOptions::default() };
-        let mailboxes = Mailboxes::new(&[config], &domains, workers, vault, store.clone(), ingest).expect("mailboxes");
-        mailboxes.start().await.expect("mail worker");
+        let mut parts = Vec::new();
+        for (name, user, shared_prefix) in
+            [("shared", &rig.shared_user, Some(rig.shared_prefix.clone())), ("each", &rig.master_user, None)]
+        {
+            let imap = ImapConfig {
+                host: "127.0.0.1".to_owned(),
+                port: rig.imap_addr.port(),
+                tls: MailTls::None,
+                ca_file: None,
+                master_user: Some(user.clone()),
+                master_separator: "*".to_owned(),
+                shared_prefix,
+                password_file: Some(password.clone()),
+                credentials_file: None,
+            };
+            let config = MailboxesConfig {
+                name: "main".to_owned(),
+                users_file: Some(rig.users_file.clone()),
+                connections: size.connections,
+                imap: Some(imap),
+                maildir: None,
+                graph: None,
+            };
+            let log = Log::open(&dir.path().join(name).join("log"), 0).expect("log");
+            let ingest = Ingest::open(log, store.clone()).await.expect("ingest");
+            let vault = FileVault::open(&dir.path().join(name).join("vault"), &[5; 32]).expect("vault");
+            let domains = ["example.test".to_owned()];
+            // this program is its own mail worker, as the server is
+            let program = MailWorker::Program(PathBuf::from("/proc/self/exe"));
+            let workers = WorkerOptions { place: program, ..WorkerOptions::default() };
+            let mailboxes =
+                Mailboxes::new(&[config], &domains, workers, vault, store.clone(), ingest).expect("mailboxes");
+            mailboxes.start().await.expect("mail worker");
+            parts.push(mailboxes);
+        }
+        let (Some(login_each), Some(shared)) = (parts.pop(), parts.pop()) else { unreachable!("two were made") };
         let copies = copies(&rig.users, &target);
         let mut tx = store.begin().await.expect("tx");
         for copy in &copies {
@@ -215,11 +230,11 @@ impl World {
         }
         tx.commit().await.expect("commit");
         let lists = lists(&rig, dir.path());
-        World { rig, store, mailboxes, copies, lists, target, _dir: dir }
+        World { rig, store, shared, login_each, copies, lists, target, _dir: dir }
     }
 
     /// Every verb by ours: seconds of the clock and of our processor time.
-    async fn hinomi(&self) -> Vec<(f64, f64)> {
+    async fn hinomi(&self, mailboxes: &Mailboxes) -> Vec<(f64, f64)> {
         let mut done = Vec::new();
         let targets: Vec<MessageCopyRef> = self
             .copies
@@ -227,7 +242,7 @@ impl World {
             .map(|copy| MessageCopyRef { message_id: copy.message_id, recipient: copy.recipient.clone() })
             .collect();
         let (begin, cpu) = (Instant::now(), own_cpu());
-        let found = self.mailboxes.find(&reading(), &self.copies).await;
+        let found = mailboxes.find(&reading(), &self.copies).await;
         done.push((begin.elapsed().as_secs_f64(), own_cpu() - cpu));
         let there = found.iter().filter(|found| matches!(found, Found::Located(_))).count();
         assert_eq!(there, self.copies.len(), "{:?}", found.iter().find(|one| !matches!(one, Found::Located(_))));
@@ -235,25 +250,25 @@ impl World {
         let removal: ActionId = hinomi_server::ids::new();
         let (begin, cpu) = (Instant::now(), own_cpu());
         let order = Order { action: removal, remedy: MessageRemedy::MoveToQuarantine, senders_copy: false };
-        let receipts = self.mailboxes.treat(order, &targets, &|_| {}).await.expect("quarantine");
+        let receipts = mailboxes.treat(order, &targets, &|_| {}).await.expect("quarantine");
         done.push((begin.elapsed().as_secs_f64(), own_cpu() - cpu));
         all_done(&receipts, targets.len());
 
         let (begin, cpu) = (Instant::now(), own_cpu());
         let receipts =
-            self.mailboxes.restore(hinomi_server::ids::new(), removal, &|_| true, &|_| {}).await.expect("restore");
+            mailboxes.restore(hinomi_server::ids::new(), removal, &|_| true, &|_| {}).await.expect("restore");
         done.push((begin.elapsed().as_secs_f64(), own_cpu() - cpu));
         all_done(&receipts, targets.len());
 
         let (begin, cpu) = (Instant::now(), own_cpu());
         let order = Order { action: hinomi_server::ids::new(), remedy: MessageRemedy::HardDelete, senders_copy: false };
-        let receipts = self.mailboxes.treat(order, &targets, &|_| {}).await.expect("expunge");
+        let receipts = mailboxes.treat(order, &targets, &|_| {}).await.expect("expunge");
         done.push((begin.elapsed().as_secs_f64(), own_cpu() - cpu));
         all_done(&receipts, targets.len());
         self.deliver_again();
 
         let (begin, cpu) = (Instant::now(), own_cpu());
-        let found = self.mailboxes.search_bodies(&reading(), WORD).await.expect("body search");
+        let found = mailboxes.search_bodies(&reading(), WORD).await.expect("body search");
         done.push((begin.elapsed().as_secs_f64(), own_cpu() - cpu));
         let mails: usize = found.values().map(|mails| mails.as_ref().map_or(0, Vec::len)).sum();
         assert_eq!(mails, targets.len());

@@ -4,6 +4,7 @@
 
 use crate::directory::LdapConfig;
 use crate::secrets::SecretKind;
+use hinomi_mail::connector::imap::RootTemplate;
 use hinomi_mail::filters::TrustedFilter;
 use hinomi_model::{AutomationLevel, Language, Severity};
 use serde::{Deserialize, Serialize};
@@ -202,6 +203,10 @@ pub struct ImapConfig {
     /// Separator between mailbox and master user in the login name; empty = SASL authorisation identity.
     #[serde(default = "asterisk")]
     pub master_separator: String,
+    /// Where the master user's own login shows the mailboxes of all, `%u` for each (`user/%u/`): then it
+    /// logs in once for many of them (docs/imap-shared.md).
+    #[serde(default)]
+    pub shared_prefix: Option<String>,
     /// File that holds the master password (a systemd credential); none = the sealed secret of this name
     /// (`hinomi mail secret set`).
     #[serde(default)]
@@ -567,6 +572,15 @@ impl Config {
             if imap.master_user.is_none() && imap.password_file.is_some() {
                 return bad("mailboxes.imap", format!("{name:?}: password_file is for a master_user"));
             }
+            if let Some(prefix) = &imap.shared_prefix {
+                if imap.master_user.is_none() {
+                    return bad("mailboxes.imap", format!("{name:?}: shared_prefix is for a master_user"));
+                }
+                if RootTemplate::parse(prefix).is_err() {
+                    let wanted = "shared_prefix must begin with a fixed name, hold %u (or %n) and end with a separator";
+                    return bad("mailboxes.imap", format!("{name:?}: {wanted}, as in \"user/%u/\""));
+                }
+            }
             let local = matches!(imap.host.as_str(), "localhost" | "127.0.0.1" | "::1");
             if imap.tls == MailTls::None && !local {
                 return bad("mailboxes.imap.tls", format!("\"none\" would send passwords to {} in clear", imap.host));
@@ -637,6 +651,14 @@ mod tests {
             (
                 "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\npassword_file=\"p\"",
                 "is for a master_user",
+            ),
+            (
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nshared_prefix=\"user/%u/\"",
+                "shared_prefix is for a master_user",
+            ),
+            (
+                "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.imap]\nhost=\"localhost\"\nmaster_user=\"m\"\nshared_prefix=\"user/\"",
+                "as in \"user/%u/\"",
             ),
             (
                 "[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"\n[[mailboxes]]\nusers_file=\"u\"\n[mailboxes.maildir]\npath=\"/m/%u\"",

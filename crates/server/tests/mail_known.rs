@@ -48,6 +48,7 @@ fn mailboxes(rig: &MailRig, password: &Path) -> MailboxesConfig {
         ca_file: None,
         master_user: Some(rig.master_user.clone()),
         master_separator: "*".to_owned(),
+        shared_prefix: None,
         password_file: Some(password.to_owned()),
         credentials_file: None,
     };

@@ -128,6 +128,7 @@ impl House {
             ca_file: None,
             master_user: Some(self.rig.master_user.clone()),
             master_separator: "*".to_owned(),
+            shared_prefix: None,
             password_file: Some(password),
             credentials_file: None,
         };

@@ -4,6 +4,7 @@ use super::answer::{SelectedParts, copy_uid, fetched, is_fetch_of, listed, singl
 use super::command::{flag_list, is_quotable, quote, search_command};
 use super::connection::{Connection, Opened};
 use super::model::{CopyUid, Fetched, Hits, Listed, Query, Selected};
+use super::root::Root;
 use super::{ImapError, Limits};
 use imap_proto::{MailboxDatum, Response, ResponseCode, Status};
 
@@ -18,13 +19,18 @@ impl Connection {
     /// When the server refuses or breaks off.
     pub async fn folders_and_inbox(&mut self, query: Query<'_>) -> Result<(Vec<Listed>, Option<Hits>), ImapError> {
         let search = search_command(query, self.has("LITERAL+"))?;
-        let list = self.queue("LIST", self.list_command());
-        let open = self.queue("EXAMINE", "EXAMINE INBOX");
+        // in this order: Dovecot knows the mailbox of another user only once a folder of it was asked
+        // for, and 2.3.19 stops answering when a LIST comes while a SEARCH runs
+        let open = self.queue("EXAMINE", &format!("EXAMINE {}", self.quoted("INBOX")?));
+        let list = self.queue("LIST", &self.list_command());
         let find = self.queue("SEARCH", &search);
+        let mut parts = SelectedParts::default();
+        let opened = self.finish(&open, |answer| parts.take(answer)).await;
         let mut folders = Vec::new();
-        self.finish(&list, |answer| listed(answer, &mut folders)).await?;
-        let hits = self.searched("INBOX", &open, &find).await?;
-        Ok((folders, hits))
+        let told = self.finish(&list, |answer| listed(answer, &mut folders)).await;
+        let hits = self.searched("INBOX", opened.map(|_| parts), &find).await?;
+        told?;
+        Ok((self.own(folders), hits))
     }
 
     /// Lists the folders that can be opened.
@@ -32,18 +38,65 @@ impl Connection {
     /// # Errors
     /// When the server refuses or breaks off.
     pub async fn folders(&mut self) -> Result<Vec<Listed>, ImapError> {
+        if self.root.is_some() {
+            self.open_inbox().await?;
+        }
         let mut folders = Vec::new();
         let command = self.list_command();
-        self.run("LIST", command, |answer| listed(answer, &mut folders)).await?;
-        Ok(folders)
+        self.run("LIST", &command, |answer| listed(answer, &mut folders)).await?;
+        Ok(self.own(folders))
     }
 
-    fn list_command(&self) -> &'static str {
-        match (self.has("LIST-EXTENDED"), self.has("LIST-STATUS"), self.has("SPECIAL-USE")) {
-            (true, true, true) => "LIST \"\" \"*\" RETURN (SPECIAL-USE STATUS (MESSAGES))",
-            (true, true, false) => "LIST \"\" \"*\" RETURN (STATUS (MESSAGES))",
-            (true, false, true) => "LIST \"\" \"*\" RETURN (SPECIAL-USE)",
-            _ => "LIST \"\" \"*\"",
+    /// Opens the inbox of a mailbox below a shared prefix, made when its owner was never there: a login of
+    /// the owner makes it too. Whoever the server does not know gets none.
+    ///
+    /// # Errors
+    /// When there is no such mailbox, it is not open to us, or the server breaks off.
+    pub async fn open_inbox(&mut self) -> Result<Selected, ImapError> {
+        match self.reselect("INBOX", true).await {
+            Err(ImapError::Refused { .. }) => {
+                self.create("INBOX").await?;
+                self.reselect("INBOX", true).await
+            }
+            other => other,
+        }
+    }
+
+    fn list_command(&self) -> String {
+        let extended = self.has("LIST-EXTENDED");
+        let told = match (extended, self.has("LIST-STATUS"), self.has("SPECIAL-USE")) {
+            (true, true, true) => " RETURN (SPECIAL-USE STATUS (MESSAGES))",
+            (true, true, false) => " RETURN (STATUS (MESSAGES))",
+            (true, false, true) => " RETURN (SPECIAL-USE)",
+            _ => "",
+        };
+        let pattern = match self.root.as_ref().map(Root::patterns) {
+            None => "\"*\"".to_owned(),
+            Some([inbox, others]) if extended => format!("(\"{inbox}\" \"{others}\")"),
+            // what is too much is left out by its name
+            Some([inbox, _]) => format!("\"{inbox}*\""),
+        };
+        format!("LIST \"\" {pattern}{told}")
+    }
+
+    /// The folders of the mailbox that is worked on, by the names their owner sees.
+    fn own(&self, mut folders: Vec<Listed>) -> Vec<Listed> {
+        let Some(root) = &self.root else { return folders };
+        folders.retain_mut(|folder| match root.inside(&folder.name).map(str::to_owned) {
+            Some(name) => {
+                folder.name = name;
+                true
+            }
+            None => false,
+        });
+        folders
+    }
+
+    /// The name of a folder as it goes into a command.
+    fn quoted(&self, folder: &str) -> Result<String, ImapError> {
+        match &self.root {
+            Some(root) => quote(&root.outside(folder)),
+            None => quote(folder),
         }
     }
 
@@ -69,7 +122,7 @@ impl Connection {
         self.selected = None;
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
         let mut parts = SelectedParts::default();
-        let command = format!("{verb} {}", quote(folder)?);
+        let command = format!("{verb} {}", self.quoted(folder)?);
         self.run("SELECT", &command, |answer| parts.take(answer)).await?;
         let state = parts.finish()?;
         self.selected = Some(Opened { folder: folder.to_owned(), read_only, state });
@@ -88,26 +141,26 @@ impl Connection {
         for some in usable.chunks(FOLDERS_TOGETHER_MAX) {
             let mut tags = Vec::with_capacity(some.len());
             for folder in some {
-                let open = self.queue("EXAMINE", &format!("EXAMINE {}", quote(folder)?));
+                let open = self.queue("EXAMINE", &format!("EXAMINE {}", self.quoted(folder)?));
                 tags.push((folder, open, self.queue("SEARCH", &command)));
             }
             for (folder, open, find) in tags {
-                hits.extend(self.searched(folder, &open, &find).await?);
+                let mut parts = SelectedParts::default();
+                let opened = self.finish(&open, |answer| parts.take(answer)).await;
+                hits.extend(self.searched(folder, opened.map(|_| parts), &find).await?);
             }
         }
         Ok(hits)
     }
 
-    /// Reads the answers to one EXAMINE and the SEARCH behind it.
+    /// Reads the answer to the SEARCH behind an EXAMINE.
     async fn searched(
         &mut self,
         folder: &str,
-        open: &super::connection::Tag,
+        opened: Result<SelectedParts, ImapError>,
         find: &super::connection::Tag,
     ) -> Result<Option<Hits>, ImapError> {
         self.selected = None;
-        let mut parts = SelectedParts::default();
-        let opened = self.finish(open, |answer| parts.take(answer)).await;
         let mut uids = Vec::new();
         let searched = self.finish(find, |answer| {
             if let Response::MailboxData(MailboxDatum::Search(found)) = answer {
@@ -115,7 +168,7 @@ impl Connection {
             }
         });
         match (opened, searched.await) {
-            (Ok(_), Ok(_)) => {
+            (Ok(parts), Ok(_)) => {
                 let state = parts.finish()?;
                 self.selected = Some(Opened { folder: folder.to_owned(), read_only: true, state });
                 uids.sort_unstable();
@@ -123,6 +176,8 @@ impl Connection {
                 let hits = Hits { folder: folder.to_owned(), uid_validity: state.uid_validity, uids };
                 Ok((!hits.uids.is_empty()).then_some(hits))
             }
+            // somebody else's mailbox: it is not there or not open to us, so nobody has looked
+            (Err(error @ ImapError::Refused { .. }), _) if self.root.is_some() && folder == "INBOX" => Err(error),
             // no such folder, or not ours to read: the search behind it had nothing to search in
             (Err(ImapError::Refused { .. }), Ok(_) | Err(ImapError::Refused { .. })) => Ok(None),
             (Ok(_), Err(error)) | (Err(error), _) => Err(error),
@@ -267,7 +322,7 @@ impl Connection {
     async fn transfer(&mut self, verb: &'static str, uid: u32, folder: &str) -> Result<Option<CopyUid>, ImapError> {
         let mut code = None;
         let done = self
-            .run(verb, &format!("UID {verb} {uid} {}", quote(folder)?), |answer| {
+            .run(verb, &format!("UID {verb} {uid} {}", self.quoted(folder)?), |answer| {
                 if let Response::Data { status: Status::Ok, outcome } = answer
                     && let Some(found) = copy_uid(outcome.code.as_ref())
                 {
@@ -284,7 +339,7 @@ impl Connection {
     /// # Errors
     /// When the server refuses for another reason or breaks off.
     pub async fn create(&mut self, folder: &str) -> Result<(), ImapError> {
-        match self.run("CREATE", &format!("CREATE {}", quote(folder)?), |_| {}).await {
+        match self.run("CREATE", &format!("CREATE {}", self.quoted(folder)?), |_| {}).await {
             Err(ImapError::Refused { text, .. }) if text.to_ascii_lowercase().contains("exist") => Ok(()),
             other => other.map(drop),
         }
@@ -304,7 +359,7 @@ impl Connection {
     ) -> Result<Option<(u32, u32)>, ImapError> {
         let unasked = self.has("LITERAL+");
         let plus = if unasked { "+" } else { "" };
-        let (folder, flags, date) = (quote(folder)?, flag_list(flags)?, quote(internal_date)?);
+        let (folder, flags, date) = (self.quoted(folder)?, flag_list(flags)?, quote(internal_date)?);
         let tag = self.queue("APPEND", &format!("APPEND {folder} {flags} {date} {{{}{plus}}}", raw.len()));
         if !unasked {
             self.wait_continue(&tag).await?;

@@ -4,6 +4,7 @@ use super::answer::{capability_name, done, parse, tagged};
 use super::command::{quote, sasl_plain, sasl_xoauth2};
 use super::frame::Framer;
 use super::model::{Login, Secret, Selected};
+use super::root::Root;
 use super::tls::{Security, Stream, protect};
 use super::{ImapError, Server};
 use bytes::{Bytes, BytesMut};
@@ -33,6 +34,9 @@ pub struct Connection {
     /// What the login sent: it is taken out of whatever the server says in an error.
     secrets: Vec<String>,
     pub(super) selected: Option<Opened>,
+    /// What stands before the names of the mailbox worked on; none = the login's own.
+    pub(super) root: Option<Root>,
+    entered: u32,
 }
 
 struct PendingLogin {
@@ -139,6 +143,8 @@ impl Connection {
             login: None,
             secrets: Vec::new(),
             selected: None,
+            root: None,
+            entered: 0,
         };
         connection.greeting().await?;
         Ok(connection)
@@ -261,6 +267,24 @@ impl Connection {
     /// True when the login is over.
     pub fn is_logged_in(&self) -> bool {
         self.login.is_none()
+    }
+
+    /// Turns to another mailbox that this login reaches as well: its folders get this root, and are named
+    /// without it from now on.
+    pub fn enter(&mut self, root: Root) {
+        self.selected = None;
+        self.root = Some(root);
+        self.entered += 1;
+    }
+
+    /// True when the mailbox worked on is not the login's own.
+    pub fn is_of_another(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Mailboxes turned to so far.
+    pub fn entered(&self) -> u32 {
+        self.entered
     }
 
     /// Says goodbye without waiting for the answer.

@@ -13,12 +13,14 @@ mod connection;
 mod date;
 pub mod frame;
 mod model;
+mod root;
 mod tls;
 
 pub use command::folder_for_people;
 pub use connection::{Capabilities, Connection};
 pub use date::{internal_date_of, internal_date_seconds};
 pub use model::{CopyUid, Fetched, Hits, Listed, Login, Query, Secret, Selected};
+pub use root::{Root, RootTemplate};
 pub use tls::{Security, Trust};
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use crate::config::{GraphConfig, ImapConfig, MailTls, MailboxesConfig};
 use crate::secrets::{Handed, Hidden, SecretKind};
 use anyhow::{Context, Result};
 use hinomi_mail::connector::Connector;
-use hinomi_mail::connector::imap::{Access, ImapConnector};
+use hinomi_mail::connector::imap::{Access, ImapConnector, RootTemplate};
 use hinomi_mail::connector::maildir::MaildirConnector;
 use hinomi_mail::graph::{Credential, GraphConnector, Limits as GraphLimits, Settings, SigningKey, SystemClock};
 use hinomi_mail::imap::{Limits as ImapLimits, Security, Server, Trust};
@@ -89,7 +89,11 @@ fn imap_connector(
                 (None, _) => anyhow::bail!(no_secret(name)),
             };
             let password = password.text().ok().context("the password is no text")?.to_owned();
-            Access::Master { user: user.clone(), separator: config.master_separator.clone(), password }
+            let user = user.clone();
+            match &config.shared_prefix {
+                Some(prefix) => Access::Shared { user, password, root: RootTemplate::parse(prefix)? },
+                None => Access::Master { user, separator: config.master_separator.clone(), password },
+            }
         }
         None => match (&config.credentials_file, secret) {
             (Some(file), _) => {

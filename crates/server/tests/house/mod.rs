@@ -216,6 +216,7 @@ pub fn mailboxes(rig: &MailRig, dir: &Path, users_file: &Path) -> MailboxesConfi
         ca_file: None,
         master_user: Some(rig.master_user.clone()),
         master_separator: "*".to_owned(),
+        shared_prefix: None,
         password_file: Some(password),
         credentials_file: None,
     };

@@ -14,7 +14,13 @@ pub(super) struct Plan<'a> {
     pub milter_default_action: &'a str,
     pub journal: Option<std::net::SocketAddr>,
     pub master_user: &'a str,
+    pub shared: bool,
 }
+
+/// Login of the user who sees the mailboxes of all others.
+pub(super) const SHARED_USER: &str = "hinomi-shared";
+/// Where it sees them.
+pub(super) const SHARED_PREFIX: &str = "user/%u/";
 
 impl Plan<'_> {
     /// Dovecot 2.3: runs wholly as [`RIG_USER`], mailboxes are Maildirs.
@@ -101,7 +107,24 @@ service lmtp {{
             id = self.id,
             imap = self.imap_port,
             imaps = self.imaps_port.unwrap_or(0),
+        ) + &if self.shared { self.shared_namespace() } else { String::new() }
+    }
+
+    /// The mailboxes of all, for the one user whose entry switches it on (docs/imap-shared.md).
+    fn shared_namespace(&self) -> String {
+        format!(
+            "namespace hinomi {{\n  type = shared\n  prefix = {prefix}\n  separator = /\n  \
+             location = maildir:%%h/Maildir\n  list = yes\n  subscriptions = no\n  disabled = yes\n}}\n",
+            prefix = SHARED_PREFIX.replace('%', "%%"),
         )
+    }
+
+    /// Line of the user file for that user.
+    pub(super) fn shared_entry(&self, password: &str) -> String {
+        match self.shared {
+            true => format!("{SHARED_USER}:{{PLAIN}}{password}::::::userdb_namespace/hinomi/disabled=no\n"),
+            false => String::new(),
+        }
     }
 
     /// Master users: log in as `address*name`.

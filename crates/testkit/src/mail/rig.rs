@@ -1,6 +1,6 @@
 //! Starts and stops the servers.
 
-use super::config::Plan;
+use super::config::{Plan, SHARED_PREFIX, SHARED_USER};
 use super::imap::ImapUser;
 use anyhow::{Context, Result, bail, ensure};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, address::Envelope};
@@ -37,6 +37,8 @@ pub struct MailRigConfig {
     pub tls: bool,
     /// Start Postfix; without it only IMAP is there.
     pub smtp: bool,
+    /// One more user who sees the mailboxes of all others ([`MailRig::shared_user`]).
+    pub shared: bool,
     /// Lines at the end of Dovecot's configuration; they win over what stands before.
     pub dovecot: String,
 }
@@ -51,6 +53,7 @@ impl Default for MailRigConfig {
             journal: None,
             tls: false,
             smtp: true,
+            shared: false,
             dovecot: String::new(),
         }
     }
@@ -70,6 +73,11 @@ pub struct MailRig {
     pub master_user: String,
     /// Its password.
     pub master_password: String,
+    /// With [`MailRigConfig::shared`]: the user who sees the mailboxes of all others; its password is
+    /// [`MailRig::master_password`].
+    pub shared_user: String,
+    /// Where it sees them, `%u` for the address.
+    pub shared_prefix: String,
     /// Password of every mailbox user.
     pub user_password: String,
     /// One address per line.
@@ -229,6 +237,7 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
         milter_default_action: &config.milter_default_action,
         journal: config.journal,
         master_user: "hinomi-admin",
+        shared: config.shared,
     };
     let users: Vec<String> = (1..=config.users).map(|n| format!("user{n:02}@{}", config.domain)).collect();
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755))?;
@@ -246,6 +255,8 @@ fn start_once(config: &MailRigConfig) -> Result<MailRig> {
         ca_file: imaps_port.map(|_| dir.join("tls/cert.pem")),
         master_user: plan.master_user.to_owned(),
         master_password,
+        shared_user: SHARED_USER.to_owned(),
+        shared_prefix: SHARED_PREFIX.to_owned(),
         user_password: "secret".to_owned(),
         users_file: dir.join("addresses"),
         users,
@@ -262,6 +273,11 @@ fn write_dovecot(plan: &Plan<'_>, users: &[String], master_password: &str, more:
     for folder in ["run", "state", "mail"] {
         std::fs::create_dir(dir.join(folder))?;
         chown(dir.join(folder), Some(uid), Some(gid))?;
+    }
+    let entries = entries + &plan.shared_entry(master_password);
+    if plan.shared {
+        // where Dovecot puts mailboxes of users it does not know: not writable, as in an installed one
+        std::fs::create_dir(dir.join("run/user-not-found"))?;
     }
     for (name, text) in [
         ("dovecot.conf", plan.dovecot() + more),

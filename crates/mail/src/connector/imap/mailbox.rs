@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Bytes of all candidates of one search together; a sender chooses their number and size.
 const CANDIDATE_BYTES_MAX: usize = 256 << 20;
 
+/// Mailboxes one login turns to before a new one: a server remembers each of them as long as it lasts.
+const ENTERED_MAX: u32 = 200;
+
 /// Names of folders whose server does not tell their use (no SPECIAL-USE), in lower case as people
 /// read them; the first is the one we make.
 const JUNK_NAMES: &[&str] = &["junk", "spam", "junk e-mail", "junk email", "bulk mail", "迷惑メール"];
@@ -29,13 +32,22 @@ pub(super) struct ImapMailbox {
     connection: Connection,
     folders: Vec<Folder>,
     shared: Arc<Shared>,
+    pooled_as: String,
     /// False after an error: nobody knows what state the connection is in.
     sound: bool,
 }
 
 impl ImapMailbox {
-    pub(super) fn new(name: &str, connection: Connection, shared: Arc<Shared>) -> Self {
-        ImapMailbox { name: name.to_owned(), connection, folders: Vec::new(), shared, sound: true }
+    pub(super) fn new(name: &str, connection: Connection, shared: Arc<Shared>, pooled_as: String) -> Self {
+        ImapMailbox { name: name.to_owned(), connection, folders: Vec::new(), shared, pooled_as, sound: true }
+    }
+
+    /// That a folder cannot be opened means it is gone, as long as the mailbox itself is open to us.
+    async fn folder_is_gone(&mut self) -> Result<(), ConnectorError> {
+        if self.connection.is_of_another() {
+            self.connection.open_inbox().await?;
+        }
+        Ok(())
     }
 
     /// Notes an error on its way out.
@@ -52,7 +64,13 @@ impl ImapMailbox {
 
     async fn look(&mut self, search: &Search, max: usize) -> Result<Vec<Mail>, ConnectorError> {
         let query = query_of(search);
-        let (listed, inbox) = self.connection.folders_and_inbox(query).await?;
+        let (listed, inbox) = match self.connection.folders_and_inbox(query).await {
+            Err(ImapError::Refused { .. }) if self.connection.is_of_another() => {
+                self.connection.open_inbox().await?;
+                self.connection.folders_and_inbox(query).await?
+            }
+            other => other?,
+        };
         self.learn_folders(&listed);
         let is_other = |folder: &&Listed| !folder.name.eq_ignore_ascii_case("INBOX") && folder.messages != Some(0);
         let others: Vec<String> = listed.iter().filter(is_other).map(|folder| folder.name.clone()).collect();
@@ -135,7 +153,8 @@ impl ImapMailbox {
         let (uid_validity, uid) = uid_of(&place.id)?;
         match self.connection.reselect(&place.folder.id, true).await {
             Ok(selected) if selected.uid_validity == uid_validity => Ok(self.connection.has_uid(uid).await?),
-            Ok(_) | Err(ImapError::Refused { .. }) => Ok(false),
+            Ok(_) => Ok(false),
+            Err(ImapError::Refused { .. }) => self.folder_is_gone().await.map(|()| false),
             Err(error) => Err(error.into()),
         }
     }
@@ -225,7 +244,7 @@ impl ImapMailbox {
     async fn arrived(&mut self, mark: &Mark, max: usize) -> Result<Vec<Mail>, ConnectorError> {
         let (uid_validity, uid_next) = uid_of(&mark.next)?;
         let selected = match self.connection.reselect(&mark.folder.id, true).await {
-            Err(ImapError::Refused { .. }) => return Ok(Vec::new()),
+            Err(ImapError::Refused { .. }) => return self.folder_is_gone().await.map(|()| Vec::new()),
             other => other?,
         };
         if selected.uid_validity != uid_validity {
@@ -296,6 +315,18 @@ impl Mailbox for ImapMailbox {
             "迷惑メール・削除済み・送信済みのフォルダーは一般的な名前で見分けます",
         );
         lacks("LIST-STATUS", "empty folders are searched too", "空のフォルダーも検索します");
+        if self.connection.is_of_another() {
+            missing.push(Text::new(
+                "shared prefix: junk, deleted and sent items are recognised by their usual names",
+                "共有プレフィックス: 迷惑メール・削除済み・送信済みのフォルダーは一般的な名前で見分けます",
+            ));
+            if self.connection.has("ACL") {
+                missing.push(Text::new(
+                    "ACL: folders whose access rules leave this user out are not seen",
+                    "ACL: このユーザーに権限のないフォルダーは見えません",
+                ));
+            }
+        }
         Abilities { puts: true, hides: false, missing }
     }
 
@@ -357,11 +388,11 @@ impl Mailbox for ImapMailbox {
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let ImapMailbox { name, connection, shared, sound, .. } = *self;
-            if !sound || !connection.is_logged_in() {
+            let ImapMailbox { pooled_as, connection, shared, sound, .. } = *self;
+            if !sound || !connection.is_logged_in() || connection.entered() >= ENTERED_MAX {
                 return connection.logout().await;
             }
-            let leaves = shared.pool.keep(name, connection);
+            let leaves = shared.pool.keep(pooled_as, connection);
             if let Some(leaves) = leaves {
                 return leaves.logout().await;
             }

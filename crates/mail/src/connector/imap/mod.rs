@@ -1,13 +1,14 @@
-//! Mailboxes over IMAP: logging in through a master user or with each mailbox's own credentials.
+//! Mailboxes over IMAP: through a master user, through one login that sees all of them, or with each
+//! mailbox's own credentials.
 
 mod mailbox;
 mod pool;
 mod walk;
 
-pub use crate::imap::{Secret, Server};
+pub use crate::imap::{RootTemplate, Secret, Server};
 
 use super::{Connector, ConnectorError, Mailbox};
-use crate::imap::{Capabilities, Connection, ImapError, Login};
+use crate::imap::{Capabilities, Connection, ImapError, Login, Root};
 use futures::future::BoxFuture;
 use hinomi_model::Text;
 use mailbox::ImapMailbox;
@@ -27,6 +28,16 @@ pub enum Access {
         /// Its password.
         password: String,
     },
+    /// Through one user whose login shows the mailboxes of all others below a prefix: connections go
+    /// from mailbox to mailbox without a login.
+    Shared {
+        /// Its login name.
+        user: String,
+        /// Its password.
+        password: String,
+        /// Where the mailboxes lie.
+        root: RootTemplate,
+    },
     /// With credentials of each mailbox.
     Own(Arc<dyn Credentials>),
 }
@@ -35,6 +46,9 @@ impl std::fmt::Debug for Access {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Access::Master { user, .. } => f.debug_struct("Master").field("user", user).finish_non_exhaustive(),
+            Access::Shared { user, root, .. } => {
+                f.debug_struct("Shared").field("user", user).field("root", root).finish_non_exhaustive()
+            }
             Access::Own(_) => f.write_str("Own"),
         }
     }
@@ -78,6 +92,9 @@ impl ImapConnector {
                     false => Login { user: format!("{mailbox}{separator}{user}"), act_for: None, secret },
                 })
             }
+            Access::Shared { user, password, .. } => {
+                Ok(Login { user: user.clone(), act_for: None, secret: Secret::Password(password.clone()) })
+            }
             Access::Own(credentials) => {
                 let known = credentials.of(mailbox).await.map_err(|error| {
                     ConnectorError::refused(format!("read the credentials of mailbox {mailbox}: {error}"))
@@ -91,14 +108,36 @@ impl ImapConnector {
     }
 
     async fn connect(&self, mailbox: &str) -> Result<Connection, ConnectorError> {
-        if let Some(connection) = self.shared.pool.take(mailbox) {
-            return Ok(connection);
+        let root = self.root(mailbox)?;
+        let kept = self.shared.pool.take(self.pooled_as(mailbox));
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => {
+                let login = self.login(mailbox).await?;
+                let known = lock(&self.shared.known).clone();
+                let connection = Connection::begin(&self.server, &login, known).await?;
+                self.shared.learn(&connection);
+                connection
+            }
+        };
+        if let Some(root) = root {
+            connection.enter(root);
         }
-        let login = self.login(mailbox).await?;
-        let known = lock(&self.shared.known).clone();
-        let connection = Connection::begin(&self.server, &login, known).await?;
-        self.shared.learn(&connection);
         Ok(connection)
+    }
+
+    fn root(&self, mailbox: &str) -> Result<Option<Root>, ConnectorError> {
+        let Access::Shared { root, .. } = &self.access else { return Ok(None) };
+        let named = root.of(mailbox);
+        named.map(Some).map_err(|_| ConnectorError::refused(format!("{mailbox:?} cannot stand below a shared prefix")))
+    }
+
+    /// What a kept connection is asked for by: the mailbox, or nothing when it serves any.
+    fn pooled_as<'a>(&self, mailbox: &'a str) -> &'a str {
+        match self.access {
+            Access::Shared { .. } => "",
+            _ => mailbox,
+        }
     }
 }
 
@@ -107,7 +146,8 @@ impl Connector for ImapConnector {
         Box::pin(async move {
             let connection = self.connect(mailbox).await?;
             let shared = Arc::clone(&self.shared);
-            Ok(Box::new(ImapMailbox::new(mailbox, connection, shared)) as Box<dyn Mailbox>)
+            let pooled_as = self.pooled_as(mailbox).to_owned();
+            Ok(Box::new(ImapMailbox::new(mailbox, connection, shared, pooled_as)) as Box<dyn Mailbox>)
         })
     }
 
