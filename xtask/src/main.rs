@@ -87,6 +87,9 @@ enum Quality {
         /// Also list the samples whose technique is not named
         #[arg(long)]
         missed: bool,
+        /// Read our own rules from this folder instead of those built in
+        #[arg(long)]
+        content: Option<PathBuf>,
     },
 }
 
@@ -171,9 +174,13 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Down { data } => up::down(&up::data_dir(data)?).map(|()| ExitCode::SUCCESS),
         Task::Test { full } => test::test(full),
         Task::Story { keep } => story(keep),
-        Task::Quality { what: Quality::Detect { json, missed } } => {
+        Task::Quality { what: Quality::Detect { json, missed, content } } => {
             let words = [("--json", json), ("--missed", missed)].into_iter().filter(|(_, said)| *said);
-            let words: Vec<String> = words.map(|(word, _)| word.to_owned()).collect();
+            let mut words: Vec<String> = words.map(|(word, _)| word.to_owned()).collect();
+            if let Some(folder) = content {
+                let folder = std::path::absolute(folder)?;
+                words.extend(["--content".to_owned(), folder.display().to_string()]);
+            }
             bench(&["--bench", "detect_quality"], &words, json)
         }
         Task::Simulate { what: Simulate::Week { json, devices, seed } } => {

@@ -13,8 +13,11 @@ mod files {
 /// Everything of `content/` that is needed at run time.
 #[derive(Debug)]
 pub struct Content {
-    /// The rules, by path.
+    /// The rules over rows of the hunting tables, by path: what sensor and server load.
     pub rules: Vec<RuleSource>,
+    /// The rules over events of other products' logs (`rules/logs/`), by path: `hinomi scan` loads them
+    /// too. A sensor that never sees such events does not pay for them.
+    pub log_rules: Vec<RuleSource>,
     /// The field mapping.
     pub fields: FieldMap,
 }
@@ -23,13 +26,13 @@ pub struct Content {
 pub fn embedded() -> &'static Content {
     static CONTENT: OnceLock<Content> = OnceLock::new();
     CONTENT.get_or_init(|| {
-        let rules = files::FILES
+        let (log_rules, rules) = files::FILES
             .iter()
             .filter(|(path, _)| path.starts_with("rules/"))
             .map(|(path, yaml)| RuleSource { path: (*path).to_owned(), yaml: (*yaml).to_owned() })
-            .collect();
+            .partition(|rule| rule.path.starts_with("rules/logs/"));
         let fields = FieldMap::parse("fields.yml", file("fields.yml")).expect("the embedded mapping is tested");
-        Content { rules, fields }
+        Content { rules, log_rules, fields }
     })
 }
 

@@ -74,6 +74,10 @@ fn examples_fire_and_stay_silent() {
     let mut wrong = Vec::new();
     for path in &paths {
         let name = path.strip_prefix(content_dir()).expect("below").to_string_lossy().replace('\\', "/");
+        // crates/scan tests the rules over logs
+        if name.starts_with("rules/logs/") {
+            continue;
+        }
         if let Some(rule) = name.strip_suffix(".test.yml") {
             match Examples::parse(&name, &std::fs::read_to_string(path).expect("readable")) {
                 Ok(read) => drop(examples.insert(format!("{rule}.yml"), read)),

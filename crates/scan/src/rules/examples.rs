@@ -3,7 +3,8 @@
 use super::fill;
 use crate::complete::Completer;
 use crate::read;
-use hinomi_detect::{Engine, Examples, LogEngine, LogOptions, RuleSource, content};
+use hinomi_detect::{Correlator, Engine, Examples, LogEngine, LogOptions, RuleSource, content};
+use hinomi_model::Timestamp;
 use serde::Serialize;
 use serde_json::Value as Json;
 use std::io;
@@ -26,7 +27,8 @@ pub struct Outcome {
 /// Runs the examples of a rule file; `None` when it has none.
 ///
 /// An example is an event under `fires` or `silent`, with `why`: a row of a hunting table (with `Table`),
-/// or an event of a log with the names of its log (`Channel`, `EventID`, …).
+/// or an event of a log with the names of its log (`Channel`, `EventID`, …). A correlation has several log
+/// events in their order under `events`.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -78,22 +80,42 @@ fn logs(rule: &RuleSource, document: &Json, outcome: &mut Outcome) {
     if let Some(error) = errors.first() {
         return outcome.failed.push(error.to_string());
     }
-    let mut completer = Completer::default();
-    let (mut event, mut scratch) = (engine.record(), engine.scratch());
     for (key, wanted) in [("fires", true), ("silent", false)] {
         for example in document[key].as_array().into_iter().flatten() {
             let why = example["why"].as_str().unwrap_or_default();
-            match read::json::event(example["event"].to_string().as_bytes(), &mut completer) {
-                Ok(mut record) => {
-                    completer.complete(&mut record);
-                    let kind = engine.kind(&record.class.log_sources());
-                    fill(&mut event, &record);
-                    outcome.judge(why, !engine.matches(&event, &kind, &mut scratch).is_empty(), wanted);
-                }
+            match fired(&engine, example) {
+                Ok(fired) => outcome.judge(why, !fired.is_empty(), wanted),
                 Err(error) => outcome.failed.push(format!("{why}: {error}")),
             }
         }
     }
+}
+
+/// Gives an engine the event, or the events in their order, of an example over logs, and returns the ids
+/// of the rules and correlations that fire.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn fired(engine: &LogEngine, example: &Json) -> Result<Vec<String>, String> {
+    let one = std::slice::from_ref(&example["event"]);
+    let events = example["events"].as_array().map_or(one, Vec::as_slice);
+    let mut completer = Completer::default();
+    let (mut event, mut scratch) = (engine.record(), engine.scratch());
+    let mut correlations = Correlator::new(Default::default());
+    let mut ids = Vec::new();
+    let id = |rule: usize| engine.rules()[rule].id.clone();
+    for json in events {
+        let mut record =
+            read::json::event(json.to_string().as_bytes(), &mut completer).map_err(|error| error.to_string())?;
+        completer.complete(&mut record);
+        let kind = engine.kind(&record.class.log_sources());
+        fill(&mut event, &record);
+        ids.extend(engine.matches(&event, &kind, &mut scratch).iter().map(|rule| id(*rule as usize)));
+        let time = record.time.map_or(0, Timestamp::as_micros);
+        ids.extend(engine.correlate(&event, time, &scratch, &mut correlations).iter().map(|found| id(found.rule)));
+    }
+    ids.extend(engine.finish(&mut correlations).iter().map(|found| id(found.rule)));
+    Ok(ids)
 }
 
 impl Outcome {

@@ -36,7 +36,8 @@ impl RuleSet {
 
     /// Returns the rules that ship with this program.
     pub fn content() -> Vec<RuleSource> {
-        content::embedded().rules.clone()
+        let content = content::embedded();
+        content.rules.iter().chain(&content.log_rules).cloned().collect()
     }
 
     /// Returns the file a rule stands in.
