@@ -1,6 +1,6 @@
 //! MITRE ATT&CK: tactics and techniques of the enterprise matrix.
 
-use hinomi_model::Text;
+use hinomi_model::{Language, Text};
 use std::collections::HashMap;
 
 /// A tactic: why an attacker does something.
@@ -23,6 +23,9 @@ pub struct Technique {
     pub id: String,
     /// MITRE's name.
     pub name: String,
+    /// Its Japanese name, our own translation; empty when there is none yet.
+    #[serde(skip)]
+    pub name_ja: String,
     /// Names of the tactics it serves.
     pub tactics: Vec<String>,
     /// The technique that replaces it, when revoked.
@@ -38,6 +41,8 @@ pub struct Technique {
 pub struct Attack {
     tactics: Vec<Tactic>,
     techniques: HashMap<String, Technique>,
+    /// Ids and tactic names of later versions of ATT&CK → what the table calls them.
+    later: HashMap<String, String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -47,6 +52,17 @@ struct File {
     _source: String,
     tactics: Vec<Tactic>,
     techniques: Vec<Technique>,
+    #[serde(default)]
+    later: HashMap<String, String>,
+    #[serde(default)]
+    japanese: HashMap<String, String>,
+}
+
+impl Technique {
+    /// Returns the name in a language; MITRE's where there is no translation.
+    pub fn title(&self, language: Language) -> &str {
+        if language == Language::Ja && !self.name_ja.is_empty() { &self.name_ja } else { &self.name }
+    }
 }
 
 impl Attack {
@@ -55,9 +71,13 @@ impl Attack {
     /// # Errors
     /// When the text is not such a table.
     pub fn parse(json: &str) -> Result<Self, serde_json::Error> {
-        let file: File = serde_json::from_str(json)?;
-        let techniques = file.techniques.into_iter().map(|technique| (technique.id.clone(), technique)).collect();
-        Ok(Attack { tactics: file.tactics, techniques })
+        let mut file: File = serde_json::from_str(json)?;
+        let mut named = |mut technique: Technique| {
+            technique.name_ja = file.japanese.remove(&technique.id).unwrap_or_default();
+            (technique.id.clone(), technique)
+        };
+        let techniques = file.techniques.into_iter().map(&mut named).collect();
+        Ok(Attack { tactics: file.tactics, techniques, later: file.later })
     }
 
     /// Returns the tactics in the order of an attack, as a timeline shows them.
@@ -65,8 +85,9 @@ impl Attack {
         &self.tactics
     }
 
-    /// Returns a tactic by name (`execution`).
+    /// Returns a tactic by name (`execution`), also by one that a later version of ATT&CK uses.
     pub fn tactic(&self, name: &str) -> Option<&Tactic> {
+        let name = self.later.get(name).map_or(name, String::as_str);
         self.tactics.iter().find(|tactic| tactic.name == name)
     }
 
@@ -75,9 +96,9 @@ impl Attack {
         self.tactics.iter().position(|tactic| tactic.name == name)
     }
 
-    /// Returns a technique by id (`T1059.004`).
+    /// Returns a technique by id (`T1059.004`), also by one that a later version of ATT&CK gave it.
     pub fn technique(&self, id: &str) -> Option<&Technique> {
-        self.techniques.get(id)
+        self.techniques.get(self.later.get(id).map_or(id, String::as_str))
     }
 
     /// Returns the technique in force for an id: itself, or what replaced it.

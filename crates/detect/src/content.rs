@@ -10,14 +10,14 @@ mod files {
     include!(concat!(env!("OUT_DIR"), "/content.rs"));
 }
 
+/// Folder of the rules over logs.
+const LOG_RULES: &str = "rules/logs/";
+
 /// Everything of `content/` that is needed at run time.
 #[derive(Debug)]
 pub struct Content {
     /// The rules over rows of the hunting tables, by path: what sensor and server load.
     pub rules: Vec<RuleSource>,
-    /// The rules over events of other products' logs (`rules/logs/`), by path: `hinomi scan` loads them
-    /// too. A sensor that never sees such events does not pay for them.
-    pub log_rules: Vec<RuleSource>,
     /// The field mapping.
     pub fields: FieldMap,
 }
@@ -26,14 +26,21 @@ pub struct Content {
 pub fn embedded() -> &'static Content {
     static CONTENT: OnceLock<Content> = OnceLock::new();
     CONTENT.get_or_init(|| {
-        let (log_rules, rules) = files::FILES
-            .iter()
-            .filter(|(path, _)| path.starts_with("rules/"))
-            .map(|(path, yaml)| RuleSource { path: (*path).to_owned(), yaml: (*yaml).to_owned() })
-            .partition(|rule| rule.path.starts_with("rules/logs/"));
+        let rules = rules(|path| !path.starts_with(LOG_RULES));
         let fields = FieldMap::parse("fields.yml", file("fields.yml")).expect("the embedded mapping is tested");
-        Content { rules, log_rules, fields }
+        Content { rules, fields }
     })
+}
+
+/// Returns the rules over events of other products' logs, by path: `hinomi scan` loads them too. A sensor
+/// that never sees such events does not pay for them.
+pub fn log_rules() -> Vec<RuleSource> {
+    rules(|path| path.starts_with(LOG_RULES))
+}
+
+fn rules(wanted: impl Fn(&str) -> bool) -> Vec<RuleSource> {
+    let chosen = files::FILES.iter().filter(|(path, _)| path.starts_with("rules/") && wanted(path));
+    chosen.map(|(path, yaml)| RuleSource { path: (*path).to_owned(), yaml: (*yaml).to_owned() }).collect()
 }
 
 /// Compiles the embedded rules anew. A test keeps the errors empty.

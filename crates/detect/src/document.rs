@@ -192,17 +192,18 @@ pub(crate) fn info(path: &str, node: &Node) -> Result<RuleInfo, Fault> {
 /// Techniques and tactics of `attack.*` tags. Without a tactic tag the techniques tell the tactics.
 fn attack_of(tags: &[String]) -> (Vec<String>, Vec<String>) {
     let table = content::attack();
-    let mut techniques = Vec::new();
-    let mut tactics = Vec::new();
+    let mut techniques: Vec<String> = Vec::new();
+    let mut tactics: Vec<String> = Vec::new();
     for tag in tags {
         let Some(name) = tag.to_ascii_lowercase().strip_prefix("attack.").map(|name| name.replace('_', "-")) else {
             continue;
         };
-        let technique = name.to_ascii_uppercase();
-        if table.technique(&technique).is_some() && !techniques.contains(&technique) {
-            techniques.push(technique);
-        } else if table.tactic(&name).is_some() && !tactics.contains(&name) {
-            tactics.push(name);
+        let (list, known) = match table.technique(&name.to_ascii_uppercase()) {
+            Some(technique) => (&mut techniques, Some(&technique.id)),
+            None => (&mut tactics, table.tactic(&name).map(|tactic| &tactic.name)),
+        };
+        if let Some(known) = known.filter(|known| !list.contains(known)) {
+            list.push(known.clone());
         }
     }
     if tactics.is_empty() {

@@ -124,6 +124,16 @@ fn attack_table_is_whole() {
     assert_eq!(attack.tactics_of("T1547.013"), ["persistence", "privilege-escalation"]);
     assert_eq!(attack.current("T1086").map(|technique| technique.id.as_str()), Some("T1059.001"));
     assert!(attack.tactics_of("T9999").is_empty());
+    // ids and tactics of version 19
+    assert_eq!(attack.current("T1685.005").map(|technique| technique.id.as_str()), Some("T1070.001"));
+    assert_eq!(attack.tactic("defense-impairment").map(|tactic| tactic.id.as_str()), Some("TA0005"));
+    // every technique itself, and what our rules claim, has a Japanese name
+    let engine = content::engine();
+    let claimed: HashSet<&String> = engine.rules().iter().flat_map(|rule| &rule.techniques).collect();
+    for technique in attack.techniques().filter(|it| it.replaced_by.is_none() && !it.deprecated) {
+        let needed = !technique.id.contains('.') || claimed.contains(&technique.id);
+        assert!(!needed || !technique.name_ja.is_empty(), "{} {}", technique.id, technique.name);
+    }
     for technique in attack.techniques() {
         assert!(technique.tactics.iter().all(|tactic| attack.tactic(tactic).is_some()), "{}", technique.id);
         let successor = technique.replaced_by.as_deref();

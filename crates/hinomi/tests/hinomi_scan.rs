@@ -133,7 +133,7 @@ fn rules_are_checked_listed_and_explained() {
     );
     let (code, out, _) = hinomi(&dir, &["rules", "coverage", "--rules", "rules", "--no-content", "--lang", "ja"]);
     assert_eq!(code, 0);
-    assert!(out.contains("T1033") && out.contains("探索"), "{out}");
+    assert!(out.contains("T1033") && out.contains("システムの所有者・利用者の探索"), "{out}");
 }
 
 #[test]

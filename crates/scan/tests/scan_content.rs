@@ -33,10 +33,10 @@ fn served(rule: &RuleInfo) -> bool {
 fn every_rule_loads_and_is_shipped() {
     let engine = engine();
     let shipped = engine.rules().iter().filter(|rule| !served(rule)).count();
-    assert_eq!(content::embedded().log_rules.len(), files().len());
+    assert_eq!(content::log_rules().len(), files().len());
     assert_eq!(shipped, files().len(), "one rule or correlation per file");
     assert!(shipped + content::embedded().rules.len() >= RULES_MIN, "{shipped} rules over logs");
-    let (embedded, _) = LogEngine::load(&content::embedded().log_rules, &LogOptions::default());
+    let (embedded, _) = LogEngine::load(&content::log_rules(), &LogOptions::default());
     assert!(embedded.rules().iter().map(|rule| &rule.id).eq(engine.rules().iter().map(|rule| &rule.id)));
     let set = RuleSet::load(RuleSet::content());
     assert!(set.errors.is_empty(), "{:?}", set.errors);
@@ -72,6 +72,7 @@ fn every_rule_speaks_both_languages_and_names_known_techniques() {
             let technique = attack.technique(id);
             let in_force = technique.is_some_and(|it| it.replaced_by.is_none() && !it.deprecated);
             check(in_force, format!("unknown technique {id}"));
+            check(technique.is_some_and(|it| !it.name_ja.is_empty()), format!("{id} has no Japanese name"));
             tactics.extend(attack.tactics_of(id));
         }
         for tactic in &rule.tactics {

@@ -25,6 +25,8 @@ pub struct Technique {
     pub id: String,
     /// MITRE's name.
     pub name: String,
+    /// Its Japanese name, our own translation.
+    pub name_ja: String,
     /// Rules that name it, under this or an older id.
     pub rules: usize,
     /// Those of level high or critical.
@@ -53,7 +55,8 @@ pub fn matrix(rules: &[RuleInfo]) -> Vec<Tactic> {
             .filter(|(id, _)| serves(id))
             .map(|(id, (rules, high))| Technique {
                 id: (*id).to_owned(),
-                name: attack.technique(id).map_or_else(String::new, |technique| technique.name.clone()),
+                name: attack.technique(id).map_or("", |technique| technique.title(Language::En)).to_owned(),
+                name_ja: attack.technique(id).map_or("", |technique| technique.title(Language::Ja)).to_owned(),
                 rules: *rules,
                 high: *high,
             })
@@ -75,10 +78,9 @@ pub fn lines(matrix: &[Tactic], language: Language) -> Vec<String> {
         let title = if language == Language::Ja { &tactic.title.ja } else { &tactic.title.en };
         lines.push(format!("{} {title}: {} / {}", tactic.id, tactic.techniques.len(), tactic.known));
         for technique in &tactic.techniques {
-            lines.push(format!(
-                "  {:10} {:4} ({:3} high)  {}",
-                technique.id, technique.rules, technique.high, technique.name
-            ));
+            let Technique { id, rules, high, name, name_ja } = technique;
+            let name = if language == Language::Ja { name_ja } else { name };
+            lines.push(format!("  {id:10} {rules:4} ({high:3} high)  {name}"));
         }
     }
     lines

@@ -36,8 +36,7 @@ impl RuleSet {
 
     /// Returns the rules that ship with this program.
     pub fn content() -> Vec<RuleSource> {
-        let content = content::embedded();
-        content.rules.iter().chain(&content.log_rules).cloned().collect()
+        content::embedded().rules.iter().cloned().chain(content::log_rules()).collect()
     }
 
     /// Returns the file a rule stands in.

@@ -41,7 +41,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write, language: Language) ->
             tactic.id
         )?;
         for (id, (count, level)) in cells {
-            let name = attack.technique(id).map_or("", |technique| technique.name.as_str());
+            let name = attack.technique(id).map_or("", |technique| technique.title(language));
             writeln!(
                 out,
                 "<p class=\"{}\"><b>{id}</b> {} <span class=\"quiet\">×{count}</span></p>",

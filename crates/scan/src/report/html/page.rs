@@ -125,7 +125,7 @@ fn list(report: &Report, out: &mut dyn Write, language: Language) -> io::Result<
 fn about(out: &mut dyn Write, id: &str, rule: &Rule, language: Language) -> io::Result<()> {
     let attack = content::attack();
     let technique = |id: &String| match attack.technique(id) {
-        Some(technique) => format!("{id} {}", technique.name),
+        Some(technique) => format!("{id} {}", technique.title(language)),
         None => id.clone(),
     };
     let tactic = |name: &String| {
