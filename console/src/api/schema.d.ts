@@ -1724,6 +1724,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was told outside the console, newest first
+         * @description Permission: administer.
+         */
+        get: operations["listNotifications"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the channels of notifications
+         * @description Permission: administer.
+         */
+        get: operations["listNotificationChannels"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/channels/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send a test to a channel
+         * @description Permission: administer.
+         */
+        post: operations["testNotificationChannel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/notifications/{id}/resend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Send again what was given up
+         * @description Permission: administer.
+         */
+        post: operations["resendNotification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/openapi.json": {
         parameters: {
             query?: never;
@@ -2414,6 +2494,13 @@ export interface components {
          * @enum {string}
          */
         BulkState: "expanding" | "paused" | "ordered" | "cancelled";
+        /** @description What came of trying a channel. */
+        ChannelTest: {
+            /** @description What it answered, or why it could not be asked (untrusted). */
+            answer: string;
+            /** @description The other side took it. */
+            ok: boolean;
+        };
         /**
          * @description What it turned out to be.
          * @enum {string}
@@ -3946,6 +4033,58 @@ export interface components {
             /** @description What to do. */
             text: components["schemas"]["Text"];
         };
+        /** @description One notification to one channel. */
+        Notification: {
+            /** @description What the other side answered, or why it could not be asked (untrusted). */
+            answer: string;
+            /**
+             * Format: int64
+             * @description Tries.
+             */
+            attempts: number;
+            /** @description Channel. */
+            channel: string;
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            digest: components["schemas"]["NotificationId"] | null;
+            /** @description Id; the same for every try, also in what is sent. */
+            id: components["schemas"]["NotificationId"];
+            /**
+             * Format: int64
+             * @description Number of the incident.
+             */
+            incident: number | null;
+            /** @description What it is about. */
+            kind: components["schemas"]["NotificationKind"];
+            /** @description Rule that asked for it; empty = none. */
+            rule: string;
+            severity: components["schemas"]["Severity"] | null;
+            /** @description What became of it. */
+            state: components["schemas"]["NotificationState"];
+            /** @description Id of what it is about: alert, action or device; the name of a mail system. */
+            subject: string;
+            tried_at: components["schemas"]["Timestamp"] | null;
+        };
+        /** Format: uuid */
+        NotificationId: string;
+        /**
+         * @description What a notification is about.
+         * @enum {string}
+         */
+        NotificationKind: "alert" | "escalation" | "approval" | "deviceSilent" | "connectorBroken" | "digest" | "test";
+        /** @description One page of a list. */
+        NotificationList: {
+            items: components["schemas"]["Notification"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
+        /**
+         * @description What became of a notification.
+         * @enum {string}
+         */
+        NotificationState: "pending" | "sent" | "held" | "digested" | "failed" | "dropped";
         /** @description What the browser needs for `navigator.credentials.create` or `.get`. */
         PasskeyChallenge: {
             /** @description Names the ceremony in the finishing request; valid once, for five minutes. */
@@ -4872,6 +5011,24 @@ export interface components {
             /** @description The value. */
             value: string;
         };
+        Vec: {
+            /** @description `mail`, `slack`, `teams`, `webhook`, `syslog_cef` or `syslog_json`. */
+            kind: string;
+            /** @description Language. */
+            language: components["schemas"]["Language"];
+            last?: components["schemas"]["Notification"] | null;
+            /** @description Name. */
+            name: string;
+            /** @description False: names of devices, people and mailboxes are left out. */
+            names: boolean;
+            /**
+             * @description Where it leads: mail address, host, or syslog server. Never the whole address of a webhook, which is
+             *     a secret; empty when its file cannot be read.
+             */
+            place: string;
+            /** @description Rules that use it. */
+            rules: string[];
+        }[];
         /**
          * @description What we believe about an entity.
          * @enum {string}
@@ -8334,6 +8491,137 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Meta"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listNotifications: {
+        parameters: {
+            query?: {
+                /** @description States, separated by commas (`failed,pending`). */
+                state?: string;
+                /** @description Channel. */
+                channel?: string;
+                /** @description Number of the incident. */
+                incident?: number;
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotificationList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listNotificationChannels: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Vec"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testNotificationChannel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChannelTest"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resendNotification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notification"];
                 };
             };
             /** @description Not done */

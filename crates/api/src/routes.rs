@@ -288,6 +288,15 @@ fn people() -> Vec<Route> {
         post("/enrolment-tokens", "createEnrolmentToken", Administer, "Make an enrolment token")
             .takes::<NewEnrolmentToken>()
             .creates::<CreatedEnrolmentToken>(),
+        get("/notifications", "listNotifications", Administer, "List what was told outside the console, newest first")
+            .query::<NotificationQuery>()
+            .lists::<Notification>(),
+        post("/notifications/{id}/resend", "resendNotification", Administer, "Send again what was given up")
+            .gives::<Notification>(),
+        get("/notifications/channels", "listNotificationChannels", Administer, "List the channels of notifications")
+            .gives::<Vec<NotificationChannel>>(),
+        post("/notifications/channels/{name}/test", "testNotificationChannel", Administer, "Send a test to a channel")
+            .gives::<ChannelTest>(),
         get("/audit", "listAudit", Audit, "Read the audit log, newest first")
             .query::<AuditQuery>()
             .lists::<AuditRecord>(),

@@ -11,6 +11,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use client::{Client, Connection};
 use commands::actions::Actions;
+use commands::audit::Audit;
 use commands::demo::DemoCommand;
 use commands::devices::Devices;
 use commands::directory::Directory;
@@ -18,6 +19,7 @@ use commands::house::{self, Place};
 use commands::incidents::Incidents;
 use commands::indicators::Indicators;
 use commands::mail::MailVerb;
+use commands::notifications::Notifications;
 use commands::people::{EnrolmentToken, Token, Users};
 use commands::pivot::PivotCommand;
 use commands::rules::Rules;
@@ -91,6 +93,12 @@ enum Command {
     /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
     /// real is touched: devices and mailboxes of a demo do not exist, its actions do nothing.
     Demo(DemoCommand),
+    /// Work with notifications
+    #[command(subcommand)]
+    Notifications(Notifications),
+    /// Read and check the audit log
+    #[command(subcommand)]
+    Audit(Audit),
     /// Work with users
     #[command(subcommand)]
     Users(Users),
@@ -169,6 +177,8 @@ async fn run(arguments: Arguments) -> Result<u8> {
     match command {
         Command::Serve { place, write_enrolment_token } => house::serve(place, write_enrolment_token).await,
         Command::Check { config } => house::check(config.as_deref(), json),
+        Command::Notifications(verb) => verb.run(&client()?, json).await,
+        Command::Audit(verb) => verb.run(&client()?, json).await,
         Command::Devices(devices) => devices.run(&client()?, json).await,
         Command::Directory(directory) => directory.run(&client()?, json, language).await,
         Command::Incidents(incidents) => incidents.run(&client()?, json, language).await,

@@ -86,6 +86,8 @@ id! {
     JobId;
     /// A signed command to a sensor.
     CommandId;
+    /// A notification to one channel.
+    NotificationId;
     /// A demo: a scenario played into a server. See [`DemoId::of`].
     DemoId;
 }

@@ -1,11 +1,19 @@
-//! Notifications that leave the house: alert mails in Japanese and English.
+//! Notifications that leave the house, in Japanese and English: mails, webhooks, syslog.
 //!
-//! Main types: [`AlertMail`] (the facts), [`render`] (subject, text and HTML part), [`Mailer`]
-//! (SMTP). Everything in the facts is untrusted text: HTML is escaped by the template engine,
-//! headers are cleaned of control characters. This room decides neither who gets a mail nor when.
+//! Main types: [`Notice`] (what is said, made of [`AlertFacts`] or of plain words), [`render`] and
+//! [`Mailer`] (mail), [`Hook`] (Slack, Teams, signed JSON), [`Syslog`]. Everything said is untrusted
+//! text: HTML is escaped by the template engine, headers are cleaned of control characters, chats get
+//! plain text. This room decides neither who gets what nor when.
 
 mod mailer;
+mod notice;
 mod render;
+mod syslog;
+mod webhook;
+mod words;
 
 pub use mailer::{Mailer, MailerError, Sent, SmtpSettings, SmtpTls};
-pub use render::{AlertMail, Rendered, render};
+pub use notice::{AlertFacts, Notice};
+pub use render::{Rendered, render};
+pub use syslog::{Syslog, SyslogError, SyslogForm};
+pub use webhook::{Hook, HookError, HookForm};

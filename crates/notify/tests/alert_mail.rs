@@ -1,7 +1,7 @@
 //! The alert mail in both languages, with hostile text in it.
 
 use hinomi_model::*;
-use hinomi_notify::{AlertMail, render};
+use hinomi_notify::{AlertFacts, render};
 use std::collections::BTreeMap;
 
 fn alert() -> (Alert, Incident) {
@@ -94,15 +94,16 @@ fn both_languages_say_what_happened_and_link_to_the_incident() {
         ),
         (Language::Ja, ["[高]", "メールソフトがシェルを起動", "失敗: 停止できませんでした", "端末を隔離する"]),
     ] {
-        let mail = AlertMail {
+        let facts = AlertFacts {
             alert: &alert,
             incident: &incident,
             techniques: vec!["T1059.004 Unix Shell".into()],
             responses: vec![Text::new("Waits for approval", "承認待ち")],
             console_url: "https://hinomi.example.jp:8443",
             language,
+            names: true,
         };
-        let rendered = render(&mail).expect("renders");
+        let rendered = render(&facts.notice("id", "alert", "because")).expect("renders");
         assert!(rendered.subject.contains(words[0]) && rendered.subject.contains("INC-1042"), "{}", rendered.subject);
         assert!(!rendered.subject.contains(['\r', '\n']), "a device name cannot add headers");
         for part in [rendered.text.clone(), rendered.html.replace("&#x2f;", "/")] {

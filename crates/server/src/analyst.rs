@@ -212,8 +212,7 @@ async fn tell(ctx: &Ctx, tx: &mut Tx, placed: place::Placed, now: Timestamp, new
         news.job();
     }
     if placed.new {
-        for job in crate::notifications::jobs_for(ctx.config.notify.as_ref(), alert, incident, now) {
-            tx.enqueue(job).await?;
+        if crate::notifications::tell_alert(ctx, tx, alert, incident, now).await? {
             news.job();
         }
         let detail = json!({"rule": alert.rule_id, "incident": incident.number, "severity": alert.severity});

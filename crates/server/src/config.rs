@@ -3,10 +3,11 @@
 //! Relative paths are relative to the file. Secrets are named by file, never written here.
 
 use crate::directory::LdapConfig;
+pub use crate::notifications::{NotifyConfig, NotifyRecipient};
 use crate::secrets::SecretKind;
 use hinomi_mail::connector::imap::RootTemplate;
 use hinomi_mail::filters::TrustedFilter;
-use hinomi_model::{AutomationLevel, Language, Severity};
+use hinomi_model::AutomationLevel;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -339,43 +340,6 @@ impl Default for JournalConfig {
     }
 }
 
-/// `[notify]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotifyConfig {
-    /// Mail server: `smtp://host:port` (no TLS), `smtps://…` or `starttls://…`.
-    pub smtp: String,
-    /// Login, when the server wants one.
-    #[serde(default)]
-    pub user: Option<String>,
-    /// File that holds the password.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-    /// Sender address.
-    pub from: String,
-    /// Who gets alert mails.
-    #[serde(default, rename = "recipient")]
-    pub recipients: Vec<NotifyRecipient>,
-}
-
-/// `[[notify.recipient]]`
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NotifyRecipient {
-    /// Mail address.
-    pub address: String,
-    /// Language.
-    #[serde(default)]
-    pub language: Language,
-    /// Severities that are sent.
-    #[serde(default = "high_and_medium")]
-    pub severities: Vec<Severity>,
-}
-
-fn high_and_medium() -> Vec<Severity> {
-    vec![Severity::High, Severity::Medium]
-}
-
 /// `[investigation]`
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -484,7 +448,7 @@ impl Config {
             directory.rebase(base);
         }
         if let Some(notify) = &mut config.notify {
-            notify.password_file = notify.password_file.as_ref().map(|file| base.join(file));
+            notify.rebase(base);
         }
         config.check()?;
         Ok(config)
@@ -519,6 +483,9 @@ impl Config {
         }
         if !(1..=86_400).contains(&late.first_look_seconds) {
             return bad("follow_up.first_look_seconds", format!("{} is not in 1..86400", late.first_look_seconds));
+        }
+        if let Some(Err((key, message))) = self.notify.as_ref().map(NotifyConfig::check) {
+            return bad(key, message);
         }
         if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
             return bad(key, message);

@@ -121,7 +121,9 @@ async fn attempt(ctx: &Ctx, job: &LeasedJob) -> Result<Outcome> {
         actions::LATE_JOB => actions::follow_up::run_late(ctx, &job.payload).await,
         actions::LOOK_JOB => actions::follow_up::run_look(ctx, &job.payload).await,
         bulk::JOB => bulk::run(ctx, &job.payload).await.map(|()| Outcome::Done),
-        notifications::JOB => notifications::run(ctx, &job.payload).await.map(|()| Outcome::Done),
+        notifications::JOB => notifications::run(ctx, &job.payload).await,
+        notifications::DIGEST_JOB => notifications::run_digest(ctx, &job.payload).await,
+        notifications::ESCALATE_JOB => notifications::run_escalate(ctx, &job.payload).await,
         other => anyhow::bail!("no worker for jobs of kind {other}"),
     }
 }
@@ -147,6 +149,7 @@ async fn end(ctx: &Ctx, job: &LeasedJob, ended: Result<Outcome>) -> Result<(), S
             let gave_up = match job.kind.as_str() {
                 actions::JOB => actions::give_up(ctx, &job.payload, &text).await,
                 investigations::JOB => investigations::give_up(ctx, &job.payload, &text).await,
+                notifications::JOB => notifications::give_up(ctx, &job.payload).await,
                 _ => Ok(()),
             };
             if let Err(error) = gave_up {
@@ -159,8 +162,9 @@ async fn end(ctx: &Ctx, job: &LeasedJob, ended: Result<Outcome>) -> Result<(), S
 
 fn attempts_max(kind: &str) -> i64 {
     match kind {
-        // a mail server may be away for a while: about two hours
-        notifications::JOB => 30,
+        // a mail server may be away for a night: about six hours
+        notifications::JOB => 80,
+        notifications::DIGEST_JOB | notifications::ESCALATE_JOB => 80,
         actions::JOB | bulk::JOB => 8,
         // waiting for each other counts as attempts too
         investigations::JOB => 50,
@@ -182,6 +186,7 @@ async fn chores(ctx: &Ctx) -> Result<()> {
     indicators::refresh(ctx, now).await?;
     actions::expire_commands(ctx, now).await?;
     ctx.store.prune_armed(now).await?;
+    notifications::chores(ctx, now).await?;
     ctx.store.prune_weak_signs(now.plus_seconds(-hinomi_cases::correlation_window_seconds())).await?;
     ctx.store.prune_jobs(now.plus_seconds(-KEEP_SECONDS)).await?;
     Ok(())

@@ -53,6 +53,7 @@ const TABLES: &[(&str, &str)] = &[
     ("directory", "id"),
     ("directory_keys", "kind, value, person_id"),
     ("jobs", "id"),
+    ("notifications", "id"),
     ("demos", "id"),
     ("users", "id"),
     ("sessions", "id"),

@@ -44,6 +44,8 @@ reads! {
     fn device(id: DeviceId) -> Option<Device>;
     /// Lists devices by name.
     fn devices(filter: &DeviceFilter, page: &Page) -> Listed<Device>;
+    /// Returns the devices that are not connected and were heard of last between two times, at most 200.
+    fn silent_devices(after: Timestamp, until: Timestamp) -> Vec<Device>;
     /// Lists enrolment tokens, newest first.
     fn enrolment_tokens(page: &Page) -> Listed<EnrolmentTokenRow>;
     /// Returns the highest ReportId received of a sensor's spool generation; 0 before the first.
@@ -109,6 +111,13 @@ async fn devices(db: &mut Db<'_>, wanted: &DeviceFilter, page: &Page) -> Result<
     let mut filter = Filter::new();
     filter.text("search", wanted.text.as_deref()).words("health", &wanted.health).eq("online", wanted.online);
     list(db, &LISTING, &filter, page, read_document).await
+}
+
+async fn silent_devices(db: &mut Db<'_>, after: Timestamp, until: Timestamp) -> Result<Vec<Device>> {
+    let mut sql = Sql::new("SELECT doc, version FROM devices WHERE online = ");
+    sql.arg(false).push(" AND last_seen > ").arg(after).push(" AND last_seen <= ").arg(until);
+    sql.push(" ORDER BY last_seen LIMIT 200");
+    sql.rows(db).await?.iter().map(read_document).collect()
 }
 
 async fn put_device(db: &mut Db<'_>, device: &Device) -> Result<i64> {

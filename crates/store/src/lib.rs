@@ -48,6 +48,7 @@ mod lake_files;
 mod logins;
 mod mail_bulk;
 mod messages;
+mod notifications;
 mod pivot;
 mod sessions;
 mod sightings;
@@ -77,6 +78,7 @@ pub use mail_bulk::MailBulkRow;
 pub use messages::{
     Bucket, Counted, Explored, ExploredMessage, GroupBy, MailCounts, MailGroup, MailGroups, MailVerdictRow, Pivot,
 };
+pub use notifications::NotificationFilter;
 pub use pivot::{SEEN_MAX, Seen};
 pub use sessions::SessionRow;
 pub use sightings::{COUNTED_MAX, SightingSummary};

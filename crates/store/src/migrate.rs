@@ -37,6 +37,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "weak_signs",
         sql: include_str!("../migrations/sqlite/20261122_65_weak_signs.sql"),
     },
+    Migration {
+        version: 20261122_70,
+        name: "notifications",
+        sql: include_str!("../migrations/sqlite/20261122_70_notifications.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -75,6 +80,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_65,
         name: "weak_signs",
         sql: include_str!("../migrations/postgres/20261122_65_weak_signs.sql"),
+    },
+    Migration {
+        version: 20261122_70,
+        name: "notifications",
+        sql: include_str!("../migrations/postgres/20261122_70_notifications.sql"),
     },
 ];
 

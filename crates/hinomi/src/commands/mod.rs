@@ -1,6 +1,7 @@
 //! One file per noun.
 
 pub mod actions;
+pub mod audit;
 pub mod crawl;
 pub mod demo;
 pub mod devices;
@@ -9,6 +10,7 @@ pub mod house;
 pub mod incidents;
 pub mod indicators;
 pub mod mail;
+pub mod notifications;
 pub mod people;
 pub mod pivot;
 pub mod rules;

@@ -51,6 +51,12 @@ impl Backoff {
         }
     }
 
+    /// True when the system did not answer several times in a row.
+    pub(super) fn is_away(&self) -> bool {
+        let state = self.state();
+        !state.asked && state.failures >= AWAY_AFTER
+    }
+
     /// A person who knows better asks: the next work is tried at once, whatever failed before.
     pub(super) fn forget_pause(&self) {
         let mut state = self.state();

@@ -64,6 +64,11 @@ impl Engine {
         self.backoff.forget_pause();
     }
 
+    /// True when the system did not answer several times in a row.
+    pub fn is_away(&self) -> bool {
+        self.backoff.is_away()
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }

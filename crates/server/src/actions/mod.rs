@@ -163,6 +163,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
     if let Some((by, comment)) = proposal.approve_now {
         decide(&mut tx, &mut action, by, comment, now).await?;
     } else {
+        crate::notifications::tell_approval(ctx, &mut tx, &action, now).await?;
         spread(&mut tx, &action, now).await?;
     }
     abort_point("action.proposing");

@@ -33,6 +33,8 @@ pub fn action_of(id: &str) -> String {
         "createEnrolmentToken" => "enrolment_token.create",
         "playDemo" => "demo.play",
         "removeDemo" => "demo.remove",
+        "resendNotification" => "notification.resend",
+        "testNotificationChannel" => "notification.test",
         "updateSettings" => "settings.update",
         "updateIncident" => "incident.update",
         "commentIncident" => "incident.comment",

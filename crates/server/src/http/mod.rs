@@ -27,6 +27,7 @@ mod login;
 mod mail;
 mod messages;
 mod meta;
+mod notifications;
 mod people;
 mod profile;
 mod search;
@@ -139,6 +140,10 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "revokeToken" => people::revoke_token,
         "listEnrolmentTokens" => people::list_enrolment_tokens,
         "createEnrolmentToken" => people::create_enrolment_token,
+        "listNotifications" => notifications::list,
+        "resendNotification" => notifications::resend,
+        "listNotificationChannels" => notifications::channels,
+        "testNotificationChannel" => notifications::test,
         "listAudit" => audit::list,
         "verifyAudit" => audit::verify,
         "exportAudit" => audit::export,

@@ -159,6 +159,12 @@ impl Mailboxes {
         self.systems.iter().for_each(|system| system.engine.try_now());
     }
 
+    /// Names of the systems that did not answer several times in a row.
+    pub fn away(&self) -> Vec<&str> {
+        let away = self.systems.iter().filter(|system| system.engine.is_away());
+        away.map(|system| system.name.as_str()).collect()
+    }
+
     /// Looks for copies in their mailboxes, now. One answer per copy, in order.
     pub async fn find(&self, reading: &Reading, copies: &[MessageCopy]) -> Vec<Found> {
         let found = |finding: Finding| match finding {

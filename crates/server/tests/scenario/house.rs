@@ -4,7 +4,7 @@ use crate::expected::{actions_of, investigations_of};
 use crate::recorded;
 use anyhow::{Result, ensure};
 use hinomi_model::{Action, Incident, IncidentStatus, Investigation};
-use hinomi_server::app::{App, Ctx, Urls};
+use hinomi_server::app::{App, Clock, Ctx, Urls};
 use hinomi_server::config::Config;
 use hinomi_server::ingest::Batch;
 use hinomi_server::{analyst, indicators, jobs};
@@ -32,11 +32,18 @@ impl House {
 
     /// Opens a house over a PostgreSQL database, or SQLite.
     pub async fn open_over(database: Option<String>) -> Result<House> {
-        let dir = tempfile::tempdir()?;
         let mut config: Config = toml::from_str("[gateway]\nown_domains = [\"corp.example\"]\n")?;
         config.store.url = database;
+        House::open_with(config, None).await
+    }
+
+    /// Opens a house that is configured further and may have a clock of its own.
+    pub async fn open_with(config: Config, clock: Option<Clock>) -> Result<House> {
+        let dir = tempfile::tempdir()?;
         let urls = Urls { console: "https://hinomi.test".to_owned(), sensors: "https://hinomi.test:8444".to_owned() };
-        let ctx: Ctx = Arc::new(App::open(config, dir.path(), urls, &["localhost".to_owned()]).await?);
+        let mut app = App::open(config, dir.path(), urls, &["localhost".to_owned()]).await?;
+        app.clock = clock.unwrap_or(app.clock);
+        let ctx: Ctx = Arc::new(app);
         indicators::load(&ctx).await?;
         let worker = tokio::spawn(jobs::run(ctx.clone()));
         Ok(House { ctx, offset: 0, worker, _dir: dir })

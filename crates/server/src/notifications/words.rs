@@ -1,0 +1,99 @@
+//! Words of notifications that are not about an alert, in both languages.
+
+use hinomi_model::Language;
+
+pub(super) struct Words {
+    language: Language,
+    pub open: &'static str,
+    pub escalation: &'static str,
+    pub waiting: &'static str,
+    pub silent: &'static str,
+    pub last_seen: &'static str,
+    pub connector: &'static str,
+    pub held: &'static str,
+    pub test: &'static str,
+}
+
+const EN: Words = Words {
+    language: Language::En,
+    open: "Open the console",
+    escalation: "Nobody has taken this yet",
+    waiting: "Waiting for a person",
+    silent: "A device has not been heard of",
+    last_seen: "Last seen",
+    connector: "A mail system does not answer",
+    held: "Since the last digest",
+    test: "Test of a notification channel",
+};
+
+const JA: Words = Words {
+    language: Language::Ja,
+    open: "コンソールを開く",
+    escalation: "担当者がまだ決まっていません",
+    waiting: "承認待ちの対応",
+    silent: "端末からの通信が途絶えています",
+    last_seen: "最終通信",
+    connector: "メールシステムが応答しません",
+    held: "前回のまとめ以降",
+    test: "通知先のテスト",
+};
+
+impl Words {
+    pub fn of(language: Language) -> &'static Words {
+        match language {
+            Language::En => &EN,
+            Language::Ja => &JA,
+        }
+    }
+
+    fn is_japanese(&self) -> bool {
+        self.language == Language::Ja
+    }
+
+    pub fn approvals(&self, count: usize) -> String {
+        match (self.is_japanese(), count) {
+            (true, _) => format!("{count} 件の対応が承認を待っています"),
+            (false, 1) => "1 action waits for approval".to_owned(),
+            (false, _) => format!("{count} actions wait for approval"),
+        }
+    }
+
+    pub fn digest(&self, count: usize) -> String {
+        match (self.is_japanese(), count) {
+            (true, _) => format!("通知のまとめ: {count} 件"),
+            (false, 1) => "Digest: 1 notification".to_owned(),
+            (false, _) => format!("Digest: {count} notifications"),
+        }
+    }
+
+    pub fn more(&self, count: usize) -> String {
+        if self.is_japanese() { format!("ほか {count} 件") } else { format!("and {count} more") }
+    }
+
+    pub fn test_story(&self, by: &str) -> String {
+        if self.is_japanese() {
+            format!("{by} がこの通知先を試しました。この通知が届けば、設定は正しく動作しています。")
+        } else {
+            format!("{by} tried this channel. If you can read this, it works.")
+        }
+    }
+
+    pub fn connector_step(&self, name: &str) -> String {
+        if self.is_japanese() {
+            format!("`hinomi mail connector test {name} --mailbox アドレス` で原因を確認してください。")
+        } else {
+            format!("Find out why with `hinomi mail connector test {name} --mailbox ADDRESS`.")
+        }
+    }
+
+    pub fn why(&self, rule: &str) -> String {
+        match (self.is_japanese(), rule.is_empty()) {
+            (true, true) => "Hinomi の通知設定に登録された通知先のため送信しました。".to_owned(),
+            (true, false) => format!("Hinomi の通知ルール「{rule}」により送信しました。"),
+            (false, true) => "You get this because the channel is in the notification settings of Hinomi.".to_owned(),
+            (false, false) => {
+                format!("You get this because of the rule \"{rule}\" in the notification settings of Hinomi.")
+            }
+        }
+    }
+}
