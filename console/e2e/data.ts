@@ -1,7 +1,7 @@
 // The story as data: a mail with an archive, one recipient who opened it, everything that followed.
 import type {
   Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
-  IncidentTimeline, Indicator, Investigation, MessageCopy, SessionInfo, Settings, Severity, StoryNode, Text, User,
+  IncidentTimeline, Indicator, Investigation, MessageCopy, Notification, NotificationChannel, SessionInfo, Settings, Severity, StoryNode, Text, User,
 } from '../src/api/types';
 
 export const NOW = Date.parse('2026-11-22T09:40:00Z');
@@ -276,6 +276,16 @@ export const users: User[] = [
 export const sessions: SessionInfo[] = [
   { id: id(9, 1), created_at: at(600), last_used: at(1), expires_at: at(-40_000), address: '10.20.0.5', user_agent: 'Chromium 156 on Linux', current: true },
   { id: id(9, 2), created_at: at(9_000), last_used: at(5_000), expires_at: at(-30_000), address: '10.20.0.8', user_agent: 'Firefox 145 on Windows', current: false },
+];
+export const notifications: Notification[] = [
+  { id: id(15, 1), channel: 'night desk', rule: 'high', kind: 'alert', severity: 'high', incident: 1042, subject: id(2, 1), state: 'sent', created_at: at(300), attempts: 1, tried_at: at(299), digest: null, answer: '250 2.0.0 Ok: queued as 4F1C2' },
+  { id: id(15, 2), channel: 'chat', rule: 'high', kind: 'escalation', severity: 'high', incident: 1042, subject: id(2, 1), state: 'failed', created_at: at(200), attempts: 3, tried_at: at(90), digest: null, answer: 'hooks.chat.example answers 404 Not Found: no_team <b>\u202e' },
+  { id: id(15, 3), channel: 'night desk', rule: 'later', kind: 'alert', severity: 'low', incident: 1041, subject: id(2, 2), state: 'held', created_at: at(4_000), attempts: 0, tried_at: null, digest: null, answer: '' },
+];
+export const channels: NotificationChannel[] = [
+  { name: 'night desk', kind: 'mail', place: 'night@hinomi.example', language: 'ja', names: true, rules: ['high', 'later'], last: notifications[0]! },
+  { name: 'chat', kind: 'slack', place: 'hooks.chat.example', language: 'en', names: false, rules: ['high'], last: notifications[1]! },
+  { name: 'siem', kind: 'syslog_cef', place: 'tls://siem.hinomi.example:6514', language: 'en', names: true, rules: ['everything'], last: null },
 ];
 export const tokens: ApiToken[] = [{ id: id(10, 1), name: 'nightly report', role: 'viewer', created_by: 'admin', created_at: at(86_400), expires_at: at(-86_400 * 89), last_used: at(3_000) }];
 export const enrolment: EnrolmentTokenInfo[] = [

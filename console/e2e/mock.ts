@@ -72,6 +72,7 @@ export class Mock {
   sessions = clone(seed.sessions);
   users = clone(seed.users);
   tokens = clone(seed.tokens);
+  notifications = clone(seed.notifications);
   enrolment = clone(seed.enrolment);
   settings = clone(seed.settings);
   loggedIn = true;
@@ -110,6 +111,7 @@ export class Mock {
     this.sessions = clone(seed.sessions);
     this.users = clone(seed.users);
     this.tokens = clone(seed.tokens);
+    this.notifications = clone(seed.notifications);
     this.enrolment = clone(seed.enrolment);
     this.settings = clone(seed.settings);
     this.loggedIn = !mode.loggedOut && !mode.setup;
@@ -344,6 +346,14 @@ export class Mock {
         }
         return this.page(this.users, query);
       }
+      case 'notifications':
+        if (key === 'channels' && method === 'POST') return { ok: true, answer: '200 OK' };
+        if (key === 'channels') return { items: this.mode.empty ? [] : seed.channels };
+        if (method === 'POST') {
+          const one = this.notifications.find((row) => row.id === key)!;
+          return Object.assign(one, { state: 'sent', attempts: one.attempts + 1, answer: '200 OK' });
+        }
+        return this.page(this.notifications.filter((one) => within('state', one.state)), query);
       case 'tokens':
         if (method === 'POST') {
           const token = { ...this.tokens[0]!, ...(body as object), id: seed.id(10, 9), last_used: null };

@@ -110,4 +110,6 @@ export const pages: PageTest[] = [
   { name: 'phone-assets', path: '/incidents/1042?tab=assets', ready: '[data-test=mailbox-copy]', width: 390, height: 844 },
   { name: 'phone-demos', path: '/settings/demos', ready: '[data-test=demo]', width: 390, height: 844 },
   { name: 'phone-incident', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', width: 360, height: 740 },
+  { name: 'settings-notifications', path: '/settings/notifications', ready: '[data-test=notification]', act: async (page) => { await page.locator('[data-test=channel-test]').first().click(); await page.locator('[data-test=channel-answer]').waitFor(); } },
+  { name: 'phone-notifications', path: '/settings/notifications', ready: '[data-test=notification]', width: 390, height: 844 },
 ];

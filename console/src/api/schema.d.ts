@@ -4065,6 +4065,30 @@ export interface components {
             subject: string;
             tried_at: components["schemas"]["Timestamp"] | null;
         };
+        /** @description A channel of notifications, as the configuration names it. */
+        NotificationChannel: {
+            /** @description `mail`, `slack`, `teams`, `webhook`, `syslog_cef` or `syslog_json`. */
+            kind: string;
+            /** @description Language. */
+            language: components["schemas"]["Language"];
+            last: components["schemas"]["Notification"] | null;
+            /** @description Name. */
+            name: string;
+            /** @description False: names of devices, people and mailboxes are left out. */
+            names: boolean;
+            /**
+             * @description Where it leads: mail address, host, or syslog server. Never the whole address of a webhook, which is
+             *     a secret; empty when its file cannot be read.
+             */
+            place: string;
+            /** @description Rules that use it. */
+            rules: string[];
+        };
+        /** @description Every channel. */
+        NotificationChannels: {
+            /** @description Those of recipients first, then as the configuration names them. */
+            items: components["schemas"]["NotificationChannel"][];
+        };
         /** Format: uuid */
         NotificationId: string;
         /**
@@ -5011,24 +5035,6 @@ export interface components {
             /** @description The value. */
             value: string;
         };
-        Vec: {
-            /** @description `mail`, `slack`, `teams`, `webhook`, `syslog_cef` or `syslog_json`. */
-            kind: string;
-            /** @description Language. */
-            language: components["schemas"]["Language"];
-            last?: components["schemas"]["Notification"] | null;
-            /** @description Name. */
-            name: string;
-            /** @description False: names of devices, people and mailboxes are left out. */
-            names: boolean;
-            /**
-             * @description Where it leads: mail address, host, or syslog server. Never the whole address of a webhook, which is
-             *     a secret; empty when its file cannot be read.
-             */
-            place: string;
-            /** @description Rules that use it. */
-            rules: string[];
-        }[];
         /**
          * @description What we believe about an entity.
          * @enum {string}
@@ -8559,7 +8565,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Vec"];
+                    "application/json": components["schemas"]["NotificationChannels"];
                 };
             };
             /** @description Not done */

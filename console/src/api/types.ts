@@ -40,6 +40,11 @@ export type IndicatorAction = S['IndicatorAction'];
 export type IndicatorImport = S['IndicatorImport'];
 export type NewIndicatorImport = S['NewIndicatorImport'];
 export type Role = S['Role'];
+export type Notification = S['Notification'];
+export type NotificationState = S['NotificationState'];
+export type NotificationChannel = S['NotificationChannel'];
+export type NotificationChannels = S['NotificationChannels'];
+export type ChannelTest = S['ChannelTest'];
 export type DeviceRef = S['DeviceRef'];
 export type MessageCopyRef = S['MessageCopyRef'];
 export type IndicatorSpec = S['IndicatorSpec'];
@@ -165,6 +170,9 @@ export const verdicts = [
 export const automationLevels = [
   'full', 'semiAll', 'none',
 ] as const satisfies readonly AutomationLevel[];
+export const notificationStates = [
+  'pending', 'sent', 'held', 'digested', 'failed', 'dropped',
+] as const satisfies readonly NotificationState[];
 export const roles = [
   'viewer', 'auditor', 'responder', 'administrator',
 ] as const satisfies readonly Role[];

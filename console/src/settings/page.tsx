@@ -5,6 +5,7 @@ import { Page } from '../frame/page';
 import { Automation } from './automation';
 import { Demos } from './demos';
 import { Enrolment } from './enrolment';
+import { Notifications } from './notifications';
 import { Profile, Sessions } from './profile';
 import { Tokens } from './tokens';
 import { Users } from './users';
@@ -17,6 +18,7 @@ const SECTIONS = {
   enrolment: { body: Enrolment, administer: true },
   users: { body: Users, administer: true },
   tokens: { body: Tokens, administer: true },
+  notifications: { body: Notifications, administer: true },
   demos: { body: Demos, administer: true },
 } as const;
 type Section = keyof typeof SECTIONS;

@@ -24,6 +24,13 @@ pub struct NotificationChannel {
     pub last: Option<Notification>,
 }
 
+/// Every channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NotificationChannels {
+    /// Those of recipients first, then as the configuration names them.
+    pub items: Vec<NotificationChannel>,
+}
+
 /// Filter of notifications.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]

@@ -294,7 +294,7 @@ fn people() -> Vec<Route> {
         post("/notifications/{id}/resend", "resendNotification", Administer, "Send again what was given up")
             .gives::<Notification>(),
         get("/notifications/channels", "listNotificationChannels", Administer, "List the channels of notifications")
-            .gives::<Vec<NotificationChannel>>(),
+            .gives::<NotificationChannels>(),
         post("/notifications/channels/{name}/test", "testNotificationChannel", Administer, "Send a test to a channel")
             .gives::<ChannelTest>(),
         get("/audit", "listAudit", Audit, "Read the audit log, newest first")

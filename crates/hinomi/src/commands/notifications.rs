@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::output::{self, exit, line};
 use anyhow::Result;
 use clap::Subcommand;
-use hinomi_api::{ChannelTest, NotificationChannel};
+use hinomi_api::{ChannelTest, NotificationChannels};
 use hinomi_model::Notification;
 use serde_json::json;
 
@@ -65,7 +65,7 @@ impl Notifications {
                 Ok(output::list(json, &items, &head, row))
             }
             Notifications::Channels => {
-                let items: Vec<NotificationChannel> = client.get("/notifications/channels", &[]).await?;
+                let items = client.get::<NotificationChannels>("/notifications/channels", &[]).await?.items;
                 let head = ["NAME", "KIND", "TO", "LANGUAGE", "RULES", "LAST", "ANSWER"];
                 Ok(output::list(json, &items, &head, |one| {
                     let last = one.last.as_ref();

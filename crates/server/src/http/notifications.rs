@@ -6,21 +6,21 @@ use super::request::{Json, Path, Query, list_of, page, words};
 use crate::auth::Caller;
 use crate::notifications;
 use axum::extract::State;
-use hinomi_api::{ChannelTest, List, NotificationChannel, NotificationQuery};
+use hinomi_api::{ChannelTest, List, NotificationChannel, NotificationChannels, NotificationQuery};
 use hinomi_model::{Notification, NotificationId};
 use hinomi_store::{NotificationFilter, Page};
 
 /// `GET /notifications/channels`
-pub async fn channels(State(http): State<Http>) -> Answer<Json<Vec<NotificationChannel>>> {
-    let Some(config) = &http.ctx.config.notify else { return Ok(Json(Vec::new())) };
+pub async fn channels(State(http): State<Http>) -> Answer<Json<NotificationChannels>> {
+    let Some(config) = &http.ctx.config.notify else { return Ok(Json(NotificationChannels { items: Vec::new() })) };
     let rules = config.all_rules();
-    let mut channels = Vec::new();
+    let mut items = Vec::new();
     for channel in config.all_channels() {
         let filter = NotificationFilter { channel: Some(channel.name.clone()), ..Default::default() };
         let last = http.ctx.store.notifications(&filter, &Page::first(1)).await?.items.pop();
         let uses =
             rules.iter().filter(|rule| rule.channels.iter().chain(&rule.escalate_to).any(|name| *name == channel.name));
-        channels.push(NotificationChannel {
+        items.push(NotificationChannel {
             kind: channel.kind.word().to_owned(),
             place: channel.place(),
             language: channel.language,
@@ -30,7 +30,7 @@ pub async fn channels(State(http): State<Http>) -> Answer<Json<Vec<NotificationC
             name: channel.name,
         });
     }
-    Ok(Json(channels))
+    Ok(Json(NotificationChannels { items }))
 }
 
 /// `GET /notifications`

@@ -282,7 +282,8 @@ pub(crate) async fn run_escalate(ctx: &Ctx, payload: &str) -> Result<Outcome> {
     let mut tx = ctx.store.begin().await?;
     let alert = tx.alert(payload.alert).await?.context("the alert is gone")?;
     let mut incident = tx.incident(alert.incident_id).await?.context("the incident is gone")?;
-    if incident.status != IncidentStatus::Active || incident.assigned_to.is_some() {
+    let is_open = matches!(incident.status, IncidentStatus::Active | IncidentStatus::AwaitingAction);
+    if !is_open || incident.assigned_to.is_some() {
         return Ok(Outcome::Done);
     }
     let now = ctx.now();
