@@ -106,6 +106,9 @@ enum Simulate {
         /// Everything follows from it
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Most ordinary events that no rule sees; 0 = 1,000 per device, at most 20 million
+        #[arg(long, default_value_t = 0)]
+        benign: u64,
     },
 }
 
@@ -183,9 +186,10 @@ fn run(task: Task) -> Result<ExitCode> {
             }
             bench(&["--bench", "detect_quality"], &words, json)
         }
-        Task::Simulate { what: Simulate::Week { json, devices, seed } } => {
+        Task::Simulate { what: Simulate::Week { json, devices, seed, benign } } => {
             let mut words = vec!["week".to_owned(), "--devices".to_owned(), devices.to_string()];
             words.extend(["--seed".to_owned(), seed.to_string()]);
+            words.extend(["--benign".to_owned(), benign.to_string()]);
             words.extend(json.then(|| "--json".to_owned()));
             bench(&["--bench", "simulate"], &words, json)
         }

@@ -2488,7 +2488,7 @@ export interface components {
          * @description What may run without a person.
          * @enum {string}
          */
-        AutomationLevel: "full" | "semiAll" | "none";
+        AutomationLevel: "full" | "semiCore" | "semiTemp" | "semiAll" | "none";
         /**
          * @description State of a bulk action.
          * @enum {string}

@@ -168,7 +168,7 @@ export const verdicts = [
   'unknown', 'noThreatsFound', 'suspicious', 'malicious',
 ] as const satisfies readonly Verdict[];
 export const automationLevels = [
-  'full', 'semiAll', 'none',
+  'full', 'semiCore', 'semiTemp', 'semiAll', 'none',
 ] as const satisfies readonly AutomationLevel[];
 export const notificationStates = [
   'pending', 'sent', 'held', 'digested', 'failed', 'dropped',

@@ -1,7 +1,7 @@
 //! The thinking of cases over a recorded story: alerts, one incident in any order, tree, verdicts.
 
 use hinomi_cases::playbook::{
-    Case, Fact, Playbook, Presence, Query, StepName, conclude, final_state, propose, queries,
+    Case, Fact, Playbook, Presence, Query, StepName, conclude, final_state, grow, propose, queries,
 };
 use hinomi_cases::*;
 use hinomi_model::*;
@@ -423,6 +423,8 @@ fn answer(query: &Query) -> Fact {
                 .collect(),
         ),
         Query::Indicator { entity } => Fact::Indicator { entity: entity.clone(), indicator: None },
+        Query::Logons { device, .. } => Fact::Logons { device: *device, events: Vec::new() },
+        Query::Device { .. } => Fact::Device(None),
     }
 }
 
@@ -596,4 +598,55 @@ fn states_follow_steps_and_actions() {
     let (state, reason) = final_state(&investigation, &actions);
     assert_eq!(state, InvestigationState::PartiallyInvestigated);
     assert!(reason.expect("a reason").en.contains("Check which mailboxes"));
+}
+
+/// The playbook each kind of alert gets, and how an investigation grows with its story.
+#[test]
+fn every_kind_of_alert_has_its_playbook() {
+    let alerts: Vec<Alert> = drafts(DEVICE, 1).into_iter().map(|draft| draft.alert).collect();
+    let like = |category: &str, technique: &str| {
+        let mut alert = alerts[0].clone();
+        (alert.severity, alert.category) = (Severity::Medium, category.to_owned());
+        alert.techniques = vec![technique.to_owned()];
+        alert
+    };
+    let mail = |rule: &str, file: bool| {
+        let mut alert = like("initial-access", "T1566");
+        (alert.device, alert.message_id) = (None, Some(MESSAGE.parse().expect("id")));
+        alert.rule_id = rule.to_owned();
+        if !file {
+            alert.evidence.retain(|piece| piece.entity.kind != EntityKind::File);
+        }
+        alert
+    };
+    let mut bare = like("execution", "T1059.004");
+    bare.evidence.clear();
+    let of = |alert: &Alert| Playbook::for_alert(alert).map(|playbook| playbook.name.as_str());
+    assert_eq!(of(&like("impact", "T1486")), Some("ransomware"));
+    assert_eq!(of(&like("impact", "T1496")), Some("malicious_file"), "a miner encrypts nothing");
+    assert_eq!(of(&like("defense-evasion", "T1562.001")), Some("sensor_tampering"));
+    assert_eq!(of(&like("credential-access", "T1003.008")), Some("credential_access"));
+    assert_eq!(of(&like("command-and-control", "T1071")), Some("command_and_control"));
+    assert_eq!(of(&mail("filter:user report:phish", true)), Some("user_reported_mail"));
+    assert_eq!(of(&mail("x", true)), Some("malicious_attachment"));
+    assert_eq!(of(&mail("x", false)), Some("phishing_mail"));
+    assert_eq!(of(&like("persistence", "T1053.003")), Some("persistence"));
+    assert_eq!(of(&like("execution", "T1204.002")), Some("malicious_file"));
+    assert_eq!(of(&bare), Some("suspicious_process"));
+    let mut low = like("impact", "T1486");
+    low.severity = Severity::Low;
+    assert_eq!(of(&low), None);
+
+    let (mut investigation, _) = investigate(AutomationLevel::SemiAll, &alerts[..1]);
+    let before = investigation.steps.len();
+    let story = [alerts[0].clone(), like("impact", "T1486"), like("credential-access", "T1003.008")];
+    let brought: Vec<&str> = grow(&mut investigation, &story).iter().map(|playbook| playbook.name.as_str()).collect();
+    assert_eq!(brought, ["ransomware", "credential_access"]);
+    let names: Vec<&str> = investigation.steps.iter().map(|step| step.name.as_str()).collect();
+    assert!(names.contains(&"changed_files") && names.contains(&"account_use"), "{names:?}");
+    assert!(names.ends_with(&["judge", "propose_actions"]) && names.len() > before, "{names:?}");
+    assert!(grow(&mut investigation, &story).is_empty(), "twice changes nothing");
+    for step in &investigation.steps {
+        assert!(Playbook::spec_of(&investigation, &step.name).is_some(), "{} can be run", step.name);
+    }
 }

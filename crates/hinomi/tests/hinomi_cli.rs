@@ -118,6 +118,9 @@ fn a_server_is_asked_backed_up_and_restored() {
     };
     assert_eq!(ask(&server, &data, &["incidents", "list"]), (1, String::new(), String::new()));
     assert_eq!(ask(&server, &data, &["devices", "list", "--json"]).0, 1);
+    let (code, out, talk) = ask(&server, &data, &["audit", "verify", "--json"]);
+    let audit: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 0 && audit["intact"] == true && audit["records"].as_i64() > Some(0), "{out}{talk}");
     let (code, _, talk) = ask(&server, &data, &["incidents", "show", "INC-7"]);
     assert_eq!(code, 2);
     assert!(talk.contains("not_found"), "{talk}");

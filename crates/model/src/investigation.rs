@@ -47,6 +47,10 @@ words! {
     AutomationLevel {
         /// Malicious: actions run at once.
         Full,
+        /// Files of the system's own folders wait for approval, and so does what concerns mail.
+        SemiCore,
+        /// Everything outside temporary and download folders waits for approval.
+        SemiTemp,
         /// Every action waits for approval.
         SemiAll,
         /// No investigation runs.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use week::{Options, run};
 
-/// Most benign events that no rule sees, for every size of fleet.
+/// Most benign events that no rule sees, for every size of fleet; `--benign N` plays fewer.
 const BENIGN_MAX: f64 = 20e6;
 /// And per device, so that small fleets stay quick.
 const BENIGN_PER_DEVICE: f64 = 1_000.0;
@@ -64,7 +64,10 @@ async fn week(words: &[&str], json: bool) -> Result<bool> {
         seed: number("--seed", 1),
         attacks: number("--attacks", 20) as usize,
         days: number("--days", 7) as i64,
-        benign_max: (devices as f64 * BENIGN_PER_DEVICE).min(BENIGN_MAX),
+        benign_max: match number("--benign", 0) {
+            0 => (devices as f64 * BENIGN_PER_DEVICE).min(BENIGN_MAX),
+            most => (most as f64).min(BENIGN_MAX),
+        },
         investigate: !words.contains(&"--no-investigations"),
         talk: !json,
     };

@@ -14,6 +14,8 @@ const PROCESS_EVENTS_MAX: usize = 20_000;
 const TREE_EVENTS_MAX: usize = 5_000;
 /// Events read to find files written at one time.
 const FILE_EVENTS_MAX: usize = 2_000;
+/// Logons read of one device.
+const LOGON_EVENTS_MAX: usize = 5_000;
 /// Processes of one tree whose files and connections are read.
 const TREE_PROCESSES_MAX: usize = 1_000;
 
@@ -45,6 +47,11 @@ impl Wanted {
     /// The files written on a device between two times.
     pub(crate) fn files(device: DeviceId, from: Timestamp, to: Timestamp) -> Wanted {
         Wanted { tables: vec![Table::DeviceFileEvents], device, from, to, pids: None, limit: FILE_EVENTS_MAX }
+    }
+
+    /// Who logged on to a device between two times.
+    pub(crate) fn logons(device: DeviceId, from: Timestamp, to: Timestamp) -> Wanted {
+        Wanted { tables: vec![Table::DeviceLogonEvents], device, from, to, pids: None, limit: LOGON_EVENTS_MAX }
     }
 }
 

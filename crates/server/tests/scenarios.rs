@@ -117,6 +117,16 @@ async fn weak_signs_add_up() -> Result<()> {
 }
 
 #[tokio::test]
+async fn user_reported_mail() -> Result<()> {
+    check("user-reported-mail").await
+}
+
+#[tokio::test]
+async fn sensor_tampering() -> Result<()> {
+    check("sensor-tampering").await
+}
+
+#[tokio::test]
 async fn administrator_at_work() -> Result<()> {
     check("administrator-at-work").await
 }

@@ -6,7 +6,7 @@ use crate::sql::{Arg, Cells, Filter, Sql};
 use hinomi_model::{Demo, DemoId, Incident, InvestigationState};
 
 /// Tables and the column that begins with an id of the demo.
-const OWNED: [(&str, &str); 13] = [
+const OWNED: [(&str, &str); 14] = [
     ("devices", "id"),
     ("sensor_progress", "device_id"),
     ("commands", "device_id"),
@@ -19,6 +19,7 @@ const OWNED: [(&str, &str); 13] = [
     ("mail_journal", "action_id"),
     ("indicators", "id"),
     ("weak_signs", "id"),
+    ("notifications", "subject"),
     ("habits", "subject"),
 ];
 

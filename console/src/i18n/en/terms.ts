@@ -126,11 +126,15 @@ export const terms = {
   },
   automation: {
     full: 'Full: acts at once',
+    semiCore: 'Semi: the system\'s own folders are approved',
+    semiTemp: 'Semi: all but temporary folders is approved',
     semiAll: 'Semi: every action is approved',
     none: 'None: no investigation',
   },
   automationHint: {
     full: 'What is judged malicious is stopped, quarantined, removed and blocked without waiting. Everything can be undone in the action centre.',
+    semiCore: 'Malicious files outside the folders of the operating system are dealt with at once; files in them, mail and values blocked everywhere wait for approval.',
+    semiTemp: 'Only malicious files in temporary and download folders are dealt with at once; everything else waits for approval.',
     semiAll: 'Investigations run by themselves and propose actions; a person approves each one. The recommended start.',
     none: 'Alerts only. Investigations and actions are started by people.',
   },

@@ -4,7 +4,9 @@ use super::{Case, Fact, Outcome, Query, case_files, edge};
 use crate::evidence::piece;
 use crate::story::{StoryFocus, StoryKind, StoryNode, story};
 use crate::{is_system_path, persistence_of};
-use hinomi_model::{Alert, EntityKey, EntityKind, Evidence, EvidenceRole, IndicatorAction, ProcessKey, Text, Verdict};
+use hinomi_model::{
+    Alert, EntityKey, EntityKind, Evidence, EvidenceRole, IndicatorAction, ProcessKey, Sighting, Text, Verdict,
+};
 use std::collections::BTreeMap;
 
 /// Files followed by one investigation.
@@ -44,6 +46,12 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     let Some(first) = files.values().next().cloned() else {
         return Outcome::skipped("The alert names no file.", "アラートにファイルがありません。");
     };
+    let own: Vec<EntityKey> = case
+        .alerts
+        .iter()
+        .filter_map(|alert| alert.device.as_ref())
+        .map(|device| EntityKey::device(device.id))
+        .collect();
     let mut outcome = Outcome::done("", "");
     for fact in facts {
         match fact {
@@ -51,6 +59,14 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
                 let Some(file) = files.get_mut(observable) else { continue };
                 let name = if *by == EntityKind::Device { "devices" } else { "copies" };
                 file.facts.insert(name.to_owned(), total.to_string());
+                // what other devices have among the files of their system came with a package
+                let installed = |seen: &&Sighting| {
+                    *by == EntityKind::Device && is_system_path(&seen.name) && !own.contains(&seen.entity)
+                };
+                let installed = sightings.iter().filter(installed).count();
+                if installed > 0 {
+                    file.facts.insert("installed".to_owned(), installed.to_string());
+                }
                 if let Some(seen) = sightings.iter().map(|sighting| sighting.first_seen).min() {
                     let known = file.facts.entry("first_seen".to_owned()).or_insert_with(|| seen.to_string());
                     if seen.to_string() < *known {
@@ -157,7 +173,7 @@ fn nodes(facts: &[Fact]) -> Vec<(ProcessKey, StoryNode)> {
     all
 }
 
-fn no_tree() -> Outcome {
+pub(super) fn no_tree() -> Outcome {
     Outcome::skipped("No process tree belongs to the alert.", "アラートに関わるプロセス ツリーがありません。")
 }
 

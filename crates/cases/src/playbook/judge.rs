@@ -1,6 +1,6 @@
 //! Verdicts: what we believe about each entity, and why.
 
-use super::{Case, Outcome, roots_of};
+use super::{Case, Outcome, proof, roots_of};
 use crate::is_public_address;
 use hinomi_model::{EntityKey, EntityKind, Evidence, EvidenceRole, Severity, Text, Verdict};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ pub fn judge(case: &Case<'_>) -> Outcome {
     let weight = weigh(case);
     let mut verdicts: BTreeMap<EntityKey, (Verdict, Text)> = BTreeMap::new();
     for file in of_kind(case, EntityKind::File) {
-        verdicts.insert(file.entity.clone(), file_verdict(file, &weight));
+        verdicts.insert(file.entity.clone(), file_verdict(case, file, &weight));
     }
     let bad_files: BTreeSet<String> = verdicts
         .iter()
@@ -78,7 +78,7 @@ fn fact<'a>(piece: &'a Evidence, name: &str) -> &'a str {
     piece.facts.get(name).map(String::as_str).unwrap_or_default()
 }
 
-fn file_verdict(file: &Evidence, weight: &Weight) -> (Verdict, Text) {
+fn file_verdict(case: &Case<'_>, file: &Evidence, weight: &Weight) -> (Verdict, Text) {
     match fact(file, "indicator") {
         "block" => return (Verdict::Malicious, Text::new("On the block list.", "ブロック一覧にあります。")),
         "allow" => {
@@ -98,6 +98,17 @@ fn file_verdict(file: &Evidence, weight: &Weight) -> (Verdict, Text) {
             Text::new(
                 format!("Written by the attack to run again: {}", fact(file, "path")),
                 format!("再び実行されるよう攻撃が書き込みました: {}", fact(file, "path")),
+            ),
+        );
+    }
+    if proof::is_one_devices_word(case, file)
+        && let Some((en, ja)) = proof::widely_known(file)
+    {
+        return (
+            Verdict::Suspicious,
+            Text::new(
+                format!("Only one device says it is bad, and {en}: a person decides."),
+                format!("不正と報告したのは 1 台だけで、{ja}。人の判断が必要です。"),
             ),
         );
     }
@@ -224,19 +235,52 @@ fn mails(case: &Case<'_>, bad_files: &BTreeSet<String>, verdicts: &mut BTreeMap<
     let unknown = || {
         (Verdict::Unknown, Text::new("No malicious file was found in it.", "悪意のあるファイルは見つかっていません。"))
     };
+    let mut said: BTreeMap<String, (Verdict, Text)> = BTreeMap::new();
+    for piece in case.investigation.evidence.iter().filter(|piece| piece.entity.kind == EntityKind::Message) {
+        let own = if bad_messages.contains(&piece.entity.value) {
+            (Verdict::Malicious, carried())
+        } else {
+            message_verdict(case, piece).unwrap_or_else(unknown)
+        };
+        said.insert(piece.entity.value.clone(), own);
+    }
+    let bad =
+        said.iter().filter(|(_, (verdict, _))| *verdict == Verdict::Malicious).map(|(id, _)| id.clone()).collect();
     for piece in &case.investigation.evidence {
         let verdict = match piece.entity.kind {
-            EntityKind::Message if bad_messages.contains(&piece.entity.value) => (Verdict::Malicious, carried()),
+            EntityKind::Message => said.get(&piece.entity.value).cloned().unwrap_or_else(unknown),
             EntityKind::MessageCopy => {
                 let message = piece.entity.value.split('/').next().unwrap_or_default();
-                if bad_messages.contains(message) { (Verdict::Malicious, carried()) } else { unknown() }
+                said.get(message).cloned().unwrap_or_else(unknown)
             }
-            EntityKind::Sender => sender_verdict(case, piece, &bad_messages),
-            EntityKind::Message => unknown(),
+            EntityKind::Sender => sender_verdict(case, piece, &bad),
             _ => continue,
         };
         verdicts.insert(piece.entity.clone(), verdict);
     }
+}
+
+/// What is known of a message beyond its files; none when that is nothing.
+fn message_verdict(case: &Case<'_>, message: &Evidence) -> Option<(Verdict, Text)> {
+    if fact(message, "indicator") == "block" {
+        let reason =
+            Text::new("Its sender or a link in it is on the block list.", "送信者かリンク先がブロック一覧にあります。");
+        return Some((Verdict::Malicious, reason));
+    }
+    let scanner = fact(message, "scanner");
+    if !scanner.is_empty() {
+        let reason =
+            Text::new(format!("Judged malicious by {scanner}"), format!("{scanner} が悪意ありと判定しました。"));
+        return Some((Verdict::Malicious, reason));
+    }
+    let own = |alert: &&hinomi_model::Alert| {
+        alert.severity >= Severity::Medium
+            && alert.message_id.is_some_and(|id| id.to_string() == message.entity.value)
+            && alert.classification != hinomi_model::Classification::FalsePositive
+    };
+    let alert = case.alerts.iter().find(own)?;
+    let Text { en, ja } = &alert.title;
+    Some((Verdict::Suspicious, Text::new(format!("An alert says: {en}"), format!("アラート: {ja}"))))
 }
 
 fn sender_verdict(case: &Case<'_>, sender: &Evidence, bad_messages: &BTreeSet<String>) -> (Verdict, Text) {

@@ -91,10 +91,13 @@ pub(super) fn find_mail(case: &Case<'_>, facts: &[Fact]) -> Outcome {
         for file in copy.attachments.iter().filter(|file| files.contains(file.sha256.as_str())) {
             let entity = EntityKey::file(&file.sha256);
             outcome.edges.push(edge(&message, &entity, "carried", "に添付"));
+            let scanner = super::proof::scanner(copy);
             let facts = [
                 ("file_type", file.file_type.as_str()),
                 ("attachment_name", file.name.as_str()),
                 ("corroborated", "gateway"),
+                ("scanner", scanner.map_or("", |one| one.engine.as_str())),
+                ("bulk", if copy.bulk { "true" } else { "" }),
                 ("parent_sha256", file.parent_sha256.as_deref().unwrap_or_default()),
             ];
             let role = hinomi_model::EvidenceRole::Source;

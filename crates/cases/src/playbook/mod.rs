@@ -4,148 +4,33 @@
 //! to know ([`queries`]) and what follows from it ([`conclude`]) are pure functions, so the house
 //! only runs queries, stores outcomes and orders actions.
 
+mod accounts;
+mod book;
 mod collect;
 mod judge;
+mod letter;
 mod mail;
+mod proof;
 mod propose;
+mod reach;
 mod state;
 
+pub use book::{Playbook, PlaybookError, StepName, StepSpec, grow};
 pub use judge::{is_active_content, judge};
 pub use propose::{COPIES_UNATTENDED_MAX, DEVICES_UNATTENDED_MAX, Proposed, propose};
 pub use state::final_state;
 
 use crate::merge_evidence;
 use hinomi_model::{
-    Action, Alert, EntityKey, EntityKind, Event, Evidence, GraphEdge, Indicator, Investigation, MessageCopy,
-    MessageCopyRef, MessageId, ProcessKey, RemediationStatus, Sighting, Step, StepState, Text, Timestamp, Verdict,
+    Action, Alert, Device, DeviceId, EntityKey, EntityKind, Event, Evidence, GraphEdge, Indicator, Investigation,
+    MessageCopy, MessageCopyRef, MessageId, ProcessKey, RemediationStatus, Sighting, StepState, Text, Timestamp,
+    Verdict,
 };
-use serde::Deserialize;
 
 /// Rounds of queries one step may ask for.
 pub const ROUNDS_MAX: usize = 4;
 /// Edges kept of one investigation.
 pub const EDGES_MAX: usize = 5_000;
-
-/// A playbook is not readable.
-#[derive(Debug, thiserror::Error)]
-#[error("read playbook {name}")]
-pub struct PlaybookError {
-    /// Its file name.
-    pub name: String,
-    /// Why.
-    #[source]
-    pub source: toml::de::Error,
-}
-
-/// A playbook as written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Playbook {
-    /// Name (`malicious_file`).
-    pub name: String,
-    /// Title.
-    pub title: Text,
-    /// Steps in order.
-    #[serde(rename = "step")]
-    pub steps: Vec<StepSpec>,
-}
-
-/// A step of a playbook.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StepSpec {
-    /// What is done.
-    pub name: StepName,
-    /// What people read.
-    pub title: Text,
-    /// Seconds it may take.
-    pub timeout_seconds: u64,
-    /// Tries before it counts as failed.
-    pub attempts: u32,
-}
-
-macro_rules! steps {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// The steps code exists for.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-        pub enum StepName { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
-
-        impl StepName {
-            /// Returns the name in data and logs.
-            pub const fn name(self) -> &'static str {
-                match self { $(StepName::$variant => $name,)* }
-            }
-
-            /// Returns the step with that name.
-            pub fn from_name(name: &str) -> Option<StepName> {
-                match name { $($name => Some(StepName::$variant),)* _ => None }
-            }
-        }
-    };
-}
-
-steps! {
-    /// Which file is it, how widely is it known, is it an indicator.
-    IdentifyFile = "identify_file",
-    /// What ran and what it made.
-    ProcessTree = "process_tree",
-    /// Where it connected to.
-    Network = "network",
-    /// What makes it run again.
-    Persistence = "persistence",
-    /// Which messages carried it.
-    FindMail = "find_mail",
-    /// Which mailboxes got these messages.
-    FindTwins = "find_twins",
-    /// Which of them hold it now.
-    LiveMailboxes = "live_mailboxes",
-    /// Which other devices had it.
-    OtherDevices = "other_devices",
-    /// What we believe.
-    Judge = "judge",
-    /// What to do.
-    ProposeActions = "propose_actions",
-}
-
-const EMBEDDED: &[(&str, &str)] =
-    &[("malicious_file", include_str!("../../../../content/playbooks/malicious_file.toml"))];
-
-impl Playbook {
-    /// Reads a playbook.
-    ///
-    /// # Errors
-    /// [`PlaybookError`] when the text is no playbook or names a step that does not exist.
-    pub fn parse(name: &str, text: &str) -> Result<Playbook, PlaybookError> {
-        toml::from_str(text).map_err(|source| PlaybookError { name: name.to_owned(), source })
-    }
-
-    /// Returns a playbook that ships with the product.
-    pub fn embedded(name: &str) -> Option<Playbook> {
-        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == name)?;
-        Some(Playbook::parse(name, text).expect("the embedded playbooks are tested"))
-    }
-
-    /// Returns the steps of a fresh investigation.
-    pub fn fresh_steps(&self) -> Vec<Step> {
-        let step = |spec: &StepSpec| Step {
-            name: spec.name.name().to_owned(),
-            title: spec.title.clone(),
-            state: StepState::Pending,
-            result: Text::default(),
-            attempts: 0,
-            started_at: None,
-            ended_at: None,
-        };
-        self.steps.iter().map(step).collect()
-    }
-
-    /// Returns the playbook for an alert: one exists when a file is involved and the alert is worth it.
-    pub fn for_alert(alert: &Alert) -> Option<Playbook> {
-        let file = collect::focus_files(std::slice::from_ref(alert)).next().is_some();
-        let worth = alert.severity >= hinomi_model::Severity::Medium;
-        (worth && file).then(|| Playbook::embedded("malicious_file")).flatten()
-    }
-}
 
 /// Everything a step may look at.
 #[derive(Debug, Clone, Copy)]
@@ -196,6 +81,20 @@ pub enum Query {
         /// The value.
         entity: EntityKey,
     },
+    /// Who logged on to a device.
+    Logons {
+        /// The device.
+        device: DeviceId,
+        /// From.
+        from: Timestamp,
+        /// To.
+        to: Timestamp,
+    },
+    /// What is known of a device and its sensor.
+    Device {
+        /// The device.
+        device: DeviceId,
+    },
 }
 
 /// Where a copy is now.
@@ -241,6 +140,15 @@ pub enum Fact {
         /// The indicator.
         indicator: Option<Indicator>,
     },
+    /// Logons to a device, oldest first.
+    Logons {
+        /// The device.
+        device: DeviceId,
+        /// Rows of `DeviceLogonEvents`.
+        events: Vec<Event>,
+    },
+    /// A device; none when it is unknown.
+    Device(Option<Box<Device>>),
     /// Could not be answered; the step fails with this reason.
     Failed(Text),
     /// Cannot be answered on this installation; the step is skipped with this reason.
@@ -316,7 +224,13 @@ impl Outcome {
 pub fn queries(step: StepName, case: &Case<'_>, facts: &[Fact]) -> Vec<Query> {
     match step {
         StepName::IdentifyFile => first_round(facts, || collect::identify_queries(case)),
-        StepName::ProcessTree | StepName::Network | StepName::Persistence => {
+        StepName::IdentifyMail => letter::identify_queries(case, facts),
+        StepName::Logons => first_round(facts, || accounts::logon_queries(case)),
+        StepName::AccountUse => first_round(facts, || accounts::use_queries(case)),
+        StepName::SensorState => first_round(facts, || accounts::sensor_queries(case)),
+        StepName::FollowLinks => first_round(facts, || letter::follow_queries(case)),
+        StepName::SharedDestinations => first_round(facts, || reach::destination_queries(case)),
+        StepName::ProcessTree | StepName::Network | StepName::Persistence | StepName::ChangedFiles => {
             first_round(facts, || collect::tree_queries(case))
         }
         StepName::FindMail => mail::find_mail_queries(case, facts),
@@ -339,6 +253,13 @@ pub fn conclude(step: StepName, case: &Case<'_>, facts: &[Fact]) -> Outcome {
     }
     match step {
         StepName::IdentifyFile => collect::identify(case, facts),
+        StepName::IdentifyMail => letter::identify(case, facts),
+        StepName::ChangedFiles => reach::changed_files(case, facts),
+        StepName::Logons => accounts::logons(case, facts),
+        StepName::AccountUse => accounts::account_use(case, facts),
+        StepName::SensorState => accounts::sensor_state(case, facts),
+        StepName::FollowLinks => letter::follow(case, facts),
+        StepName::SharedDestinations => reach::destinations(case, facts),
         StepName::ProcessTree => collect::process_tree(case, facts),
         StepName::Network => collect::network(case, facts),
         StepName::Persistence => collect::persistence(case, facts),
@@ -371,21 +292,4 @@ pub(crate) fn case_files<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a Evi
 /// Roots of the process trees of the case.
 pub(crate) fn roots_of(case: &Case<'_>) -> Vec<ProcessKey> {
     collect::roots(case).into_iter().map(|(root, _)| root).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn embedded_playbooks_read_and_unknown_steps_are_refused() {
-        let playbook = Playbook::embedded("malicious_file").expect("ships");
-        assert_eq!(playbook.steps.len(), 10);
-        assert!(playbook.steps.iter().all(|step| !step.title.ja.is_empty() && step.attempts > 0));
-        for step in &playbook.steps {
-            assert_eq!(StepName::from_name(step.name.name()), Some(step.name));
-        }
-        let bad = "name='x'\ntitle={en='x',ja='x'}\n[[step]]\nname='format_disk'\ntitle={en='',ja=''}\ntimeout_seconds=1\nattempts=1";
-        assert!(Playbook::parse("x", bad).is_err());
-    }
 }

@@ -1,10 +1,10 @@
 //! What to do about what was found, and whether it may run without a person.
 
-use super::{Case, case_files, is_active_content};
-use crate::is_system_path;
+use super::{Case, case_files, proof};
+use crate::{is_system_path, is_temporary_path};
 use hinomi_model::{
-    Action, ActionSpec, AutomationLevel, DeviceId, EntityKind, Evidence, IndicatorAction, IndicatorKind, IndicatorSpec,
-    MessageCopyRef, RemediationStatus, Severity, Text, Verdict,
+    Action, ActionSpec, AutomationLevel, DeviceId, EntityKey, EntityKind, Evidence, IndicatorAction, IndicatorKind,
+    IndicatorSpec, MessageCopyRef, MessageId, RemediationStatus, Severity, Text, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,11 +36,31 @@ pub fn propose(case: &Case<'_>) -> Vec<Proposed> {
     block(case, &mut proposed);
     let done: BTreeSet<String> = case.actions.iter().map(|action| key_of(&action.spec)).collect();
     proposed.retain(|proposal| !done.contains(&proposal.key));
-    let full = case.investigation.automation_level == AutomationLevel::Full;
+    let level = case.investigation.automation_level;
     for proposal in &mut proposed {
-        proposal.unattended &= full;
+        proposal.unattended &= allows(level, case, &proposal.spec);
     }
     proposed
+}
+
+/// True when an automation level lets such an action run without a person. The levels between look at
+/// where the files lie: a mail and a value blocked everywhere lie nowhere, so they wait.
+fn allows(level: AutomationLevel, case: &Case<'_>, spec: &ActionSpec) -> bool {
+    let everywhere = |good: fn(&str) -> bool| match spec {
+        ActionSpec::QuarantineFile { paths, .. } => !paths.is_empty() && paths.iter().all(|path| good(path)),
+        ActionSpec::StopProcessTree { process } => {
+            let entity = EntityKey::process(process);
+            let piece = case.investigation.evidence.iter().find(|piece| piece.entity == entity);
+            piece.and_then(|piece| piece.facts.get("path")).is_some_and(|path| good(path))
+        }
+        _ => false,
+    };
+    match level {
+        AutomationLevel::Full => true,
+        AutomationLevel::SemiCore => everywhere(|path| !is_system_path(path)),
+        AutomationLevel::SemiTemp => everywhere(is_temporary_path),
+        AutomationLevel::SemiAll | AutomationLevel::None => false,
+    }
 }
 
 fn add(proposed: &mut Vec<Proposed>, spec: ActionSpec, reason: Text, unattended: bool) {
@@ -131,28 +151,39 @@ fn places(case: &Case<'_>, file: &Evidence) -> BTreeMap<DeviceId, Vec<String>> {
     places
 }
 
+/// Malicious copies whose mail the server checked itself may go at once; other malicious ones and
+/// suspicious ones wait for a person, each in an action of its own.
 fn remove_mail(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
     let covered: BTreeSet<&MessageCopyRef> = case.actions.iter().flat_map(copies_of).collect();
-    let mut copies: Vec<MessageCopyRef> = case
-        .investigation
-        .evidence
-        .iter()
-        .filter(|piece| piece.verdict == Verdict::Malicious && removable(piece.remediation_status))
-        .filter_map(|piece| piece.entity.as_message_copy())
-        .map(|(message_id, recipient)| MessageCopyRef { message_id, recipient: recipient.to_owned() })
-        .filter(|copy| !covered.contains(copy))
-        .collect();
-    copies.sort();
-    if copies.is_empty() {
-        return;
+    // where a file is the question, its verdict is waited for
+    let about_mail = ["phishing_mail", "user_reported_mail"].contains(&case.investigation.playbook.as_str());
+    let mut groups: BTreeMap<(bool, bool), Vec<MessageCopyRef>> = BTreeMap::new();
+    for piece in &case.investigation.evidence {
+        let Some((message_id, recipient)) = piece.entity.as_message_copy() else { continue };
+        let copy = MessageCopyRef { message_id, recipient: recipient.to_owned() };
+        let enough = if about_mail { Verdict::Suspicious } else { Verdict::Malicious };
+        let bad = piece.verdict >= enough && removable(piece.remediation_status);
+        if bad && !covered.contains(&copy) {
+            let malicious = piece.verdict == Verdict::Malicious;
+            groups.entry((malicious, malicious && message_checked(case, message_id))).or_default().push(copy);
+        }
     }
-    let (count, corroborated) = (copies.len(), server_saw_it(case));
-    let reason = Text::new(
-        format!("{count} mailboxes hold a mail with a malicious file."),
-        format!("{count} 個のメールボックスに、悪意のあるファイルを含むメールがあります。"),
-    );
-    let unattended = corroborated && count <= COPIES_UNATTENDED_MAX;
-    add(proposed, ActionSpec::SoftDeleteMessages { copies, senders_copy: false }, reason, unattended);
+    for ((malicious, checked), mut copies) in groups.into_iter().rev() {
+        copies.sort();
+        let count = copies.len();
+        let reason = match malicious {
+            true => Text::new(
+                format!("{count} mailboxes hold a malicious mail."),
+                format!("{count} 個のメールボックスに、悪意のあるメールがあります。"),
+            ),
+            false => Text::new(
+                format!("{count} mailboxes hold a suspicious mail."),
+                format!("{count} 個のメールボックスに、疑わしいメールがあります。"),
+            ),
+        };
+        let unattended = checked && count <= COPIES_UNATTENDED_MAX;
+        add(proposed, ActionSpec::SoftDeleteMessages { copies, senders_copy: false }, reason, unattended);
+    }
 }
 
 fn removable(status: RemediationStatus) -> bool {
@@ -173,16 +204,24 @@ fn copies_of(action: &Action) -> &[MessageCopyRef] {
     }
 }
 
-/// A sensor's word alone never purges mail or blocks a value everywhere: the gateway must have seen
-/// the malicious file itself, and the file must be of a kind that can act.
-fn server_saw_it(case: &Case<'_>) -> bool {
-    case_files(case).any(|file| file.verdict == Verdict::Malicious && file_corroborated(file))
+/// A sensor's word alone never purges mail or blocks a value everywhere: the server must have checked
+/// the message itself, or a malicious file it carried.
+fn message_checked(case: &Case<'_>, message: MessageId) -> bool {
+    let key = EntityKey::message(message);
+    let own = case.investigation.evidence.iter().filter(|piece| piece.entity == key);
+    let said = |piece: &Evidence| ["scanner", "indicator"].iter().any(|name| piece.facts.contains_key(*name));
+    let carried = |file: &Evidence| {
+        case.investigation.edges.iter().any(|edge| edge.from == key && edge.to == file.entity)
+            && file.verdict == Verdict::Malicious
+            && proof::may_act_everywhere(file)
+    };
+    own.into_iter().any(said) || case_files(case).any(carried)
 }
 
-fn file_corroborated(file: &Evidence) -> bool {
-    let text = |name: &str| file.facts.get(name).map(String::as_str).unwrap_or_default();
-    let by_gateway = text("corroborated") == "gateway" && is_active_content(text("file_type"), text("attachment_name"));
-    by_gateway || text("indicator") == "block"
+/// Messages a sender sent.
+fn sent_by<'a>(case: &'a Case<'_>, sender: &'a EntityKey) -> impl Iterator<Item = MessageId> + 'a {
+    let own = case.investigation.edges.iter().filter(move |edge| edge.from == *sender);
+    own.filter(|edge| edge.to.kind == EntityKind::Message).filter_map(|edge| edge.to.value.parse().ok())
 }
 
 fn block(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
@@ -190,22 +229,22 @@ fn block(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
         if file.facts.get("indicator").is_some_and(|action| action == "block") {
             continue;
         }
-        let devices = file.facts.get("devices").and_then(|count| count.parse().ok()).unwrap_or(0_i64);
         let spec = indicator(case, IndicatorKind::FileSha256, &file.entity.value, &file.name);
         let reason = Text::new(
             format!("{} is malicious: it must neither run nor arrive again.", file.name),
             format!("{} は悪意のあるファイルです。再び実行も配信もされないようにします。", file.name),
         );
-        add(proposed, spec, reason, file_corroborated(file) && devices <= DEVICES_UNATTENDED_MAX);
+        add(proposed, spec, reason, proof::may_act_everywhere(file));
     }
     let senders = case.investigation.evidence.iter().filter(|piece| piece.entity.kind == EntityKind::Sender);
     for sender in senders.filter(|sender| sender.verdict == Verdict::Malicious) {
         let spec = indicator(case, IndicatorKind::SenderAddress, &sender.entity.value, &sender.name);
         let reason = Text::new(
-            format!("{} sent a malicious file.", sender.name),
-            format!("{} が悪意のあるファイルを送りました。", sender.name),
+            format!("{} sent a malicious mail.", sender.name),
+            format!("{} が悪意のあるメールを送りました。", sender.name),
         );
-        add(proposed, spec, reason, server_saw_it(case));
+        let checked = sent_by(case, &sender.entity).any(|message| message_checked(case, message));
+        add(proposed, spec, reason, checked);
     }
 }
 

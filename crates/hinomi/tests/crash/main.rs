@@ -5,11 +5,13 @@
 //! server ends at a point, is started again with the next, until the story is over; then
 //! everything is counted. `HINOMI_FULL` visits every point, otherwise a sample by seed.
 
+mod playbooks;
 mod remedies;
 mod story;
 mod truth;
 
 use anyhow::{Result, ensure};
+use hinomi_cases::playbook::Playbook;
 use hinomi_server::abort::{LATE_POINTS, POINTS, STEP_POINTS};
 use hinomi_testkit::mail::{MailRig, MailRigConfig};
 use hinomi_testkit::postgres::Postgres;
@@ -22,24 +24,25 @@ use story::{Place, Story};
 const SAMPLE: usize = 5;
 /// Points of one story in a full run.
 const TOGETHER: usize = 4;
-/// The steps of the playbook.
-const PLAYBOOK: &str = include_str!("../../../../content/playbooks/malicious_file.toml");
+/// Points of the last step that come after its actions were proposed.
+const LAST: usize = 2;
 
 /// Every point, in the order a story passes them.
 fn points() -> Vec<String> {
-    let steps = PLAYBOOK.lines().filter_map(|line| line.strip_prefix("name = \"")).skip(1);
-    let steps: Vec<String> = steps
-        .map(|name| name.trim_end_matches('"').to_owned())
-        .flat_map(|name| STEP_POINTS.iter().map(move |point| format!("step.{name}.{point}")))
+    let playbook = Playbook::embedded("malicious_file").expect("ships");
+    let steps: Vec<String> = playbook
+        .steps
+        .iter()
+        .flat_map(|spec| STEP_POINTS.iter().map(move |point| format!("step.{}.{point}", spec.name.name())))
         .collect();
     let mut all = Vec::new();
     for point in POINTS {
         if *point == "action.proposing" {
-            all.extend(steps[..steps.len() - 2].iter().cloned());
+            all.extend(steps[..steps.len() - LAST].iter().cloned());
         }
         all.push((*point).to_owned());
         if *point == "action.proposed" {
-            all.extend(steps[steps.len() - 2..].iter().cloned());
+            all.extend(steps[steps.len() - LAST..].iter().cloned());
         }
     }
     all
@@ -132,6 +135,14 @@ async fn the_server_is_killed_over_postgresql() -> Result<()> {
     killed_everywhere("PostgreSQL", |number| postgres.database(&format!("story_{number}")).map(Some)).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_is_killed_in_the_steps_of_playbooks() -> Result<()> {
+    let mut chance = Chance::begin("crash in playbooks")?;
+    let table = playbooks::killed_in_every_step(&mut chance).await?;
+    eprintln!("playbooks: killed at {} points\n{}", table.len(), table.join("\n"));
+    Ok(())
+}
+
 /// A step or point without its place in the list would never be visited.
 #[test]
 fn every_point_is_listed_once() {
@@ -158,5 +169,6 @@ fn every_point_is_listed_once() {
     }
     assert!(unlisted.is_empty(), "not listed: {unlisted:?}");
     assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), all.len());
-    assert_eq!(all.len(), POINTS.len() + LATE_POINTS.len() + 10 * STEP_POINTS.len());
+    let steps = Playbook::embedded("malicious_file").expect("ships").steps.len();
+    assert_eq!(all.len(), POINTS.len() + LATE_POINTS.len() + steps * STEP_POINTS.len());
 }

@@ -1,7 +1,7 @@
 //! Answers the queries of a playbook from lake, store and mailboxes.
 
 use crate::app::Ctx;
-use crate::facts;
+use crate::facts::{self, Wanted};
 use crate::mailboxes::{Found, Reading, Reason};
 use anyhow::Result;
 use hinomi_cases::playbook::{Fact, Presence, Query};
@@ -22,6 +22,10 @@ const PAGES_MAX: usize = 10;
 pub(super) async fn answer(ctx: &Ctx, investigation: InvestigationId, query: &Query) -> Result<Fact> {
     let demo = investigation.demo();
     Ok(match query {
+        Query::Logons { device, from, to } => {
+            Fact::Logons { device: *device, events: facts::events(ctx, Wanted::logons(*device, *from, *to)).await? }
+        }
+        Query::Device { device } => Fact::Device(ctx.store.device(*device).await?.map(Box::new)),
         Query::Tree { root, from, to } => {
             Fact::Tree { root: *root, events: facts::tree(ctx, *root, *from, *to).await? }
         }

@@ -64,7 +64,7 @@ pub(crate) async fn attach(
         return run_after(tx, &known, "", now, now.plus_seconds(SETTLE_SECONDS)).await;
     }
     let Some(playbook) = Playbook::for_alert(alert) else { return Ok(()) };
-    let investigation = begin(tx, &playbook, alert, incident, level, now).await?;
+    let investigation = begin(tx, playbook, alert, incident, level, now).await?;
     alert.investigation_id = Some(investigation.id);
     incident.investigations.push(investigation.id);
     // it is the story's: alerts nobody could investigate before belong to it

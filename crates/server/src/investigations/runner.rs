@@ -8,18 +8,16 @@ use crate::app::Ctx;
 use crate::jobs::Outcome as JobOutcome;
 use anyhow::{Context, Result};
 use hinomi_cases::playbook::{
-    Case, Fact, Outcome, Playbook, ROUNDS_MAX, StepName, StepSpec, conclude, final_state, propose, queries,
+    Case, Fact, Outcome, Playbook, ROUNDS_MAX, StepName, StepSpec, conclude, final_state, grow, propose, queries,
 };
 use hinomi_model::{
     Action, Alert, EntityKind, Investigation, InvestigationId, InvestigationState, LogLine, Step, StepState, Text,
     Timestamp, Verdict,
 };
-use hinomi_store::{ActionFilter, Page};
+use hinomi_store::{ActionFilter, Page, Tx};
 use serde_json::json;
 use std::time::Duration;
 
-/// Pause between two tries of a step.
-const RETRY: Duration = Duration::from_secs(1);
 /// A job that finds its investigation running waits this long.
 const BUSY_SECONDS: i64 = 1;
 /// Actions of one investigation.
@@ -91,14 +89,14 @@ enum Next {
 async fn steps(ctx: &Ctx, id: InvestigationId) -> Result<()> {
     loop {
         let investigation = ctx.store.investigation(id).await?.context("the investigation is gone")?;
-        let playbook = Playbook::embedded(&investigation.playbook).context("the playbook is gone")?;
         let stopped = matches!(
             investigation.state,
             InvestigationState::TerminatedByUser | InvestigationState::TerminatedBySystem
         );
         let next = investigation.steps.iter().position(|step| open(step.state)).filter(|_| !stopped);
         let Some(at) = next else { return Ok(()) };
-        let spec = playbook.steps.get(at).context("the playbook has no such step")?;
+        let spec = Playbook::spec_of(&investigation, &investigation.steps[at].name);
+        let spec = spec.context("no playbook has such a step")?;
         step(ctx, id, at, spec).await?;
     }
 }
@@ -157,6 +155,12 @@ async fn prepare(ctx: &Ctx, id: InvestigationId, asked: &Asked<'_>) -> Result<Ne
         return Ok(Next::Nothing);
     }
     if investigation.steps.iter().any(|step| open(step.state)) {
+        if investigation.steps.iter().all(|step| step.started_at.is_none()) {
+            // alerts that joined before the first run do not order another
+            widen(ctx, &mut tx, &mut investigation).await?;
+            tx.put_investigation(&investigation).await?;
+            tx.commit().await?;
+        }
         return Ok(Next::Run);
     }
     // all steps are done: unless that was after it was asked for, it begins again
@@ -170,6 +174,9 @@ async fn prepare(ctx: &Ctx, id: InvestigationId, asked: &Asked<'_>) -> Result<Ne
     }
     let first = first.name.clone();
     begin_again(&mut investigation, from, InvestigationState::Running);
+    if from == 0 {
+        widen(ctx, &mut tx, &mut investigation).await?;
+    }
     if asked.from_step.is_empty() && !asked.at_once {
         let text = Text::new("Another alert joined the story.", "ストーリーに別のアラートが加わりました。");
         let line = LogLine { at: ctx.now(), step: first, state: StepState::Pending, text, duration_us: None };
@@ -178,6 +185,19 @@ async fn prepare(ctx: &Ctx, id: InvestigationId, asked: &Asked<'_>) -> Result<Ne
     tx.put_investigation(&investigation).await?;
     tx.commit().await?;
     Ok(Next::Run)
+}
+
+/// Adds the steps that alerts of other kinds brought into the story.
+async fn widen(ctx: &Ctx, tx: &mut Tx, investigation: &mut Investigation) -> Result<()> {
+    let alerts = tx.alerts_of_incident(investigation.incident_id).await?;
+    for playbook in grow(investigation, &alerts) {
+        let Text { en, ja } = &playbook.title;
+        let text = Text::new(format!("Also looked at as: {en}."), format!("「{ja}」としても調べます。"));
+        let line =
+            LogLine { at: ctx.now(), step: playbook.name.clone(), state: StepState::Pending, text, duration_us: None };
+        write_log(investigation, line);
+    }
+    Ok(())
 }
 
 /// Runs one step with its tries and time limit.
@@ -195,7 +215,7 @@ async fn step(ctx: &Ctx, id: InvestigationId, at: usize, spec: &StepSpec) -> Res
         if attempt > 0 {
             tokio::select! {
                 () = ctx.stop.cancelled() => anyhow::bail!("the server stops"),
-                () = tokio::time::sleep(RETRY) => {}
+                () = tokio::time::sleep(Duration::from_secs(spec.retry_seconds)) => {}
             }
         }
         mark(ctx, id, at, |step| step.attempts += 1).await?;
@@ -211,6 +231,10 @@ async fn step(ctx: &Ctx, id: InvestigationId, at: usize, spec: &StepSpec) -> Res
         if outcome.state != StepState::Failed {
             break;
         }
+    }
+    if outcome.state == StepState::Failed {
+        let Text { en, ja } = &outcome.result;
+        outcome.result = Text::new(format!("{} {en}", spec.failure.en), format!("{} {ja}", spec.failure.ja));
     }
     abort_at(spec.name, "answered");
     store(ctx, id, at, &outcome, began).await?;
@@ -385,7 +409,7 @@ async fn store(ctx: &Ctx, id: InvestigationId, at: usize, outcome: &Outcome, beg
 }
 
 /// Writes the verdicts into the evidence of the incident's alerts.
-async fn verdicts(tx: &mut hinomi_store::Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
+async fn verdicts(tx: &mut Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
     for mut alert in tx.alerts_of_incident(investigation.incident_id).await? {
         let mut changed = false;
         for piece in &mut alert.evidence {
@@ -407,7 +431,7 @@ async fn verdicts(tx: &mut hinomi_store::Tx, investigation: &Investigation, now:
 }
 
 /// The mailboxes found belong to the incident.
-async fn mailboxes(tx: &mut hinomi_store::Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
+async fn mailboxes(tx: &mut Tx, investigation: &Investigation, now: Timestamp) -> Result<()> {
     let Some(mut incident) = tx.incident(investigation.incident_id).await? else { return Ok(()) };
     let before = incident.mailboxes.len();
     for piece in investigation.evidence.iter().filter(|piece| piece.entity.kind == EntityKind::MessageCopy) {
@@ -425,7 +449,7 @@ async fn mailboxes(tx: &mut hinomi_store::Tx, investigation: &Investigation, now
 }
 
 /// Sets the state the investigation ends in and tells its incident.
-async fn finish(tx: &mut hinomi_store::Tx, investigation: &mut Investigation, now: Timestamp) -> Result<()> {
+async fn finish(tx: &mut Tx, investigation: &mut Investigation, now: Timestamp) -> Result<()> {
     let filter = ActionFilter { investigation: Some(investigation.id), ..ActionFilter::default() };
     let actions = tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
     let ordered: Vec<Action> = actions.into_iter().filter(|action| action.undoes.is_none()).collect();

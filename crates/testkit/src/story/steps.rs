@@ -196,7 +196,7 @@ async fn investigation(world: &mut World) -> Result<Vec<String>> {
         let all = api.each::<Investigation>("/investigations", "/investigations").await?;
         Ok(all.into_iter().find(|one| {
             one.incident_id == incident
-                && one.playbook == "malicious_file"
+                && ["malicious_file", "malicious_attachment"].contains(&one.playbook.as_str())
                 && one.state == InvestigationState::PendingApproval
         }))
     })
