@@ -70,7 +70,7 @@ pub struct ImapConnector {
 }
 
 /// What the connections of a server share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     /// What the server could after a login; none before the first.
     known: Mutex<Option<Capabilities>>,
@@ -80,7 +80,14 @@ struct Shared {
 impl ImapConnector {
     /// Builds a connector that works on `concurrency` mailboxes at a time.
     pub fn new(server: Server, access: Access, concurrency: usize) -> Self {
-        ImapConnector { server: Arc::new(server), access, concurrency: concurrency.max(1), shared: Arc::default() }
+        let concurrency = concurrency.max(1);
+        let kept = match access {
+            // each serves any mailbox: none is worth less than another
+            Access::Shared { .. } => concurrency,
+            _ => pool::KEPT_MAX,
+        };
+        let shared = Shared { known: Mutex::default(), pool: Pool::new(kept) };
+        ImapConnector { server: Arc::new(server), access, concurrency, shared: Arc::new(shared) }
     }
 
     async fn login(&self, mailbox: &str) -> Result<Login, ConnectorError> {
