@@ -1,6 +1,6 @@
 //! The engine over rows of the hunting tables: loads rules, evaluates events.
 
-use crate::correlation::{Correlated, Correlation, CorrelationLimits, Correlator};
+use crate::correlation::{Correlated, Correlation, CorrelationLimits, Correlator, Dropped, Seen};
 use crate::fields::Source;
 use crate::indicator::status_of;
 use crate::loader::{Home, Loader};
@@ -39,6 +39,17 @@ pub struct Match<'r> {
     pub rule: &'r RuleInfo,
     /// Fields that matched.
     pub matched: Vec<MatchedField>,
+}
+
+/// What a correlation rule dropped so far and keeps now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CorrelationDrops {
+    /// The rule.
+    pub rule_id: String,
+    /// What it dropped.
+    pub dropped: Dropped,
+    /// About how many bytes its state takes.
+    pub bytes: usize,
 }
 
 #[derive(Debug)]
@@ -114,14 +125,26 @@ impl Engine {
         fired.into_iter().filter(|rule| !self.rules[*rule as usize].quiet).map(|rule| self.told(event, rule)).collect()
     }
 
-    /// Evaluates one event, tells the correlations, and returns what fired of both.
-    pub fn observe(&self, event: &Event, state: &mut Correlator) -> (Vec<Match<'_>>, Vec<Correlated>) {
+    /// True when there are correlation rules.
+    pub fn correlates(&self) -> bool {
+        !self.correlations.is_empty()
+    }
+
+    /// Evaluates one event for the correlations alone and returns those that fired. Only events of the same
+    /// `realm` are looked at together.
+    pub fn correlate(&self, event: &Event, realm: &str, state: &mut Correlator) -> Vec<Correlated> {
+        if self.correlations.is_empty() {
+            return Vec::new();
+        }
         let fired = self.fired(event);
+        if fired.is_empty() {
+            return Vec::new();
+        }
         let fields = |rule: usize, name: &str| self.text(event, rule, name);
+        let reference = || event.reference();
         let time = event.timestamp.as_micros();
-        let correlated = state.observe(&self.correlations, self.rules.len(), time, &fired, &fields);
-        let fired = fired.into_iter().filter(|rule| !self.rules[*rule as usize].quiet);
-        (fired.map(|rule| self.told(event, rule)).collect(), self.reported(correlated))
+        let seen = Seen { time, realm, fired: &fired, fields: &fields, reference: Some(&reference) };
+        self.reported(state.observe(&self.correlations, self.rules.len(), &seen))
     }
 
     /// Tells the correlations the time (microseconds), so that windows without further events end.
@@ -129,19 +152,46 @@ impl Engine {
         self.reported(state.advance(&self.correlations, self.rules.len(), now))
     }
 
-    /// Saves the state of the correlations.
-    ///
-    /// # Errors
-    /// Never in practice: the state is plain data.
-    pub fn save(&self, state: &Correlator) -> serde_json::Result<Vec<u8>> {
+    /// The detection of a correlation that fired, told by one of its events.
+    pub fn correlated(&self, found: &Correlated, event: &Event) -> Detection {
+        let group = found.group.iter().map(|(field, value)| MatchedField {
+            field: field.clone(),
+            value: value.clone(),
+            pattern: "group-by".to_owned(),
+        });
+        let words = self.correlations.get(found.rule - self.rules.len()).map(|rule| rule.words.clone());
+        let measured = MatchedField {
+            field: "correlation".to_owned(),
+            value: found.value.to_string(),
+            pattern: words.unwrap_or_default(),
+        };
+        let matched = group.chain([measured]).collect();
+        Match { rule: &self.infos[found.rule], matched }.detection(event)
+    }
+
+    /// What each correlation dropped so far and keeps now.
+    pub fn drops(&self, state: &Correlator) -> Vec<CorrelationDrops> {
+        let of = |(at, info): (usize, &RuleInfo)| {
+            let (dropped, bytes) = state.of(at);
+            CorrelationDrops { rule_id: info.id.clone(), dropped, bytes }
+        };
+        self.infos[self.rules.len()..].iter().enumerate().map(of).collect()
+    }
+
+    /// Saves the state of the correlations: a text per correlation, by key.
+    pub fn save(&self, state: &Correlator) -> Vec<(String, String)> {
         state.save(&self.correlations)
     }
 
-    /// Restores saved state; of correlations that are gone or were changed nothing is taken.
-    ///
-    /// # Errors
-    /// When the bytes are no saved state.
-    pub fn restore(&self, limits: CorrelationLimits, saved: &[u8]) -> serde_json::Result<Correlator> {
+    /// Saves what changed since the last call, unless it takes more than about `bytes_max` bytes; an empty
+    /// text for what has to be forgotten.
+    pub fn changes(&self, state: &mut Correlator, bytes_max: usize) -> Option<Vec<(String, String)>> {
+        state.changes(&self.correlations, bytes_max)
+    }
+
+    /// Restores saved state; of correlations that are gone or were changed nothing is taken. Also returns
+    /// the keys of what cannot be read.
+    pub fn restore(&self, limits: CorrelationLimits, saved: &[(String, String)]) -> (Correlator, Vec<String>) {
         Correlator::restore(limits, &self.correlations, saved)
     }
 

@@ -83,7 +83,7 @@ impl Index {
             index.equals = Some(Table::build(keyed.collect()));
         }
         index.starts =
-            Ends::build(of(Anchor::Starts, &|_| true), &|id| wanted[id as usize].1.iter().copied().collect());
+            Ends::build(of(Anchor::Starts, &|_| true), &|id| wanted[id as usize].1.to_vec());
         index.ends =
             Ends::build(of(Anchor::Ends, &|_| true), &|id| wanted[id as usize].1.iter().rev().copied().collect());
         let text = |id: u32| wanted[id as usize].1;

@@ -62,7 +62,7 @@ mod scratch;
 mod values;
 
 pub use correlation::{Correlated, CorrelationLimits, Correlator, Dropped};
-pub use engine::{Engine, Match};
+pub use engine::{CorrelationDrops, Engine, Match};
 pub use error::{RuleError, RuleErrorCode};
 pub use example::{Example, Examples};
 pub use fields::{FieldMap, LogSource};

@@ -1,6 +1,6 @@
 //! The engine over events of any log: Sigma's own field names, log sources given from outside.
 
-use crate::correlation::{Correlated, Correlation, CorrelationLimits, Correlator};
+use crate::correlation::{Correlated, Correlation, CorrelationLimits, Correlator, Seen};
 use crate::explain;
 use crate::fields::{LogSource, Target};
 use crate::loader::{Home, Loader};
@@ -179,7 +179,8 @@ impl LogEngine {
             return Vec::new();
         }
         let fields = |_: usize, name: &str| record.get(name).map(str::to_owned);
-        self.reported(state.observe(&self.correlations, self.logic.len(), time, &scratch.fired, &fields))
+        let seen = Seen { time, realm: "", fired: &scratch.fired, fields: &fields, reference: None };
+        self.reported(state.observe(&self.correlations, self.logic.len(), &seen))
     }
 
     /// Answers the correlations that are open at the end of the input.
@@ -187,19 +188,14 @@ impl LogEngine {
         self.reported(state.finish(&self.correlations, self.logic.len()))
     }
 
-    /// Saves the state of the correlations.
-    ///
-    /// # Errors
-    /// Never in practice: the state is plain data.
-    pub fn save(&self, state: &Correlator) -> serde_json::Result<Vec<u8>> {
+    /// Saves the state of the correlations: a text per correlation, by key.
+    pub fn save(&self, state: &Correlator) -> Vec<(String, String)> {
         state.save(&self.correlations)
     }
 
-    /// Restores saved state; of correlations that are gone or were changed nothing is taken.
-    ///
-    /// # Errors
-    /// When the bytes are no saved state.
-    pub fn restore(&self, limits: CorrelationLimits, saved: &[u8]) -> serde_json::Result<Correlator> {
+    /// Restores saved state; of correlations that are gone or were changed nothing is taken. Also returns
+    /// the keys of what cannot be read.
+    pub fn restore(&self, limits: CorrelationLimits, saved: &[(String, String)]) -> (Correlator, Vec<String>) {
         Correlator::restore(limits, &self.correlations, saved)
     }
 

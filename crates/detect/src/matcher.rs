@@ -14,14 +14,17 @@ use crate::index::Index;
 use crate::pattern::Anchor;
 use crate::pool::{Logic, Pool};
 use crate::scratch::Scratch;
-use crate::values::Values;
+use crate::values::{Values, Wanted};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rules ready to run.
 #[derive(Debug, Default)]
 pub(crate) struct Matcher {
-    /// Fields with literals.
+    /// Fields with literals: which, and the literals of each.
+    wanted: Wanted,
     scans: Vec<Scan>,
+    /// Literals that may stand anywhere.
+    anywhere: Option<Index>,
     bits: u32,
     /// Bits that wake rules.
     wake_mask: Vec<u64>,
@@ -39,8 +42,6 @@ pub(crate) struct Matcher {
 #[derive(Debug)]
 struct Scan {
     slot: u32,
-    /// Looks at every text of the event.
-    anywhere: bool,
     index: Index,
 }
 
@@ -82,16 +83,13 @@ impl Matcher {
             return;
         }
         scratch.begin(self.bits as usize, self.lazy.len(), &self.always);
-        for scan in &self.scans {
-            if scan.anywhere {
-                values.texts(|value| scratch.look_once(&scan.index, value));
-            } else {
-                values.any(scan.slot, |value| {
-                    scratch.look(memo, scan.slot, &scan.index, value);
-                    false
-                });
-            }
+        if let Some(index) = &self.anywhere {
+            values.texts(|value| scratch.look_once(index, value));
         }
+        values.each(&self.wanted, |at, value| {
+            let scan = &self.scans[at];
+            scratch.look(memo, scan.slot, &scan.index, value);
+        });
         self.wake(scratch);
         for word in 0..scratch.awake.len() {
             let mut awake = scratch.awake[word];
@@ -368,11 +366,12 @@ impl<'p> Builder<'p> {
         for rule in &self.always {
             self.matcher.always[*rule as usize / 64] |= 1 << (rule % 64);
         }
-        self.matcher.scans = self.scans();
+        (self.matcher.anywhere, self.matcher.scans) = self.scans();
+        self.matcher.wanted = Wanted::new(self.matcher.scans.iter().map(|scan| scan.slot).collect());
         self.matcher
     }
 
-    fn scans(&self) -> Vec<Scan> {
+    fn scans(&self) -> (Option<Index>, Vec<Scan>) {
         let mut by_slot: BTreeMap<u32, HashMap<(Anchor, &'p str), Vec<u32>>> = BTreeMap::new();
         for (bit, atoms) in self.groups.iter().enumerate() {
             for atom in atoms.iter() {
@@ -381,13 +380,16 @@ impl<'p> Builder<'p> {
                 by_slot.entry(slot).or_default().entry(key).or_default().push(bit as u32);
             }
         }
-        let scan = |(slot, literals): (u32, HashMap<(Anchor, &'p str), Vec<u32>>)| {
+        let (mut anywhere, mut scans) = (None, Vec::new());
+        for (slot, literals) in by_slot {
             let literals = literals.into_iter().map(|((anchor, text), bits)| (anchor, text.as_bytes(), bits));
-            let anywhere = self.pool.targets[slot as usize] == Target::AnyText;
             let index = Index::build(literals.collect());
-            Scan { slot, anywhere, index: if anywhere { index.for_long_texts() } else { index } }
-        };
-        by_slot.into_iter().map(scan).collect()
+            match self.pool.targets[slot as usize] {
+                Target::AnyText => anywhere = Some(index.for_long_texts()),
+                _ => scans.push(Scan { slot, index }),
+            }
+        }
+        (anywhere, scans)
     }
 }
 

@@ -1,6 +1,6 @@
 //! An event of any log: names and texts, in one buffer that is used again.
 
-use crate::values::{SEPARATOR, Values};
+use crate::values::{SEPARATOR, Values, Wanted};
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::Arc;
@@ -33,10 +33,19 @@ pub struct Record {
     names: Arc<FieldNames>,
     text: String,
     values: Vec<Value>,
-    /// For each field the first and last of its values + 1; 0 = none, `NULL` = there, but null.
-    heads: Vec<(u32, u32)>,
-    used: Vec<u32>,
+    /// The fields the event has, in the order they came.
+    fields: Vec<Field>,
+    /// For each field its place in `fields` + 1; 0 = the event does not have it.
+    places: Vec<u32>,
     dropped: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Field {
+    slot: u32,
+    /// The first and last of its values + 1; 0 = there, but null.
+    first: u32,
+    last: u32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -47,20 +56,18 @@ struct Value {
     next: u32,
 }
 
-const NULL: u32 = u32::MAX;
-
 impl Record {
     pub(crate) fn new(names: Arc<FieldNames>) -> Self {
-        let heads = vec![(0, 0); names.count];
-        Record { names, text: String::new(), values: Vec::new(), heads, used: Vec::new(), dropped: 0 }
+        let places = vec![0; names.count];
+        Record { names, text: String::new(), values: Vec::new(), fields: Vec::new(), places, dropped: 0 }
     }
 
     /// Empties the record for the next event; memory is kept.
     pub fn clear(&mut self) {
         self.text.clear();
         self.values.clear();
-        for field in self.used.drain(..) {
-            self.heads[field as usize] = (0, 0);
+        for field in self.fields.drain(..) {
+            self.places[field.slot as usize] = 0;
         }
     }
 
@@ -88,32 +95,30 @@ impl Record {
 
     /// Says that a field is in the event and null.
     pub fn push_null(&mut self, name: &str) {
-        if let Some(FieldId(field)) = self.field(name)
-            && self.heads[field as usize].0 == 0
-        {
-            self.heads[field as usize] = (NULL, NULL);
-            self.used.push(field);
+        if let Some(field) = self.field(name) {
+            self.has(field);
         }
     }
 
     /// Lets `to` have the values of `from` when it has none of its own.
     pub fn alias(&mut self, from: FieldId, to: FieldId) {
-        let head = self.heads[from.0 as usize];
-        if head.0 != 0 && self.heads[to.0 as usize].0 == 0 {
-            self.heads[to.0 as usize] = head;
-            self.used.push(to.0);
+        if let (Some(known), None) = (self.known(from.0), self.known(to.0)) {
+            let Field { first, last, .. } = *known;
+            let field = self.has(to);
+            (field.first, field.last) = (first, last);
         }
     }
 
     /// Puts another value in the place of those a field has.
     pub fn replace(&mut self, field: FieldId, value: &str) {
-        self.heads[field.0 as usize] = (0, 0);
+        let has = self.has(field);
+        (has.first, has.last) = (0, 0);
         self.push_to(field, value);
     }
 
     /// Returns the first value of a field.
     pub fn first(&self, field: FieldId) -> Option<&str> {
-        self.value(self.heads[field.0 as usize].0)
+        self.value(self.known(field.0)?.first)
     }
 
     /// Returns the first value of a field, by name.
@@ -143,6 +148,7 @@ impl Record {
     pub fn compact(&mut self) {
         self.text.shrink_to_fit();
         self.values.shrink_to_fit();
+        self.fields.shrink_to_fit();
     }
 
     /// Counts a value that is left out.
@@ -171,17 +177,41 @@ impl Record {
         Some(self.added(from))
     }
 
-    fn link(&mut self, field: FieldId, at: u32) {
-        let (first, last) = self.heads[field.0 as usize];
-        if first == 0 || first == NULL {
-            if first == 0 {
-                self.used.push(field.0);
-            }
-            self.heads[field.0 as usize] = (at, at);
-        } else {
-            self.values[last as usize - 1].next = at;
-            self.heads[field.0 as usize].1 = at;
+    fn known(&self, slot: u32) -> Option<&Field> {
+        let place = *self.places.get(slot as usize)?;
+        self.fields.get((place as usize).checked_sub(1)?)
+    }
+
+    /// The field, null when it is new.
+    fn has(&mut self, FieldId(slot): FieldId) -> &mut Field {
+        let place = &mut self.places[slot as usize];
+        if *place == 0 {
+            self.fields.push(Field { slot, first: 0, last: 0 });
+            *place = self.fields.len() as u32;
         }
+        &mut self.fields[*place as usize - 1]
+    }
+
+    fn link(&mut self, field: FieldId, at: u32) {
+        let field = self.has(field);
+        if field.first == 0 {
+            field.first = at;
+        }
+        let before = std::mem::replace(&mut field.last, at);
+        if before != 0 {
+            self.values[before as usize - 1].next = at;
+        }
+    }
+
+    /// True when `check` is true for a value of the list that begins at `head`.
+    fn any_of(&self, mut head: u32, mut check: impl FnMut(&str) -> bool) -> bool {
+        while let Some(value) = self.value(head) {
+            if check(value) {
+                return true;
+            }
+            head = self.values[head as usize - 1].next;
+        }
+        false
     }
 
     /// True when `check` is true for a text of the event, whatever its field.
@@ -196,22 +226,25 @@ impl Record {
 }
 
 impl Values for Record {
-    fn any(&self, slot: u32, mut check: impl FnMut(&str) -> bool) -> bool {
+    fn any(&self, slot: u32, check: impl FnMut(&str) -> bool) -> bool {
         if self.names.anywhere == Some(slot) {
             return self.any_text(check);
         }
-        let mut head = self.heads.get(slot as usize).map_or(0, |head| head.0);
-        while let Some(value) = self.value(head) {
-            if check(value) {
-                return true;
-            }
-            head = self.values[head as usize - 1].next;
-        }
-        false
+        self.known(slot).is_some_and(|field| self.any_of(field.first, check))
     }
 
     fn exists(&self, slot: u32) -> bool {
-        self.heads.get(slot as usize).is_some_and(|head| head.0 != 0)
+        self.known(slot).is_some()
+    }
+
+    fn each(&self, wanted: &Wanted, mut look: impl FnMut(usize, &str)) {
+        for field in &self.fields {
+            let Some(at) = wanted.place(field.slot) else { continue };
+            self.any_of(field.first, |value| {
+                look(at, value);
+                false
+            });
+        }
     }
 
     fn texts(&self, mut each: impl FnMut(&str)) {

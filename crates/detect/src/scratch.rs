@@ -124,15 +124,7 @@ impl Scratch {
     fn find(&mut self, index: &Index, value: &str) {
         self.found.clear();
         self.lowered.clear();
-        if value.is_ascii() {
-            self.lowered.extend_from_slice(value.as_bytes());
-            self.lowered.make_ascii_lowercase();
-        } else {
-            let mut utf8 = [0; 4];
-            for c in value.chars().flat_map(char::to_lowercase) {
-                self.lowered.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
-            }
-        }
+        lower_into(value, &mut self.lowered);
         index.find(&self.lowered, &mut self.seen, &mut self.found);
         self.found.sort_unstable();
         self.found.dedup();
@@ -157,8 +149,41 @@ impl Entry {
     }
 }
 
+/// Lower-cases as [`crate::pattern::lower`] does, runs of ASCII at once.
+fn lower_into(value: &str, out: &mut Vec<u8>) {
+    const RUN: usize = 32;
+    let (mut rest, mut utf8) = (value, [0; 4]);
+    while !rest.is_empty() {
+        let runs = rest.as_bytes().chunks(RUN).take_while(|run| run.is_ascii()).map(<[u8]>::len).sum::<usize>();
+        out.extend_from_slice(&rest.as_bytes()[..runs]);
+        rest = &rest[runs..];
+        // up to the next run, character by character
+        let end = rest.char_indices().map(|(at, _)| at).find(|at| *at >= RUN).unwrap_or(rest.len());
+        for c in rest[..end].chars().flat_map(char::to_lowercase) {
+            out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes());
+        }
+        rest = &rest[end..];
+    }
+    // bytes of other characters are not touched
+    out.make_ascii_lowercase();
+}
+
 fn set(bits: &mut [u64], found: &[u32]) {
     for bit in found {
         bits[*bit as usize / 64] |= 1 << (bit % 64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn lower_cases_as_literals_are(text in "[a-zA-Z \u{130}ÄßΣ\u{212a}]{0,200}") {
+            let mut lowered = Vec::new();
+            super::lower_into(&text, &mut lowered);
+            prop_assert_eq!(String::from_utf8(lowered).expect("text"), crate::pattern::lower(&text));
+        }
     }
 }

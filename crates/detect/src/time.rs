@@ -63,7 +63,7 @@ fn week(year: u32, month: u32, day: u32) -> u32 {
         // day 1 of year 1 was a Monday
         (before * 365 + before / 4 - before / 100 + before / 400 + day_of_year - 1).rem_euclid(7) + 1
     };
-    let leap = |year: u32| (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    let leap = |year: u32| (year.is_multiple_of(4) && !year.is_multiple_of(100)) || year.is_multiple_of(400);
     const BEFORE: [u32; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
     let day_of_year = i64::from(BEFORE[month as usize - 1] + day + u32::from(month > 2 && leap(year)));
     let week = (day_of_year - weekday(day_of_year, year) + 10) / 7;

@@ -10,6 +10,7 @@ mod state;
 mod window;
 
 pub(crate) use read::read;
+pub(crate) use state::Seen;
 pub use state::{Correlated, CorrelationLimits, Correlator, Dropped};
 
 use crate::expr::{Compare, Expr};
@@ -20,6 +21,8 @@ use std::collections::HashMap;
 pub(crate) struct Correlation {
     /// Id and a fingerprint of the definition: saved state of another definition is not used.
     pub key: String,
+    /// What it counts and for how long, in words: `event_count gte 10 in 5m`.
+    pub words: String,
     pub kind: CorrelationKind,
     /// Rules and correlations it refers to, by index: correlations follow the rules.
     pub children: Vec<usize>,

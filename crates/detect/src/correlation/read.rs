@@ -54,10 +54,44 @@ pub(crate) fn read(path: &str, node: &Node, names: &HashMap<String, usize>) -> R
             _ => return Err(wrong(value, "generate must be true or false")),
         },
     };
-    let shape = format!("{kind:?} {children:?} {group_by:?} {timespan} {condition:?}");
+    // by what is written: the numbers of rules are others when other rules are loaded
+    let mut shape = String::new();
+    for key in ["type", "rules", "group-by", "aliases", "timespan", "condition"] {
+        shape.push_str(key);
+        written(block.get(key), &mut shape);
+    }
     let key = format!("{}:{:016x}", info.id, hash::bytes(0, shape.as_bytes()));
-    let correlation = Correlation { key, kind, children, group_by, timespan, condition, generate, quiet: false };
+    let words = words(block);
+    let correlation = Correlation { key, words, kind, children, group_by, timespan, condition, generate, quiet: false };
     Ok(Read { info, correlation })
+}
+
+/// What a node says, wherever it stands.
+fn written(node: Option<&Node>, out: &mut String) {
+    out.push('(');
+    match node {
+        None => {}
+        Some(node) => match (node.map(), node.list()) {
+            (Some(entries), _) => entries.iter().for_each(|(key, value)| {
+                written(Some(key), out);
+                written(Some(value), out);
+            }),
+            (_, Some(items)) => items.iter().for_each(|item| written(Some(item), out)),
+            _ => out.push_str(node.text().unwrap_or_default()),
+        },
+    }
+    out.push(')');
+}
+
+fn words(block: &Node) -> String {
+    let text = |key: &str| block.get(key).and_then(Node::text).unwrap_or_default();
+    let bounds = block.get("condition").and_then(Node::map).unwrap_or_default();
+    let bounds = bounds.iter().filter(|(key, _)| !matches!(key.text(), Some("field" | "percentile")));
+    let bounds =
+        bounds.map(|(key, value)| format!(" {} {}", key.text().unwrap_or_default(), value.text().unwrap_or_default()));
+    let expression = text("condition");
+    let gap = if expression.is_empty() { "" } else { " " };
+    format!("{}{gap}{expression}{} in {}", text("type"), bounds.collect::<String>(), text("timespan"))
 }
 
 fn wrong(node: &Node, message: impl Into<String>) -> Fault {

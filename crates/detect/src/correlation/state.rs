@@ -2,6 +2,7 @@
 
 use super::window::{Entry, Fired, Window};
 use super::{Correlation, CorrelationKind};
+use hinomi_model::EventRef;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,6 +43,16 @@ pub struct Dropped {
     pub memory: u64,
 }
 
+impl std::ops::AddAssign for Dropped {
+    fn add_assign(&mut self, other: Dropped) {
+        self.late += other.late;
+        self.ungrouped += other.ungrouped;
+        self.valueless += other.valueless;
+        self.crowded += other.crowded;
+        self.memory += other.memory;
+    }
+}
+
 /// A correlation that fired.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Correlated {
@@ -57,6 +68,23 @@ pub struct Correlated {
     pub events: usize,
     /// What was counted or measured.
     pub value: f64,
+    /// What the events belong to, see [`crate::Engine::correlate`].
+    pub realm: String,
+    /// The last 50 events, oldest first, as far as they are rows. Of events that are the same to the rule
+    /// (the same value, the same rule of a set) only the last.
+    pub evidence: Vec<EventRef>,
+}
+
+impl Correlated {
+    /// True when an event made it fire.
+    pub fn holds(&self, event: &hinomi_model::Event) -> bool {
+        let time = event.timestamp;
+        let mut same = self.evidence.iter().filter(|known| known.timestamp == time).peekable();
+        same.peek().is_some() && {
+            let reference = event.reference();
+            same.any(|known| *known == reference)
+        }
+    }
 }
 
 /// State of the correlations of one engine.
@@ -67,24 +95,49 @@ pub struct Correlator {
     limits: CorrelationLimits,
     states: Vec<State>,
     bytes: usize,
-    dropped: Dropped,
+    /// Saved states that belong to no correlation any more and are not needed.
+    gone: Vec<String>,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// By the values of `group-by`, and behind them the realm.
     groups: HashMap<Vec<String>, Window>,
     bytes: usize,
+    dropped: Dropped,
+    /// Not saved as it is now.
+    changed: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
+struct Saving<'s> {
+    version: u32,
+    dropped: Dropped,
+    groups: Vec<(&'s Vec<String>, &'s Window)>,
+}
+
+#[derive(Deserialize)]
 struct Saved {
     version: u32,
     dropped: Dropped,
-    rules: Vec<(String, Vec<(Vec<String>, Window)>)>,
+    groups: Vec<(Vec<String>, Window)>,
 }
 
 /// Gives the text of a field, for an event a rule fired on: (rule, field name).
 pub(crate) type Fields<'f> = dyn Fn(usize, &str) -> Option<String> + 'f;
+
+/// An event as correlations see it.
+pub(crate) struct Seen<'e> {
+    /// Microseconds.
+    pub time: i64,
+    /// What it belongs to; events of different realms are never looked at together.
+    pub realm: &'e str,
+    /// The rules it fired.
+    pub fired: &'e [u32],
+    pub fields: &'e Fields<'e>,
+    /// Pointer to it, if it is a row.
+    pub reference: Option<&'e dyn Fn() -> EventRef>,
+}
 
 impl Correlator {
     /// Builds empty state.
@@ -94,7 +147,14 @@ impl Correlator {
 
     /// Returns what was dropped so far.
     pub fn dropped(&self) -> Dropped {
-        self.dropped
+        let mut all = Dropped::default();
+        self.states.iter().for_each(|state| all += state.dropped);
+        all
+    }
+
+    /// Returns what the correlation at `at` dropped so far, and about how many bytes its state takes.
+    pub(crate) fn of(&self, at: usize) -> (Dropped, usize) {
+        self.states.get(at).map(|state| (state.dropped, state.bytes)).unwrap_or_default()
     }
 
     /// Returns about how many bytes the state takes.
@@ -102,18 +162,23 @@ impl Correlator {
         self.bytes
     }
 
-    /// Takes in an event and the rules it fired; `rules` is the number of plain rules of the engine.
-    pub(crate) fn observe(
-        &mut self,
-        list: &[Correlation],
-        rules: usize,
-        time: i64,
-        fired: &[u32],
-        fields: &Fields<'_>,
-    ) -> Vec<Correlated> {
+    /// Says that nothing of this is saved as it is now.
+    pub fn set_unsaved(&mut self) {
+        self.states.iter_mut().for_each(|state| state.changed = true);
+    }
+
+    /// Forgets everything of a realm.
+    pub fn forget(&mut self, realm: &str) {
+        for at in 0..self.states.len() {
+            self.sweep(at, |group, _| !realm.is_empty() && group.last().is_some_and(|last| last == realm));
+        }
+    }
+
+    /// Takes in an event; `rules` is the number of plain rules of the engine.
+    pub(crate) fn observe(&mut self, list: &[Correlation], rules: usize, seen: &Seen<'_>) -> Vec<Correlated> {
         self.states.resize_with(list.len(), State::default);
         // rules and correlations that fired, each with the plain rule whose event it was
-        let mut known: HashMap<usize, usize> = fired.iter().map(|rule| (*rule as usize, *rule as usize)).collect();
+        let mut known: HashMap<usize, usize> = seen.fired.iter().map(|rule| (*rule as usize, *rule as usize)).collect();
         let mut out = Vec::new();
         // a correlation stands behind those it refers to
         for (at, correlation) in list.iter().enumerate() {
@@ -122,9 +187,10 @@ impl Correlator {
             if children.is_empty() {
                 continue;
             }
+            self.states[at].changed = true;
             let leaf = children[0].2;
-            let found = self.take(at, correlation, time, &children, fields);
-            if found.iter().any(|(_, fired)| fired.last >= time) {
+            let found = self.take(at, correlation, seen, &children);
+            if found.iter().any(|(_, fired)| fired.last >= seen.time) {
                 known.insert(rules + at, leaf);
             }
             out.extend(found.into_iter().map(|(group, fired)| told(rules + at, correlation, group, fired)));
@@ -136,10 +202,10 @@ impl Correlator {
         &mut self,
         at: usize,
         rule: &Correlation,
-        time: i64,
+        seen: &Seen<'_>,
         children: &[(usize, usize, usize)],
-        fields: &Fields<'_>,
     ) -> Vec<(Vec<String>, Fired)> {
+        let Seen { time, fields, .. } = *seen;
         let mut touched: BTreeSet<Vec<String>> = BTreeSet::new();
         let counts_events = !matches!(rule.kind, CorrelationKind::Temporal | CorrelationKind::TemporalOrdered);
         for (child, direct, leaf) in children {
@@ -147,19 +213,21 @@ impl Correlator {
                 let name = field.per_rule.get(direct).or_else(|| field.per_rule.get(leaf)).unwrap_or(&field.name);
                 fields(*leaf, name).map(short)
             });
-            let Some(group) = group.collect::<Option<Vec<String>>>() else {
-                self.dropped.ungrouped += 1;
+            let Some(mut group) = group.collect::<Option<Vec<String>>>() else {
+                self.states[at].dropped.ungrouped += 1;
                 continue;
             };
+            group.push(seen.realm.to_owned());
             // an event that fired several of the rules is one event
             if counts_events && touched.contains(&group) {
                 continue;
             }
             let Ok(value) = value_of(rule, *leaf, fields) else {
-                self.dropped.valueless += 1;
+                self.states[at].dropped.valueless += 1;
                 continue;
             };
-            let entry = Entry { at: time, child: *child as u16, value };
+            let event = seen.reference.map(|reference| Box::new(reference()));
+            let entry = Entry { at: time, child: *child as u16, value, event };
             if self.insert(at, rule, &group, entry) {
                 touched.insert(group);
             }
@@ -175,14 +243,14 @@ impl Correlator {
     fn insert(&mut self, at: usize, rule: &Correlation, group: &[String], entry: Entry) -> bool {
         let state = &mut self.states[at];
         if !state.groups.contains_key(group) {
-            let bytes = Window::BYTES + group.iter().map(|part| part.len() + size_of::<String>()).sum::<usize>();
+            let bytes = Window::bytes(group);
             state.groups.insert(group.to_vec(), Window { newest: entry.at, ..Window::default() });
             state.bytes += bytes;
             self.bytes += bytes;
         }
         let Some(window) = state.groups.get_mut(group) else { return false };
         if entry.at < window.newest.saturating_sub(rule.timespan) {
-            self.dropped.late += 1;
+            state.dropped.late += 1;
             return false;
         }
         let came = entry.bytes();
@@ -190,7 +258,7 @@ impl Correlator {
         let replaced = window.insert(rule, entry);
         let expired = if rule.grows() { window.expire(rule.timespan, newest) } else { Vec::new() };
         let crowded = rule.kind != CorrelationKind::ValueCount && !replaced.is_empty();
-        self.dropped.crowded += u64::from(crowded && rule.kind != CorrelationKind::EventCount);
+        state.dropped.crowded += u64::from(crowded && rule.kind != CorrelationKind::EventCount);
         let went: usize = replaced.iter().chain(&expired).map(Entry::bytes).sum();
         state.bytes = (state.bytes + came).saturating_sub(went);
         self.bytes = (self.bytes + came).saturating_sub(went);
@@ -202,10 +270,10 @@ impl Correlator {
         let mut gone = Vec::new();
         let found = if rule.grows() {
             // one alarm per time span; a sequence that is complete is used up
-            let again = window.fired.is_none_or(|fired| (time - fired).abs() > rule.timespan);
+            let again = window.fired.is_none_or(|fired| time.abs_diff(fired) > rule.timespan.unsigned_abs());
             let temporal = matches!(rule.kind, CorrelationKind::Temporal | CorrelationKind::TemporalOrdered);
             let found = if again || temporal { window.fires(rule, time) } else { None };
-            if let Some(fired) = found {
+            if let Some(fired) = &found {
                 window.fired = Some(fired.last);
                 gone.extend(window.entries.drain(..));
             }
@@ -214,11 +282,11 @@ impl Correlator {
             let lateness = rule.timespan.min(LATENESS_MAX);
             window.close(rule, window.newest.saturating_sub(lateness), &mut gone)
         };
-        self.forget(at, &gone);
+        self.release(at, &gone);
         found
     }
 
-    fn forget(&mut self, at: usize, gone: &[Entry]) {
+    fn release(&mut self, at: usize, gone: &[Entry]) {
         let bytes: usize = gone.iter().map(Entry::bytes).sum();
         self.states[at].bytes = self.states[at].bytes.saturating_sub(bytes);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -230,6 +298,7 @@ impl Correlator {
         let mut out = Vec::new();
         for (at, rule) in list.iter().enumerate() {
             let mut gone = Vec::new();
+            let before = out.len();
             if !rule.grows() {
                 let lateness = rule.timespan.min(LATENESS_MAX);
                 let mut groups: Vec<_> = self.states[at].groups.iter_mut().collect();
@@ -239,9 +308,10 @@ impl Correlator {
                     out.extend(found.into_iter().map(|fired| told(rules + at, rule, group.clone(), fired)));
                 }
             }
-            self.forget(at, &gone);
+            self.states[at].changed |= !gone.is_empty() || out.len() > before;
+            self.release(at, &gone);
             let keep_from = now.saturating_sub(rule.timespan.saturating_mul(2));
-            self.sweep(at, |window| window.newest < keep_from);
+            self.sweep(at, |_, window| window.newest < keep_from);
         }
         out
     }
@@ -251,18 +321,19 @@ impl Correlator {
         self.advance(list, rules, i64::MAX)
     }
 
-    fn sweep(&mut self, at: usize, over: impl Fn(&Window) -> bool) -> u64 {
+    fn sweep(&mut self, at: usize, over: impl Fn(&[String], &Window) -> bool) -> u64 {
         let state = &mut self.states[at];
         let (mut bytes, mut events) = (0, 0);
         state.groups.retain(|group, window| {
-            let goes = over(window);
+            let goes = over(group, window);
             if goes {
                 events += window.entries.len() as u64;
-                bytes += Window::BYTES + group.iter().map(|part| part.len() + size_of::<String>()).sum::<usize>();
+                bytes += Window::bytes(group);
                 bytes += window.entries.iter().map(Entry::bytes).sum::<usize>();
             }
             !goes
         });
+        state.changed |= bytes > 0;
         state.bytes = state.bytes.saturating_sub(bytes);
         self.bytes = self.bytes.saturating_sub(bytes);
         events
@@ -281,54 +352,86 @@ impl Correlator {
         newest.sort_unstable();
         // a quarter goes at once, so that this is rare
         let Some(limit) = newest.get(newest.len() / 4).copied() else { return };
-        let events = self.sweep(at, |window| window.newest <= limit);
-        self.dropped.memory += events;
+        let events = self.sweep(at, |_, window| window.newest <= limit);
+        self.states[at].dropped.memory += events;
     }
 
-    pub(crate) fn save(&self, list: &[Correlation]) -> serde_json::Result<Vec<u8>> {
-        let saved = list.iter().zip(&self.states).map(|(rule, state)| {
-            let mut groups: Vec<_> = state.groups.iter().collect();
-            groups.sort_by(|a, b| a.0.cmp(b.0));
-            (&rule.key, groups)
-        });
-        let rules: Vec<_> = saved.collect();
-        serde_json::to_vec(&serde_json::json!({ "version": VERSION, "dropped": self.dropped, "rules": rules }))
+    /// The state of every correlation that has any, by key.
+    pub(crate) fn save(&self, list: &[Correlation]) -> Vec<(String, String)> {
+        list.iter().zip(&self.states).filter_map(|(rule, state)| Some((rule.key.clone(), state.saved()?))).collect()
     }
 
+    /// What has to be saved since the last call; an empty text for what has to be forgotten. Nothing when
+    /// it takes more than about `bytes_max` bytes: then it is still to be saved.
+    pub(crate) fn changes(&mut self, list: &[Correlation], bytes_max: usize) -> Option<Vec<(String, String)>> {
+        self.states.resize_with(list.len(), State::default);
+        let changed = || self.states.iter().filter(|state| state.changed);
+        if changed().map(|state| state.bytes).sum::<usize>() > bytes_max {
+            return None;
+        }
+        let mut changes: Vec<(String, String)> = self.gone.drain(..).map(|key| (key, String::new())).collect();
+        for (rule, state) in list.iter().zip(&mut self.states).filter(|(_, state)| state.changed) {
+            changes.push((rule.key.clone(), state.saved().unwrap_or_default()));
+            state.changed = false;
+        }
+        Some(changes)
+    }
+
+    /// Restores saved state: of correlations that are gone or were changed nothing is taken. Also returns
+    /// the keys of what cannot be read.
     pub(crate) fn restore(
         limits: CorrelationLimits,
         list: &[Correlation],
-        saved: &[u8],
-    ) -> serde_json::Result<Correlator> {
-        let saved: Saved = serde_json::from_slice(saved)?;
+        saved: &[(String, String)],
+    ) -> (Correlator, Vec<String>) {
         let mut this = Correlator::new(limits);
         this.states.resize_with(list.len(), State::default);
-        if saved.version != VERSION {
-            return Ok(this);
-        }
-        this.dropped = saved.dropped;
-        for (key, groups) in saved.rules {
-            let Some(at) = list.iter().position(|rule| rule.key == key) else { continue };
-            for (group, mut window) in groups {
-                let children = list[at].children.len();
-                window.entries.retain(|entry| usize::from(entry.child) < children);
-                window.entries.make_contiguous().sort_by_key(|entry| entry.at);
-                window.entries.truncate(super::window::ENTRIES_MAX);
-                let bytes = Window::BYTES + group.iter().map(|part| part.len() + size_of::<String>()).sum::<usize>();
-                let bytes = bytes + window.entries.iter().map(Entry::bytes).sum::<usize>();
-                this.states[at].bytes += bytes;
-                this.bytes += bytes;
-                this.states[at].groups.insert(group, window);
+        let mut unreadable = Vec::new();
+        for (key, text) in saved {
+            let Some(at) = list.iter().position(|rule| rule.key == *key) else {
+                this.gone.push(key.clone());
+                continue;
+            };
+            match serde_json::from_str::<Saved>(text) {
+                Ok(saved) if saved.version == VERSION => this.take_back(at, &list[at], saved),
+                _ => unreadable.push(key.clone()),
             }
-            this.bound(at);
         }
-        Ok(this)
+        (this, unreadable)
+    }
+
+    fn take_back(&mut self, at: usize, rule: &Correlation, saved: Saved) {
+        self.states[at].dropped = saved.dropped;
+        for (group, mut window) in saved.groups {
+            window.entries.retain(|entry| usize::from(entry.child) < rule.children.len());
+            window.entries.make_contiguous().sort_by_key(|entry| entry.at);
+            window.entries.truncate(super::window::ENTRIES_MAX);
+            let bytes = Window::bytes(&group) + window.entries.iter().map(Entry::bytes).sum::<usize>();
+            self.states[at].bytes += bytes;
+            self.bytes += bytes;
+            self.states[at].groups.insert(group, window);
+        }
+        self.bound(at);
     }
 }
 
-fn told(rule: usize, correlation: &Correlation, group: Vec<String>, fired: Fired) -> Correlated {
+impl State {
+    /// As text, when there is anything to remember.
+    fn saved(&self) -> Option<String> {
+        if self.groups.is_empty() && self.dropped == Dropped::default() {
+            return None;
+        }
+        let mut groups: Vec<_> = self.groups.iter().collect();
+        groups.sort_by_key(|(group, _)| *group);
+        serde_json::to_string(&Saving { version: VERSION, dropped: self.dropped, groups }).ok()
+    }
+}
+
+fn told(rule: usize, correlation: &Correlation, mut group: Vec<String>, fired: Fired) -> Correlated {
+    let realm = group.pop().unwrap_or_default();
     let group = correlation.group_by.iter().map(|field| field.name.clone()).zip(group).collect();
-    Correlated { rule, group, first: fired.first, last: fired.last, events: fired.events, value: fired.value }
+    let Fired { first, last, events, value, evidence } = fired;
+    Correlated { rule, group, first, last, events, value, realm, evidence }
 }
 
 /// The counted value: nothing for kinds that count events; an error when it is missing.

@@ -3,11 +3,15 @@
 use super::{Correlation, CorrelationKind};
 use crate::expr::{Atom, Expr};
 use crate::fields::Target;
+use hinomi_model::EventRef;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 
 /// Most events kept per group; one more than the highest count that can be asked for.
 pub(super) const ENTRIES_MAX: usize = super::read::COUNT_MAX as usize + 1;
+
+/// Most events told of a firing: the last ones.
+const EVIDENCE_MAX: usize = 50;
 
 /// Events of one group, by time.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -28,27 +32,45 @@ pub(super) struct Entry {
     pub child: u16,
     /// The counted value.
     pub value: Option<Box<str>>,
+    /// The event, if it is a row.
+    pub event: Option<Box<EventRef>>,
 }
 
 /// What a window showed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fired {
     pub first: i64,
     pub last: i64,
     pub events: usize,
     pub value: f64,
+    pub evidence: Vec<EventRef>,
 }
 
 impl Entry {
     /// Bytes it costs.
     pub fn bytes(&self) -> usize {
-        size_of::<Entry>() + self.value.as_ref().map_or(0, |value| value.len())
+        let event = self.event.as_ref().map_or(0, |event| size_of::<EventRef>() + event.report_id.len());
+        size_of::<Entry>() + self.value.as_ref().map_or(0, |value| value.len()) + event
+    }
+}
+
+impl Fired {
+    fn of(window: &[&Entry], value: f64) -> Option<Fired> {
+        let (first, last) = (window.first()?.at, window.last()?.at);
+        let told = &window[window.len().saturating_sub(EVIDENCE_MAX)..];
+        let evidence = told.iter().filter_map(|entry| entry.event.as_deref().cloned()).collect();
+        Some(Fired { first, last, events: window.len(), value, evidence })
     }
 }
 
 impl Window {
     /// Bytes it costs without its entries.
-    pub const BYTES: usize = size_of::<Window>() + 64;
+    const BYTES: usize = size_of::<Window>() + 64;
+
+    /// Bytes a group costs without its entries.
+    pub fn bytes(group: &[String]) -> usize {
+        Window::BYTES + group.iter().map(|part| part.len() + size_of::<String>()).sum::<usize>()
+    }
 
     /// Inserts by time. Returns entries that had to go: more than one group may hold.
     pub fn insert(&mut self, rule: &Correlation, entry: Entry) -> Vec<Entry> {
@@ -106,9 +128,7 @@ impl Window {
         let from = self.entries.partition_point(|entry| entry.at < last.saturating_sub(rule.timespan));
         let to = self.entries.partition_point(|entry| entry.at <= last);
         let window: Vec<&Entry> = self.entries.range(from..to).collect();
-        let value = measure(rule, &window)?;
-        let first = window.first().map_or(last, |entry| entry.at);
-        Some(Fired { first, last, events: window.len(), value })
+        Fired::of(&window, measure(rule, &window)?)
     }
 
     /// Closes the windows that ended before `now`, for rules that are answered at the end of a window.
@@ -121,10 +141,8 @@ impl Window {
             }
             let to = self.entries.partition_point(|entry| entry.at <= end);
             let window: Vec<Entry> = self.entries.drain(..to).collect();
-            let events = window.len();
-            if let Some(value) = measure(rule, &window.iter().collect::<Vec<_>>()) {
-                fired.push(Fired { first, last: window[events - 1].at, events, value });
-            }
+            let entries: Vec<&Entry> = window.iter().collect();
+            fired.extend(measure(rule, &entries).and_then(|value| Fired::of(&entries, value)));
             gone.extend(window);
         }
         fired
