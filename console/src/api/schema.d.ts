@@ -1844,6 +1844,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the detection rules
+         * @description Permission: read.
+         */
+        get: operations["listRules"];
+        put?: never;
+        /**
+         * Add a detection rule, a draft unless told otherwise
+         * @description Permission: administer.
+         */
+        post: operations["createRule"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/correlations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what correlation rules keep and what they dropped
+         * @description Permission: read.
+         */
+        get: operations["listCorrelations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/rules/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what is decided about a rule
+         * @description Permission: read.
+         */
+        get: operations["getRule"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a rule; one that ships is as it was delivered again
+         * @description Permission: administer.
+         */
+        delete: operations["removeRule"];
+        options?: never;
+        head?: never;
+        /**
+         * Decide what comes of a rule, or change its text
+         * @description Permission: administer.
+         */
+        patch: operations["updateRule"];
+        trace?: never;
+    };
+    "/api/v1/rules/{id}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what was decided about a rule, newest first
+         * @description Permission: read.
+         */
+        get: operations["listRuleVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/search": {
         parameters: {
             query?: never;
@@ -2242,6 +2334,8 @@ export interface components {
             status: components["schemas"]["AlertStatus"];
             /** @description ATT&CK technique ids. */
             techniques: string[];
+            /** @description Made by a rule that is being tested: nobody is notified, nothing is investigated. */
+            test: boolean;
             /** @description Title. */
             title: components["schemas"]["Text"];
             tree_root: components["schemas"]["ProcessKey"] | null;
@@ -2555,6 +2649,49 @@ export interface components {
          * @enum {string}
          */
         CorrelationReason: "firstAlert" | "repeatedAlertOccurrence" | "eventCasualSequence" | "eventSequence" | "similarArtifacts" | "sharedIndicators" | "sameAsset" | "sameThreatSource" | "sameCampaign" | "temporalProximity";
+        /** @description What a correlation rule keeps and what it dropped since its state began. */
+        CorrelationStatus: {
+            /**
+             * Format: int64
+             * @description About how much memory its state takes, bytes.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Events that went because a group had more than are kept.
+             */
+            crowded: number;
+            /**
+             * Format: int64
+             * @description Events that came when their time span had long passed.
+             */
+            late: number;
+            /**
+             * Format: int64
+             * @description Events that went because the memory of the rule or of all was used up.
+             */
+            memory: number;
+            /** @description The rule. */
+            rule_id: string;
+            /**
+             * Format: int64
+             * @description Events without a field of `group-by`.
+             */
+            ungrouped: number;
+            /**
+             * Format: int64
+             * @description Events without the value that counts.
+             */
+            valueless: number;
+        };
+        /** @description One page of a list. */
+        CorrelationStatusList: {
+            items: components["schemas"]["CorrelationStatus"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /** @description The crawl of one mailbox. */
         CrawlMailboxStatus: {
             /** @description Why the last one failed. */
@@ -3767,6 +3904,49 @@ export interface components {
          * @enum {string}
          */
         MailboxCopyState: "present" | "removed" | "not_found" | "failed";
+        /** @description A rule with what was decided about it. */
+        ManagedRule: {
+            /** @description Who wrote it. */
+            author: string;
+            changed_at: components["schemas"]["Timestamp"] | null;
+            /** @description Who decided last about it; none = nobody. */
+            changed_by: string | null;
+            /** @description Counts on devices that have one of these tags; none = everywhere. */
+            device_tags: string[];
+            /**
+             * Format: int64
+             * @description How often it fired since its text or state changed; counted only when something was decided about it.
+             */
+            hits: number;
+            /** @description Sigma's id. */
+            id: string;
+            last_hit: components["schemas"]["Timestamp"] | null;
+            /** @description Why it is not in force, if it cannot be loaded. */
+            problem: string | null;
+            /** @description Severity of its alerts. */
+            severity: components["schemas"]["Severity"];
+            /** @description Ships with Hinomi. */
+            ships: boolean;
+            /** @description What comes of it. */
+            state: components["schemas"]["RuleState"];
+            /** @description ATT&CK technique ids. */
+            techniques: string[];
+            /** @description Title. */
+            title: components["schemas"]["Text"];
+            /**
+             * Format: int64
+             * @description Version of the decision; 0 = nobody decided.
+             */
+            version: number;
+        };
+        /** @description One page of a list. */
+        ManagedRuleList: {
+            items: components["schemas"]["ManagedRule"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /** @description A field of an event that made a rule fire. */
         MatchedField: {
             /** @description Column of the hunting table. */
@@ -3994,6 +4174,18 @@ export interface components {
             remedy?: components["schemas"]["MessageRemedy"];
             /** @description Also the sender's own copy in the sent items, for the remedies that remove. */
             senders_copy?: boolean;
+        };
+        /** @description A rule to be added. */
+        NewRule: {
+            /** @description Counts on devices that have one of these tags; none = everywhere. At most 20. */
+            device_tags?: string[];
+            /** @description What comes of it; left out: draft. */
+            state?: components["schemas"]["RuleState"];
+            /**
+             * @description The rule as Sigma writes it, at most 256 KiB; several documents (a correlation with its rules) are one
+             *     entry under the id of the first.
+             */
+            yaml: string;
         };
         /** @description A new user. */
         NewUser: {
@@ -4549,6 +4741,39 @@ export interface components {
          * @enum {string}
          */
         Role: "viewer" | "auditor" | "responder" | "administrator";
+        /** @description What was decided about a rule: one written here, or one that ships with Hinomi. */
+        RuleEntry: {
+            /** @description When. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description Who decided it. */
+            changed_by: string;
+            /** @description Counts on devices that have one of these tags; none = everywhere. */
+            device_tags: string[];
+            /** @description Sigma's id, of the first rule when the text holds several. */
+            id: string;
+            /** @description What comes of it. */
+            state: components["schemas"]["RuleState"];
+            /**
+             * Format: int64
+             * @description Grows by one with every change (ETag).
+             */
+            version: number;
+            /** @description The rules as text; none = ships with Hinomi. */
+            yaml: string | null;
+        };
+        /** @description One page of a list. */
+        RuleEntryList: {
+            items: components["schemas"]["RuleEntry"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
+        /**
+         * @description What comes of a rule that fires.
+         * @enum {string}
+         */
+        RuleState: "draft" | "test" | "live" | "off";
         /** @description Answer to a search. */
         SearchAnswer: {
             /** @description Best first, at most 50. */
@@ -4969,6 +5194,19 @@ export interface components {
             mail?: string | null;
             /** @description New password, at least 12 characters; ends every other session. */
             password?: string | null;
+        };
+        /** @description Changes a rule. Fields left out stay. */
+        UpdateRule: {
+            /** @description Counts on devices that have one of these tags. */
+            device_tags?: string[] | null;
+            /**
+             * Format: int64
+             * @description Begin with this version instead of the one in force.
+             */
+            restore?: number | null;
+            state?: components["schemas"]["RuleState"] | null;
+            /** @description Another text, with the same id; not for rules that ship. */
+            yaml?: string | null;
         };
         /** @description Changes settings. Fields left out stay. */
         UpdateSettings: {
@@ -8694,6 +8932,239 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Pivot"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listRules: {
+        parameters: {
+            query?: {
+                /** @description States, separated by commas: draft, test, live, off. */
+                state?: string;
+                /** @description True: only rules that ship with Hinomi; false: only others. */
+                ships?: boolean;
+                /** @description Text in id, title or author. */
+                text?: string;
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedRuleList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRule"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listCorrelations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CorrelationStatusList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeRule: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateRule: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag the change is based on; 412 when it is not the current one */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateRule"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ManagedRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listRuleVersions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleEntryList"];
                 };
             };
             /** @description Not done */

@@ -29,6 +29,7 @@ mod notifications;
 mod people;
 mod pivot;
 mod problem;
+mod rules;
 mod settings;
 mod stream;
 
@@ -49,5 +50,6 @@ pub use people::*;
 pub use permission::Permission;
 pub use pivot::*;
 pub use problem::*;
+pub use rules::*;
 pub use settings::*;
 pub use stream::*;

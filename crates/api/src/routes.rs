@@ -457,7 +457,7 @@ fn pivots() -> Vec<Route> {
 }
 
 fn response() -> Vec<Route> {
-    use Permission::{Act, Read};
+    use Permission::{Act, Administer, Read};
     vec![
         get("/actions", "listActions", Read, "List actions, newest first").query::<ActionQuery>().lists::<Action>(),
         post("/actions", "createAction", Act, "Order or propose an action")
@@ -494,6 +494,21 @@ fn response() -> Vec<Route> {
         post("/actions/{id}/undo", "undoAction", Act, "Undo an action; answers the action that undoes it")
             .takes::<Decision>()
             .gives::<Action>(),
+        get("/rules", "listRules", Read, "List the detection rules").query::<RuleQuery>().lists::<ManagedRule>(),
+        post("/rules", "createRule", Administer, "Add a detection rule, a draft unless told otherwise")
+            .takes::<NewRule>()
+            .creates::<ManagedRule>(),
+        get("/rules/correlations", "listCorrelations", Read, "Tell what correlation rules keep and what they dropped")
+            .lists::<CorrelationStatus>(),
+        get("/rules/{id}", "getRule", Read, "Tell what is decided about a rule").gives::<ManagedRule>().etag(),
+        patch("/rules/{id}", "updateRule", Administer, "Decide what comes of a rule, or change its text")
+            .takes::<UpdateRule>()
+            .gives::<ManagedRule>()
+            .etag(),
+        delete("/rules/{id}", "removeRule", Administer, "Remove a rule; one that ships is as it was delivered again")
+            .gives::<ManagedRule>(),
+        get("/rules/{id}/versions", "listRuleVersions", Read, "List what was decided about a rule, newest first")
+            .lists::<RuleEntry>(),
         get("/indicators", "listIndicators", Read, "List the indicators in force")
             .query::<IndicatorQuery>()
             .lists::<Indicator>(),

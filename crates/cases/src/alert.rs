@@ -142,6 +142,7 @@ pub fn alert_of(detection: &Detection, ids: AlertIds, now: Timestamp, context: &
             matched: detection.matched.clone(),
         }],
         why_more: 0,
+        test: false,
         device,
         user,
         mailboxes,

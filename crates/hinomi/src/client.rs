@@ -81,6 +81,14 @@ impl Client {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Changes parts of a resource.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub async fn patch<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T> {
+        self.send(self.request(Method::PATCH, path).json(body)).await
+    }
+
     /// Removes a resource and returns what the server says of it.
     ///
     /// # Errors

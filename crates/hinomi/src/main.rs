@@ -153,7 +153,9 @@ fn main() -> ExitCode {
     // these work on this machine alone
     let arguments = match arguments.command {
         Command::Scan(scan) => return code(scan.run(arguments.json, language)),
-        Command::Rules(rules) => return code(rules.run(arguments.json, language)),
+        Command::Rules(rules) if !matches!(rules, Rules::Server(_)) => {
+            return code(rules.run(arguments.json, language));
+        }
         command => Arguments { command, ..arguments },
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -192,6 +194,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::EnrolmentToken(token) => token.run(json).await,
         Command::Backup { place, to } => house::make_backup(place, &to, json).await,
         Command::Restore { place, from } => house::restore(place, &from, json).await,
+        Command::Rules(Rules::Server(rules)) => rules.run(&client()?, json, language).await,
         Command::MailWorker { .. } | Command::Scan(_) | Command::Rules(_) => anyhow::bail!("answered before"),
         Command::Openapi => {
             print!("{}", hinomi_api::openapi::text(env!("CARGO_PKG_VERSION")));

@@ -393,6 +393,9 @@ pub struct Alert {
     pub why: Vec<Why>,
     /// Firings beyond the kept ones.
     pub why_more: u64,
+    /// Made by a rule that is being tested: nobody is notified, nothing is investigated.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// Device, for endpoint alerts.
     pub device: Option<DeviceRef>,
     /// Account on the device.

@@ -25,6 +25,7 @@ fn alert() -> (Alert, Incident) {
         rule_id: "r".into(),
         why: vec![],
         why_more: 0,
+        test: false,
         device: Some(DeviceRef { id: id.into(), name: "PC-TANAKA\r\nBcc: all@example.jp".into() }),
         user: Some("tanaka".into()),
         mailboxes: vec![],

@@ -2,17 +2,20 @@
 //! it has read. Events analysed twice change nothing the second time.
 
 mod copies;
+pub(crate) mod correlation;
 mod finding;
 mod place;
 mod weak;
 
 use crate::abort::abort_point;
 use crate::actions::record;
-use crate::app::{ANALYST, Ctx};
+use crate::app::{ANALYST, CORRELATIONS, Ctx};
 use crate::demos;
 use crate::live::LiveEvent;
+use crate::rules::Hits;
 use anyhow::{Context, Result};
 use copies::Copies;
+use correlation::Together;
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies};
 use hinomi_model::{
@@ -29,6 +32,7 @@ const PROCESSES_MAX: usize = 100_000;
 /// What the case rooms keep in memory: nothing that cannot be lost.
 pub struct Desk {
     processes: Mutex<ProcessIndex>,
+    pub(crate) correlations: correlation::Correlations,
     turn: tokio::sync::Mutex<()>,
     investigating: Mutex<BTreeSet<InvestigationId>>,
     /// Habits seen everywhere: what they do says nothing any more.
@@ -39,6 +43,7 @@ impl Default for Desk {
     fn default() -> Self {
         Desk {
             processes: Mutex::new(ProcessIndex::new(PROCESSES_MAX)),
+            correlations: correlation::Correlations::default(),
             turn: tokio::sync::Mutex::default(),
             investigating: Mutex::default(),
             everywhere: Mutex::default(),
@@ -95,13 +100,20 @@ impl News {
 }
 
 /// What events say, before anything is written.
+#[derive(Default)]
 pub struct Analysis {
     sightings: Vec<Sighting>,
     /// Other hashes of real files; those of demos leave no trace.
     hashes: BTreeSet<FileHashes>,
     copies: Vec<MessageCopy>,
     findings: Vec<Finding>,
+    hits: Hits,
     demo: Option<DemoId>,
+    together: Vec<Together>,
+    /// State of the correlations to be saved, with which the store knows it as it is behind these events.
+    saved: Option<Vec<(String, String)>>,
+    /// Only the time went on.
+    tick: bool,
 }
 
 /// Analyses events in the order of the log and moves the analyst's offset to `offset`.
@@ -109,7 +121,28 @@ pub struct Analysis {
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn process(ctx: &Ctx, offset: u64, events: &[Event]) -> Result<()> {
-    commit(ctx, offset, &read(ctx, events, None).await?).await
+    let mut analysis = read(ctx, events, None).await?;
+    correlate(ctx, &mut analysis, events);
+    commit(ctx, offset, &analysis).await
+}
+
+/// Tells the correlations the events of an analysis: once per event, in the order of the log.
+pub fn correlate(ctx: &Ctx, analysis: &mut Analysis, events: &[Event]) {
+    analysis.together = correlation::learn(ctx, events, analysis.demo);
+    analysis.saved = correlation::changes(ctx, true);
+}
+
+/// What the correlation rules in force dropped so far and keep now.
+pub fn correlation_drops(ctx: &Ctx) -> Vec<hinomi_detect::CorrelationDrops> {
+    ctx.desk.correlations.drops(ctx)
+}
+
+/// What the passing of time says: correlations that are answered at the end of their time span. The state
+/// of all of them is to be saved.
+pub(crate) fn tick(ctx: &Ctx) -> Analysis {
+    let together = correlation::tick(ctx);
+    let saved = correlation::changes(ctx, false);
+    Analysis { together, saved, tick: true, ..Analysis::default() }
 }
 
 /// Runs rules and indicators over events in the order of the log: all real, or all of one demo.
@@ -120,8 +153,8 @@ pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<A
     let sightings = collect(events);
     let hashes = if demo.is_none() { file_hashes(events) } else { BTreeSet::new() };
     let copies = message_copies(events);
-    let findings = finding::detect(ctx, events, &copies, demo).await?;
-    Ok(Analysis { sightings, hashes, copies, findings, demo })
+    let (findings, hits) = finding::detect(ctx, events, &copies, demo).await?;
+    Ok(Analysis { sightings, hashes, copies, findings, hits, demo, ..Analysis::default() })
 }
 
 /// Writes what events said and moves the analyst's offset to `offset`, in one transaction. Those of a
@@ -130,16 +163,30 @@ pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<A
 /// # Errors
 /// When the store or the lake cannot be read or written; nothing was changed then.
 pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
+    let (together, hits) = correlation::findings(ctx, &analysis.together).await?;
     let _turn = ctx.desk.turn().await;
     let mut tx = ctx.store.begin().await?;
-    if tx.offset(ANALYST).await? >= offset {
+    let done = tx.offset(ANALYST).await?;
+    if done > offset || (done == offset && !analysis.tick) {
         return Ok(());
+    }
+    if let Some(saved) = &analysis.saved {
+        for (rule, doc) in saved {
+            tx.put_correlation_state(rule, doc).await.context("save the state of correlations")?;
+        }
+        tx.set_offset(CORRELATIONS, offset).await.context("move offset")?;
     }
     if !demos::goes_on(&mut tx, analysis.demo).await? {
         tx.set_offset(ANALYST, offset).await.context("move offset")?;
         return Ok(tx.commit().await?);
     }
-    let news = take_all(ctx, &mut tx, analysis, &mut Copies::default()).await?;
+    let mut news = take_all(ctx, &mut tx, analysis, &mut Copies::default()).await?;
+    count(&mut tx, &hits).await?;
+    for finding in &together {
+        if demos::goes_on(&mut tx, finding.demo).await? {
+            take(ctx, &mut tx, finding, &analysis.copies, &mut news).await?;
+        }
+    }
     tx.set_offset(ANALYST, offset).await.context("move offset")?;
     let important = news.jobs;
     if important {
@@ -181,10 +228,18 @@ async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis, seen: &mut Copies
     tx.upsert_sightings(sightings).await.context("write sightings")?;
     tx.add_file_hashes(hashes).await.context("write hashes")?;
     seen.put(ctx, tx, copies, &mut news).await?;
+    count(tx, &analysis.hits).await?;
     for finding in findings {
         take(ctx, tx, finding, copies, &mut news).await?;
     }
     Ok(news)
+}
+
+async fn count(tx: &mut Tx, hits: &Hits) -> Result<()> {
+    for (rule, (hits, last)) in &hits.0 {
+        tx.count_rule_hits(rule, *hits, *last).await.context("count firings")?;
+    }
+    Ok(())
 }
 
 async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy], news: &mut News) -> Result<()> {
@@ -211,14 +266,16 @@ async fn tell(ctx: &Ctx, tx: &mut Tx, placed: place::Placed, now: Timestamp, new
         news.tell("investigation.progress", id, 0, None);
         news.job();
     }
-    if placed.new {
+    if placed.new && !alert.test {
         if crate::notifications::tell_alert(ctx, tx, alert, incident, now).await? {
             news.job();
         }
+        raise_risk(tx, alert, news).await?;
+    }
+    if placed.new {
         let detail = json!({"rule": alert.rule_id, "incident": incident.number, "severity": alert.severity});
         let entry = record(now, "system", "alert.create", &format!("alert:{}", alert.id), detail);
         demos::audit(tx, alert.id.demo(), &entry).await?;
-        raise_risk(tx, alert, news).await?;
     }
     Ok(())
 }

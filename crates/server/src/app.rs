@@ -6,11 +6,12 @@ use crate::keys::Keys;
 use crate::link::Hub;
 use crate::live::Live;
 use crate::mailboxes::Mailboxes;
+use crate::rules::RuleSet;
 use anyhow::{Context, Result};
 use hinomi_detect::Engine;
 use hinomi_lake::{Lake, LakeFile};
 use hinomi_model::Timestamp;
-use hinomi_store::Store;
+use hinomi_store::{Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use tokio_util::sync::CancellationToken;
@@ -70,13 +71,17 @@ pub struct App {
     pub bulk: tokio::sync::Mutex<()>,
     /// What [`App::now`] asks: the clock of the machine, unless history is played again.
     pub clock: Clock,
-    rules: RwLock<Arc<Engine>>,
+    /// Held while rules are read from the store and put in force.
+    pub rule_changes: tokio::sync::Mutex<()>,
+    rules: RwLock<Arc<RuleSet>>,
 }
 
 /// Names of the consumers whose offsets the store keeps.
 pub const ANALYST: &str = "analyst";
 /// See [`ANALYST`].
 pub const LAKE: &str = "lake";
+/// See [`ANALYST`]: how far the saved state of the correlation rules is, at most as far as the analyst.
+pub const CORRELATIONS: &str = "correlations";
 
 impl App {
     /// Opens everything below a data folder.
@@ -106,7 +111,7 @@ impl App {
             })
             .collect();
         let lake = Lake::open(&data.join("lake"), files).await.context("open lake")?;
-        let done = store.offset(ANALYST).await?.min(store.offset(LAKE).await?);
+        let done = consumed(&store).await?;
         let log = Log::open(&data.join("log"), done)?;
         let ingest = Ingest::open(log, store.clone()).await.context("open ingest")?;
         Ok(App {
@@ -129,7 +134,8 @@ impl App {
             files: tokio::sync::Mutex::default(),
             bulk: tokio::sync::Mutex::default(),
             clock: Box::new(|| Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())),
-            rules: RwLock::new(hinomi_detect::content::engine()),
+            rule_changes: tokio::sync::Mutex::default(),
+            rules: RwLock::new(Arc::new(hinomi_detect::content::engine().into())),
         })
     }
 
@@ -145,15 +151,32 @@ impl App {
         (self.clock)()
     }
 
-    /// The rules in force.
+    /// The rules in force, compiled.
     pub fn rules(&self) -> Arc<Engine> {
+        Arc::clone(self.rule_set().engine())
+    }
+
+    /// The rules in force, and what was decided about them.
+    pub fn rule_set(&self) -> Arc<RuleSet> {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts other rules in force.
-    pub fn set_rules(&self, engine: Arc<Engine>) {
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = engine;
+    pub fn set_rules(&self, rules: impl Into<RuleSet>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules.into());
     }
+}
+
+/// Returns how far every consumer has read the ingest log: what lies before is not needed any more.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) async fn consumed(store: &Store) -> Result<u64, StoreError> {
+    let mut done = u64::MAX;
+    for consumer in [ANALYST, LAKE, CORRELATIONS] {
+        done = done.min(store.offset(consumer).await?);
+    }
+    Ok(done)
 }
 
 /// Reads the name of the server that lives in a data folder, or draws one.

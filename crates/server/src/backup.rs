@@ -21,7 +21,7 @@ pub use hinomi_store::Store;
 const DATABASE: &str = "hinomi.db";
 const MANIFEST: &str = "backup.json";
 /// Consumers of the ingest log; one that never committed begins at 0.
-const CONSUMERS: [&str; 2] = ["analyst", "lake"];
+const CONSUMERS: [&str; 3] = ["analyst", "correlations", "lake"];
 const FORMAT: u32 = 1;
 /// Largest manifest read, bytes.
 const MANIFEST_BYTES_MAX: u64 = 256 * 1024 * 1024;

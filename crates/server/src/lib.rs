@@ -34,6 +34,7 @@ pub mod mailboxes;
 pub mod notifications;
 pub mod pivot;
 pub mod related;
+pub mod rules;
 pub mod secrets;
 pub mod serve;
 pub mod verdicts;

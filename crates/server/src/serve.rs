@@ -103,6 +103,7 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
         let _ = ctx.mail.set(mailboxes);
     }
     crate::indicators::load(&ctx).await.context("load indicators")?;
+    crate::rules::load(&ctx).await.context("load rules")?;
     let setup_code = auth::first_code(&ctx).await?;
 
     let mut tasks = JoinSet::new();

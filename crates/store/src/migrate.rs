@@ -42,6 +42,16 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "notifications",
         sql: include_str!("../migrations/sqlite/20261122_70_notifications.sql"),
     },
+    Migration {
+        version: 20261122_72,
+        name: "correlations",
+        sql: include_str!("../migrations/sqlite/20261122_72_correlations.sql"),
+    },
+    Migration {
+        version: 20261122_75,
+        name: "rules",
+        sql: include_str!("../migrations/sqlite/20261122_75_rules.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -85,6 +95,16 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_70,
         name: "notifications",
         sql: include_str!("../migrations/postgres/20261122_70_notifications.sql"),
+    },
+    Migration {
+        version: 20261122_72,
+        name: "correlations",
+        sql: include_str!("../migrations/postgres/20261122_72_correlations.sql"),
+    },
+    Migration {
+        version: 20261122_75,
+        name: "rules",
+        sql: include_str!("../migrations/postgres/20261122_75_rules.sql"),
     },
 ];
 

@@ -14,5 +14,6 @@ pub mod notifications;
 pub mod people;
 pub mod pivot;
 pub mod rules;
+pub mod rules_in_force;
 pub mod scan;
 pub mod secret;

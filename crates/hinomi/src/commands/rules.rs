@@ -1,5 +1,6 @@
 //! `hinomi rules`
 
+use crate::commands::rules_in_force::InForce;
 use crate::commands::scan::load;
 use crate::output::{self, exit, line, printable};
 use anyhow::{Context, Result, bail};
@@ -47,6 +48,9 @@ pub enum Rules {
     },
     /// Show which ATT&CK techniques rules name
     Coverage(Which),
+    /// Decide on a server which rules are in force
+    #[command(subcommand)]
+    Server(InForce),
 }
 
 /// Which rules are meant.
@@ -106,6 +110,7 @@ impl Rules {
             Rules::Explain { which, about } => about_one(which, about, json, true),
             Rules::WhyNot { which, about } => about_one(which, about, json, false),
             Rules::Coverage(which) => cover(&which.load()?, json, language),
+            Rules::Server(_) => bail!("answered before"),
         }
     }
 }

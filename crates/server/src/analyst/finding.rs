@@ -3,6 +3,7 @@
 use super::is_mail;
 use crate::app::Ctx;
 use crate::facts::{self, Wanted};
+use crate::rules::{Fate, Hits, fate};
 use anyhow::Result;
 use hinomi_cases::{
     ProcessFacts, attack_root, exec_blocked, filter_detections, is_boundary, is_mail_client, is_opener,
@@ -31,6 +32,10 @@ pub(super) struct Finding {
     pub opened: Vec<String>,
     /// The demo its event belongs to.
     pub demo: Option<DemoId>,
+    /// What the alert is told by, when not by process, device or message.
+    pub dedupe: Option<String>,
+    /// Its rule is being tested.
+    pub test: bool,
 }
 
 impl Finding {
@@ -47,8 +52,9 @@ pub(super) async fn detect(
     events: &[Event],
     copies: &[MessageCopy],
     demo: Option<DemoId>,
-) -> Result<Vec<Finding>> {
-    let rules = ctx.rules();
+) -> Result<(Vec<Finding>, Hits)> {
+    let rules = ctx.rule_set();
+    let mut hits = Hits::default();
     let indicators = if demo.is_some() { Arc::default() } else { ctx.indicators.get() };
     let mut findings = Vec::new();
     for event in events {
@@ -59,7 +65,7 @@ pub(super) async fn detect(
         if event.str("ActionType") == Some("ExecBlocked") && fired.is_empty() {
             fired.push(exec_blocked(event));
         }
-        fired.extend(rules.evaluate(event));
+        fired.extend(rules.engine().evaluate(event));
         fired.extend(filter_detections(event));
         let (own, status_reason) = sensors_own(event);
         if fired.is_empty() {
@@ -70,20 +76,27 @@ pub(super) async fn detect(
             continue;
         }
         for mut detection in fired {
+            let (fate, entry) = fate(ctx, &rules, &detection.rule_id, event, demo).await?;
+            hits.add(entry, event.timestamp);
+            if matches!(fate, Fate::Nothing | Fate::Counted) {
+                continue;
+            }
+            let test = fate == Fate::Tested;
             settle(&mut detection, copies);
             let lineage = match subject(event) {
                 Some(key) => lineage(ctx, key).await?,
                 None => Vec::new(),
             };
             let opened = opened(ctx, events, &lineage).await?;
-            findings.push(Finding { detection, lineage, status_reason: status_reason.clone(), opened, demo });
+            let status_reason = status_reason.clone();
+            findings.push(Finding { detection, lineage, status_reason, opened, demo, dedupe: None, test });
         }
     }
-    Ok(findings)
+    Ok((findings, hits))
 }
 
 /// The process a device event is about.
-fn subject(event: &Event) -> Option<ProcessKey> {
+pub(super) fn subject(event: &Event) -> Option<ProcessKey> {
     let started = event.table == Table::DeviceProcessEvents || event.str("ActionType") == Some("HinomiDetection");
     if started { event.process().or(event.initiating_process()) } else { event.initiating_process() }
 }
@@ -118,7 +131,7 @@ fn sensors_own(event: &Event) -> (Option<Detection>, Option<Text>) {
 }
 
 /// Allow beats everything: nothing is told about a file an administrator allows.
-fn is_allowed(event: &Event, indicators: &IndicatorSet) -> bool {
+pub(super) fn is_allowed(event: &Event, indicators: &IndicatorSet) -> bool {
     if indicators.is_empty() {
         return false;
     }
@@ -147,7 +160,7 @@ fn settle(detection: &mut Detection, copies: &[MessageCopy]) {
 }
 
 /// The process and its ancestors; what memory has forgotten (after a restart) comes from the lake.
-async fn lineage(ctx: &Ctx, key: ProcessKey) -> Result<Vec<ProcessFacts>> {
+pub(super) async fn lineage(ctx: &Ctx, key: ProcessKey) -> Result<Vec<ProcessFacts>> {
     let mut chain = ctx.desk.processes(|processes| processes.lineage(&key));
     for _ in 0..LAKE_ANCESTORS_MAX {
         let Some(last) = chain.last() else { break };

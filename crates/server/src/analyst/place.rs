@@ -110,7 +110,8 @@ pub(super) async fn place(
     now: Timestamp,
 ) -> Result<Vec<Placed>> {
     let mut draft = draft_of(finding, copies, now);
-    if may_be_weak(&finding.detection) {
+    // a correlation has added up already; who tests a rule wants to see every firing
+    if finding.dedupe.is_none() && !finding.test && may_be_weak(&finding.detection) {
         let open = open_alert(tx, &draft, now).await?.is_some();
         match weak::weigh(ctx, tx, finding, draft, open, now).await? {
             Some(weighed) => draft = weighed,
@@ -119,7 +120,7 @@ pub(super) async fn place(
     }
     let groups = groups_of(&draft);
     let mut placed: Vec<Placed> = place_draft(ctx, tx, draft, now).await?.into_iter().collect();
-    if placed.iter().any(|one| one.new) {
+    if placed.iter().any(|one| one.new && !one.alert.test) {
         for sign in weak::take_of(tx, finding, &groups).await? {
             let copies = copies_of(tx, &sign, &[]).await?;
             let draft = draft_of(&sign, &copies, now);
@@ -134,8 +135,18 @@ pub(super) fn draft_of(finding: &Finding, copies: &[MessageCopy], now: Timestamp
     let context = AlertContext { lineage: &finding.lineage, copies, status_reason: finding.status_reason.as_ref() };
     let ids = AlertIds { alert: ids::within(finding.demo), incident: ids::within(finding.demo) };
     let mut draft = alert_of(&finding.detection, ids, now, &context);
+    if let Some(dedupe) = &finding.dedupe {
+        draft.dedupe = dedupe.clone();
+    }
     if let Some(demo) = finding.demo {
         draft.dedupe = format!("demo:{demo}:{}", draft.dedupe);
+    }
+    if finding.test {
+        draft.alert.test = true;
+        draft.dedupe = format!("test:{}", draft.dedupe);
+        // a test has an incident of its own, and no other alert joins it
+        draft.links.clear();
+        draft.entities.clear();
     }
     draft
 }
@@ -157,8 +168,10 @@ async fn place_draft(ctx: &Ctx, tx: &mut Tx, mut draft: AlertDraft, now: Timesta
     }
     let own = (!new).then_some(draft.alert.incident_id);
     let (mut incident, redirected) = find_incident(tx, &mut draft, own, now).await?;
-    let level = investigations::level(ctx, tx, draft.alert.device.as_ref().map(|device| device.id)).await?;
-    investigations::attach(tx, &mut draft.alert, &mut incident, level, now).await?;
+    if !draft.alert.test {
+        let level = investigations::level(ctx, tx, draft.alert.device.as_ref().map(|device| device.id)).await?;
+        investigations::attach(tx, &mut draft.alert, &mut incident, level, now).await?;
+    }
     draft.alert.version = tx.put_alert(&draft.alert, &draft.entities).await?;
     tx.set_alert_dedupe(&draft.dedupe, draft.alert.id, now.plus_seconds(DEDUPE_SECONDS)).await?;
     let alerts = tx.alerts_of_incident(incident.id).await?;

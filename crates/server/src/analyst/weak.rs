@@ -122,6 +122,8 @@ fn finding_of(sign: &WeakSign, like: &Finding) -> Finding {
         status_reason: None,
         opened: Vec::new(),
         demo: like.demo,
+        dedupe: None,
+        test: false,
     }
 }
 

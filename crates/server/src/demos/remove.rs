@@ -4,6 +4,7 @@
 //! at its next start.
 
 use super::Stage;
+use crate::analyst::correlation;
 use crate::app::{ANALYST, Ctx, LAKE};
 use crate::ingest::{checkpoint_now, row};
 use anyhow::{Context, Result, ensure};
@@ -110,6 +111,7 @@ async fn remove_now(ctx: &Ctx, demo: &Demo) -> Result<()> {
     events(ctx, demo).await?;
     checkpoint_now(ctx).await?;
     ctx.desk.processes(|processes| processes.forget(|device| device.demo() == Some(id)));
+    correlation::forget(ctx, id);
     ctx.store.delete_demo(id).await?;
     tracing::info!(demo.id = %id, "demo {id} is removed");
     Ok(())

@@ -30,6 +30,7 @@ mod meta;
 mod notifications;
 mod people;
 mod profile;
+mod rules;
 mod search;
 mod settings;
 mod verdicts;
@@ -216,6 +217,13 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "retryAction" => actions::retry,
         "disarmAction" => actions::disarm,
         "undoAction" => actions::undo,
+        "listRules" => rules::list,
+        "createRule" => rules::create,
+        "listCorrelations" => rules::correlations,
+        "getRule" => rules::get,
+        "updateRule" => rules::update,
+        "removeRule" => rules::remove,
+        "listRuleVersions" => rules::versions,
         "listIndicators" => indicators::list,
         "explainIndicator" => indicators::why,
         "listIndicatorImports" => indicators::imports,

@@ -4,8 +4,8 @@
 //! at any moment repeats work but never doubles or loses a result.
 
 use super::decode;
-use crate::analyst::{self, Analysis};
-use crate::app::{ANALYST, Ctx, LAKE};
+use crate::analyst::{self, Analysis, correlation};
+use crate::app::{ANALYST, CORRELATIONS, Ctx, LAKE, consumed};
 use anyhow::{Context, Result};
 use hinomi_model::{DemoId, Event};
 use hinomi_store::LakeFileRow;
@@ -49,7 +49,10 @@ type Judged = (u64, Analysis);
 async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
     let mut analysed = ctx.store.offset(ANALYST).await?;
     let mut stored = ctx.store.offset(LAKE).await?;
-    let mut reader = ctx.ingest.log().read_from(analysed.min(stored));
+    let (replay_from, replay_to) = (ctx.store.offset(CORRELATIONS).await?, analysed);
+    correlation::load(ctx).await?;
+    let mut read = analysed.min(stored).min(replay_from);
+    let mut reader = ctx.ingest.log().read_from(read);
     let mut flush = tokio::time::interval_at(Instant::now() + FLUSH_EVERY, FLUSH_EVERY);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut compact = tokio::time::interval_at(Instant::now() + COMPACT_EVERY, COMPACT_EVERY);
@@ -59,6 +62,10 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
             biased;
             () = ctx.stop.cancelled() => break,
             _ = flush.tick() => {
+                // while events of before the restart are still read, the state is not that of the offset
+                if read >= replay_to {
+                    judged.send((analysed, analyst::tick(ctx))).await.context("the writer has ended")?;
+                }
                 checkpoint(ctx).await;
                 tail = 0;
                 continue;
@@ -76,12 +83,17 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
         while let Some((offset, payload)) = record {
             // offsets in the store are "next to read"
             let next = offset + 1;
+            read = next;
             match decode(&payload) {
                 Some(batch) => {
                     if next > stored {
                         tail += batch.events.len();
                         ctx.lake.append(next, batch.events.clone());
                         stored = next;
+                    }
+                    if next > replay_from && next <= replay_to {
+                        // analysed before the restart: only the correlations have to see it again
+                        correlation::learn(ctx, &batch.events, batch.source.demo());
                     }
                     if next > analysed {
                         if batch.source.demo() != demo && !group.is_empty() {
@@ -105,6 +117,9 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
             tail = 0;
         }
     }
+    if read >= replay_to {
+        judged.send((analysed, analyst::tick(ctx))).await.context("the writer has ended")?;
+    }
     Ok(())
 }
 
@@ -116,7 +131,8 @@ async fn judge(
     events: &[Event],
     demo: Option<DemoId>,
 ) -> Result<()> {
-    let analysis = until_done(ctx, analysed, || analyst::read(ctx, events, demo)).await?;
+    let mut analysis = until_done(ctx, analysed, || analyst::read(ctx, events, demo)).await?;
+    analyst::correlate(ctx, &mut analysis, events);
     judged.send((analysed, analysis)).await.context("the writer has ended")
 }
 
@@ -172,7 +188,7 @@ pub async fn checkpoint_now(ctx: &Ctx) -> Result<()> {
         tx.set_sensor_progress(device, generation, through).await?;
     }
     tx.commit().await?;
-    let done = ctx.store.offset(ANALYST).await?.min(ctx.store.offset(LAKE).await?);
+    let done = consumed(&ctx.store).await?;
     ctx.ingest.log().trim(done).context("trim ingest log")
 }
 

@@ -52,6 +52,7 @@ pub fn alert(number: u64, incident: u64) -> Alert {
         rule_id: "mail-client-shell".to_owned(),
         why: vec![],
         why_more: 0,
+        test: false,
         device: Some(DeviceRef { id: id(1), name: "ws-1".to_owned() }),
         user: Some("hana".to_owned()),
         mailboxes: vec![],
