@@ -82,8 +82,7 @@ impl Index {
             let keyed = equals.iter().map(|id| (hash::bytes(0, wanted[*id as usize].1), *id));
             index.equals = Some(Table::build(keyed.collect()));
         }
-        index.starts =
-            Ends::build(of(Anchor::Starts, &|_| true), &|id| wanted[id as usize].1.to_vec());
+        index.starts = Ends::build(of(Anchor::Starts, &|_| true), &|id| wanted[id as usize].1.to_vec());
         index.ends =
             Ends::build(of(Anchor::Ends, &|_| true), &|id| wanted[id as usize].1.iter().rev().copied().collect());
         let text = |id: u32| wanted[id as usize].1;

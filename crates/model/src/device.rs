@@ -58,6 +58,9 @@ pub struct SensorStatus {
     pub spool_bytes: u64,
     /// Version of the block list in force.
     pub block_list_version: u64,
+    /// Fingerprint of what was decided about rules; 0 = the rules that ship.
+    #[serde(default)]
+    pub rules_version: u64,
     /// True while the network is cut.
     pub isolated: bool,
     /// Resident memory in bytes.

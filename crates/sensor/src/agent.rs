@@ -15,6 +15,7 @@ use crate::pipeline;
 use crate::prevent::{Denied, Prevention};
 use crate::respond::isolate::Isolation;
 use crate::respond::quarantine::Quarantine;
+use crate::rules::Rules;
 use crate::scope::Scope;
 use crate::spool::Spool;
 use crate::system;
@@ -62,8 +63,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let state = Arc::new(LinkState::default());
     let (to_execute, orders) = mpsc::channel(commands::QUEUE);
 
-    let engine = options.config.detection.enabled.then(hinomi_detect::content::engine);
-    let judge = Arc::new(Judge::new(device.clone(), engine, options.config.detection.stop));
+    let judge = Arc::new(Judge::new(device.clone(), options.config.detection.enabled, options.config.detection.stop));
     let full_wait = Duration::from_millis(options.config.spool.full_wait_ms);
     let (flush, flushes) = mpsc::channel(1);
     tokio::spawn(pipeline::run(device.clone(), judge, state.clone(), queue, denied, flushes, full_wait));
@@ -134,6 +134,7 @@ async fn assemble(
     let device = Device {
         address: ServerAddress::new(&identity.url, Some(data))?,
         quarantine: Quarantine::open(data).context("open the quarantine")?,
+        rules: Rules::open(data).context("read the rules of the server")?,
         notifier: Notifier::new(config.notify.clone()),
         process_table: collector.as_ref().map(Collector::processes),
         identity: device_identity,

@@ -7,6 +7,7 @@ use crate::notify::Notifier;
 use crate::prevent::Prevention;
 use crate::respond::isolate::Isolation;
 use crate::respond::quarantine::Quarantine;
+use crate::rules::Rules;
 use crate::scope::Scope;
 use crate::spool::Spool;
 use crate::system;
@@ -29,6 +30,8 @@ pub struct Device {
     pub isolation: Isolation,
     /// Blocked files.
     pub prevention: Prevention,
+    /// Rules in force.
+    pub rules: Rules,
     /// Users.
     pub notifier: Notifier,
     /// Events on disk.
@@ -84,6 +87,7 @@ impl Device {
             spooled_events: stats.events,
             spool_bytes: stats.bytes,
             block_list_version: self.prevention.list().version(),
+            rules_version: self.rules.get().version,
             isolated: self.isolation.is_active(),
             logged_on_users: self.notifier.users(),
             ..system::status()

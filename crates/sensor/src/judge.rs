@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::notify;
 use crate::prevent::{Denied, Initiator};
 use crate::respond::process::stop_tree;
-use hinomi_detect::{Engine, Respond};
+use hinomi_detect::Respond;
 use hinomi_model::{DetectionStatus, Event, ProcessKey, ReceiptState, Severity, Table, Text, Timestamp};
 use serde_json::json;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ enum What {
 /// Evaluates events.
 pub struct Judge {
     device: Arc<Device>,
-    engine: Option<Arc<Engine>>,
+    detect: bool,
     stop: bool,
 }
 
 impl Judge {
-    /// Builds a judge; without an engine only blocked hashes are looked for.
-    pub fn new(device: Arc<Device>, engine: Option<Arc<Engine>>, stop: bool) -> Self {
-        Judge { device, engine, stop }
+    /// Builds a judge; unless it is to `detect`, only blocked hashes are looked for.
+    pub fn new(device: Arc<Device>, detect: bool, stop: bool) -> Self {
+        Judge { device, detect, stop }
     }
 
     /// Finds what has to be done because of an event. Fast: acts on nothing.
@@ -47,8 +47,11 @@ impl Judge {
         if let Some(sha256) = self.blocked_hash(event) {
             found.push(Finding { event: event.clone(), what: What::Blocked { sha256 } });
         }
-        let Some(engine) = &self.engine else { return found };
-        for fired in engine.matches(event) {
+        if !self.detect {
+            return found;
+        }
+        let rules = self.device.rules.get();
+        for fired in rules.engine.matches(event).into_iter().filter(|fired| rules.counts(&fired.rule.id)) {
             let rule = fired.rule;
             let stop = rule.respond == Respond::Stop;
             if stop || rule.severity >= Severity::Medium {

@@ -24,6 +24,7 @@ pub mod notify;
 pub mod pipeline;
 pub mod prevent;
 pub mod respond;
+pub mod rules;
 pub mod scope;
 pub mod spool;
 pub mod system;

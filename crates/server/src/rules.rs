@@ -5,9 +5,11 @@
 
 use crate::app::Ctx;
 use anyhow::{Context, Result};
-use hinomi_detect::{Engine, RuleInfo, RuleSource, content};
-use hinomi_model::{DemoId, Event, ManagedRule, RuleEntry, RuleState, Timestamp};
+use hinomi_detect::{Engine, Respond, RuleInfo, RuleSource, content};
+use hinomi_model::{DemoId, DeviceId, Event, ManagedRule, RuleEntry, RuleState, Severity, Timestamp};
 use hinomi_store::{RuleRow, Store};
+use hinomi_wire::Command;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -245,6 +247,85 @@ pub(crate) async fn fate(
     Ok((fate, Some(entry.id.clone())))
 }
 
+/// Longest text of rules a sensor gets, bytes; entries beyond are left out and told.
+const SENSOR_BYTES_MAX: usize = 4 << 20;
+/// How long rules wait for a device that is away, seconds: the next connection gets the current ones anyway.
+const COMMAND_SECONDS: i64 = 24 * 3600;
+
+impl RuleSet {
+    /// What a device with these tags gets: live rules it can act on, and which of those that ship it must not
+    /// act on.
+    pub(crate) fn for_sensor(&self, tags: &[String]) -> Command {
+        let applies = |entry: &RuleEntry| {
+            entry.state == RuleState::Live
+                && (entry.device_tags.is_empty() || entry.device_tags.iter().any(|tag| tags.contains(tag)))
+        };
+        let acts = |entry: &RuleEntry| {
+            let own = self.engine.rules().iter().filter(|rule| id_of(&rule.path) == Some(&entry.id));
+            own.into_iter().any(|rule| rule.respond == Respond::Stop || rule.severity >= Severity::Medium)
+        };
+        let (mut yaml, mut off, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for entry in self.entries.values() {
+            match &entry.yaml {
+                None if !applies(entry) => off.push(entry.id.clone()),
+                Some(text) if applies(entry) && acts(entry) => {
+                    bytes += text.len();
+                    if bytes > SENSOR_BYTES_MAX {
+                        tracing::warn!(rule.id = %entry.id, "rule {} and those behind it do not fit on sensors", entry.id);
+                        break;
+                    }
+                    yaml.push(text.clone());
+                }
+                _ => {}
+            }
+        }
+        let mut hash = Sha256::new();
+        for text in yaml.iter().chain(&off) {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        let digest = hash.finalize();
+        // JSON readers keep 53 bits of a number
+        let fingerprint = digest.iter().take(6).fold(1_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        let version = if yaml.is_empty() && off.is_empty() { 0 } else { fingerprint };
+        Command::SetRules { version, yaml, off }
+    }
+}
+
+/// Brings a device that has just connected up to date; `has` is the version it has or is being sent.
+pub async fn on_connect(ctx: &Ctx, device: DeviceId, has: u64) {
+    tell(ctx, device, Some(has)).await;
+}
+
+/// Sends connected sensors the rules in force.
+pub(crate) async fn publish(ctx: &Ctx) {
+    for device in ctx.hub.devices() {
+        tell(ctx, device, None).await;
+    }
+}
+
+/// Sends a device its rules, whatever it has: its tags changed.
+pub(crate) async fn publish_to(ctx: &Ctx, device: DeviceId) {
+    if ctx.hub.devices().contains(&device) {
+        tell(ctx, device, None).await;
+    }
+}
+
+async fn tell(ctx: &Ctx, device: DeviceId, has: Option<u64>) {
+    if let Err(error) = send(ctx, device, has).await {
+        tracing::error!(device.id = %device, "rules could not be sent to {device}: {error:#}");
+    }
+}
+
+async fn send(ctx: &Ctx, device: DeviceId, has: Option<u64>) -> Result<()> {
+    let tags = ctx.store.device(device).await?.map(|known| known.tags).unwrap_or_default();
+    let command = ctx.rule_set().for_sensor(&tags);
+    if !matches!(command, Command::SetRules { version, .. } if Some(version) == has) {
+        ctx.hub.send(ctx, device, command, None, ctx.now().plus_seconds(COMMAND_SECONDS)).await?;
+    }
+    Ok(())
+}
+
 /// Firings of entries in a group of events.
 #[derive(Debug, Default)]
 pub(crate) struct Hits(pub BTreeMap<String, (i64, Timestamp)>);
@@ -256,5 +337,58 @@ impl Hits {
         let (hits, last) = self.0.entry(entry).or_insert((0, at));
         *hits += 1;
         *last = at.max(*last);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, level: &str, state: RuleState, tags: &[&str]) -> RuleEntry {
+        let yaml = format!(
+            "title: t\nid: {id}\nlevel: {level}\nlogsource: {{product: hinomi, service: DeviceProcessEvents}}\n\
+             detection: {{s: {{FileName: x}}, condition: s}}\n"
+        );
+        let device_tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let (changed_by, changed_at) = ("tanaka".to_owned(), Timestamp::from_micros(0));
+        RuleEntry { id: id.to_owned(), yaml: Some(yaml), state, device_tags, changed_by, changed_at, version: 1 }
+    }
+
+    fn sent(set: &RuleSet, tags: &[&str]) -> (u64, Vec<String>, Vec<String>) {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let Command::SetRules { version, yaml, off } = set.for_sensor(&tags) else { panic!("rules") };
+        let ids = yaml.iter().filter_map(|yaml| id_in(yaml)).collect();
+        (version, ids, off)
+    }
+
+    #[test]
+    fn sensors_get_what_they_can_act_on() {
+        assert_eq!(sent(&RuleSet::compile(Vec::new()), &[]), (0, Vec::new(), Vec::new()));
+        let ships = content::engine().rules()[0].id.clone();
+        let off = RuleEntry { yaml: None, ..entry(&ships, "", RuleState::Draft, &[]) };
+        let set = RuleSet::compile(vec![
+            entry("a-high", "high", RuleState::Live, &[]),
+            entry("b-low", "low", RuleState::Live, &[]),
+            entry("c-draft", "high", RuleState::Draft, &[]),
+            entry("d-servers", "medium", RuleState::Live, &["server"]),
+            entry("e-off", "high", RuleState::Off, &[]),
+            off,
+        ]);
+        let (everywhere, ids, off) = sent(&set, &["laptop"]);
+        assert_eq!((ids, off), (vec!["a-high".to_owned()], vec![ships]));
+        let (servers, ids, _) = sent(&set, &["server"]);
+        assert_eq!(ids, ["a-high", "d-servers"]);
+        assert!(servers != everywhere && servers < 1 << 53);
+    }
+
+    #[test]
+    fn a_rule_that_cannot_be_loaded_is_told_and_the_others_run() {
+        let mut broken = entry("broken", "high", RuleState::Live, &[]);
+        broken.yaml = broken.yaml.map(|yaml| yaml.replace("FileName", "NoField"));
+        let set = RuleSet::compile(vec![broken.clone(), entry("fine", "high", RuleState::Live, &[])]);
+        assert!(set.problem("broken").is_some_and(|told| told.contains("NoField")), "{:?}", set.problem("broken"));
+        assert!(set.engine().rule("fine").is_some() && set.entry("fine").is_some());
+        let row = RuleRow { entry: broken, hits: 0, last_hit: None };
+        assert!(set.list(vec![row]).iter().any(|rule| rule.id == "broken" && rule.problem.is_some()));
     }
 }

@@ -175,6 +175,10 @@ fn carry_out(command: &Command, status: &Mutex<SensorStatus>) -> CommandResult {
             status.block_list_version = *version;
             ("block list in force", "ブロック リストを適用しました")
         }
+        Command::SetRules { version, .. } => {
+            status.rules_version = *version;
+            ("rules in force", "ルールを適用しました")
+        }
         Command::CollectStatus => ("status collected", "状態を取得しました"),
         Command::Notify { .. } => ("shown in 1 place", "1 か所に表示しました"),
     };

@@ -42,6 +42,15 @@ pub enum Command {
         /// SHA-256 hashes, lower-case hex, sorted.
         sha256: Vec<String>,
     },
+    /// Replace what was decided about rules beside those that ship.
+    SetRules {
+        /// Fingerprint of the decision; 0 = nothing was decided.
+        version: u64,
+        /// Rules beside those that ship, as text.
+        yaml: Vec<String>,
+        /// Rules that ship and that nothing follows from.
+        off: Vec<String>,
+    },
     /// Report the state.
     CollectStatus,
     /// Show a message to the users of the device.

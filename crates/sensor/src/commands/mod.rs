@@ -14,6 +14,7 @@ use crate::notify::Message;
 use crate::prevent::BlockList;
 use crate::respond::Outcome;
 use crate::respond::process;
+use crate::rules::Decision;
 use hinomi_model::{DeviceId, ReceiptState, Timestamp};
 use hinomi_wire::proto::SignedCommand;
 use hinomi_wire::{Command, CommandEnvelope, CommandError, CommandResult, open};
@@ -140,6 +141,7 @@ fn kind(command: &Command) -> &'static str {
         Command::Isolate { .. } => "isolate",
         Command::Release => "release",
         Command::SetBlockedHashes { .. } => "set_blocked_hashes",
+        Command::SetRules { .. } => "set_rules",
         Command::CollectStatus => "collect_status",
         Command::Notify { .. } => "notify",
     }
@@ -155,6 +157,9 @@ fn carry_out(device: &Device, envelope: &CommandEnvelope) -> Outcome {
         Command::Isolate { lease_seconds } => device.isolation.isolate(*lease_seconds, &device.address.pinned()),
         Command::Release => device.isolation.release(),
         Command::SetBlockedHashes { version, sha256 } => set_blocked(device, *version, sha256),
+        Command::SetRules { version, yaml, off } => {
+            set_rules(device, &Decision { version: *version, yaml: yaml.clone(), off: off.clone() })
+        }
         Command::CollectStatus => {
             Outcome::new(ReceiptState::Done, "status collected", "状態を取得しました", Value::Null)
         }
@@ -182,6 +187,27 @@ fn stop(device: &Device, key: &hinomi_model::ProcessKey, device_id: DeviceId) ->
         return Outcome::failed("the process belongs to another device", "別のデバイスのプロセスです");
     }
     process::stop_tree(key, device.processes(), device.scope)
+}
+
+fn set_rules(device: &Device, decision: &Decision) -> Outcome {
+    if device.rules.get().version == decision.version {
+        return Outcome::new(ReceiptState::AlreadyDone, "the rules are in force", "ルールは適用済みです", Value::Null);
+    }
+    match device.rules.replace(decision) {
+        Ok(rules) => {
+            device.status_changed();
+            let (count, refused) = (rules.engine.rules().len(), rules.refused);
+            Outcome::new(
+                ReceiptState::Done,
+                format!("{count} rules in force, {refused} could not be read"),
+                format!("{count} 件のルールが有効です（読み取れないもの: {refused} 件）"),
+                json!({ "version": rules.version, "rules": count, "refused": refused }),
+            )
+        }
+        Err(error) => {
+            Outcome::failed(format!("the rules cannot be taken: {error}"), format!("ルールを適用できません: {error}"))
+        }
+    }
 }
 
 fn set_blocked(device: &Device, version: u64, sha256: &[String]) -> Outcome {

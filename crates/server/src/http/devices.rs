@@ -43,6 +43,7 @@ pub async fn update(
 ) -> Answer<Versioned<Device>> {
     caller.note(id, serde_json::to_value(&body).unwrap_or_default());
     super::incidents::tags(body.tags.as_deref())?;
+    let tags = body.tags.is_some();
     let changed = change(&http, id, |device| {
         version.check(device.version, &*device)?;
         if let Some(tags) = body.tags {
@@ -54,6 +55,9 @@ pub async fn update(
         Ok(())
     })
     .await?;
+    if tags {
+        crate::rules::publish_to(&http.ctx, id).await;
+    }
     Ok(Versioned(changed.version, changed))
 }
 

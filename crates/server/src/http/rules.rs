@@ -215,5 +215,7 @@ async fn decide(http: &Http, entry: &RuleEntry, expected: i64, counts_on: bool) 
 }
 
 async fn reload(http: &Http) -> Answer<()> {
-    rules::load(&http.ctx).await.map_err(|error| Fail::internal(format!("{error:#}")))
+    rules::load(&http.ctx).await.map_err(|error| Fail::internal(format!("{error:#}")))?;
+    rules::publish(&http.ctx).await;
+    Ok(())
 }

@@ -57,6 +57,15 @@ pub struct Hub {
     ordering: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What a device that has just connected is being sent.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct OnTheWay {
+    /// Highest version of the block list; 0 = none.
+    pub block_list: u64,
+    /// Last version of the rules.
+    pub rules: Option<u64>,
+}
+
 impl Hub {
     /// True while the device is connected.
     pub fn online(&self, device: DeviceId) -> bool {
@@ -152,23 +161,27 @@ impl Hub {
         ctx: &Ctx,
         device: DeviceId,
         sender: Sender,
-    ) -> (Connection, Result<u64, StoreError>) {
+    ) -> (Connection, Result<OnTheWay, StoreError>) {
         let _ordering = self.ordering.lock().await;
         let connection = self.connect(device, sender);
         let rows = match ctx.store.open_commands(device, ctx.now()).await {
             Ok(rows) => rows,
             Err(error) => return (connection, Err(error)),
         };
-        let mut block_list = 0;
+        let mut on_the_way = OnTheWay::default();
         for row in rows {
-            if let Ok(CommandEnvelope { command: Command::SetBlockedHashes { version, .. }, .. }) =
-                serde_json::from_slice(&row.envelope)
-            {
-                block_list = block_list.max(version);
+            match serde_json::from_slice(&row.envelope) {
+                Ok(CommandEnvelope { command: Command::SetBlockedHashes { version, .. }, .. }) => {
+                    on_the_way.block_list = on_the_way.block_list.max(version);
+                }
+                Ok(CommandEnvelope { command: Command::SetRules { version, .. }, .. }) => {
+                    on_the_way.rules = Some(version);
+                }
+                _ => {}
             }
             self.push(device, SignedCommand { envelope: row.envelope.into(), signature: row.signature.into() });
         }
-        (connection, Ok(block_list))
+        (connection, Ok(on_the_way))
     }
 
     fn push(&self, device: DeviceId, signed: SignedCommand) {

@@ -102,11 +102,13 @@ impl Session {
         *registered = Some(connection);
         tracing::info!(device.id = %self.device, "sensor {} connected", self.device);
         self.update(Some(&status), true).await;
-        let block_list = open.map_err(|error| {
+        let on_the_way = open.map_err(|error| {
             tracing::error!(error = %error, "open commands of {} could not be read", self.device);
             Status::unavailable("store is not available")
         })?;
-        crate::indicators::on_connect(&self.ctx, self.device, status.block_list_version.max(block_list)).await;
+        crate::indicators::on_connect(&self.ctx, self.device, status.block_list_version.max(on_the_way.block_list))
+            .await;
+        crate::rules::on_connect(&self.ctx, self.device, on_the_way.rules.unwrap_or(status.rules_version)).await;
         loop {
             let message = tokio::select! {
                 message = incoming.message() => message?,
