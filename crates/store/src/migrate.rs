@@ -47,11 +47,7 @@ pub(crate) const SQLITE: &[Migration] = &[
         name: "correlations",
         sql: include_str!("../migrations/sqlite/20261122_72_correlations.sql"),
     },
-    Migration {
-        version: 20261122_75,
-        name: "rules",
-        sql: include_str!("../migrations/sqlite/20261122_75_rules.sql"),
-    },
+    Migration { version: 20261122_75, name: "rules", sql: include_str!("../migrations/sqlite/20261122_75_rules.sql") },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
