@@ -79,13 +79,9 @@ impl House {
     }
 
     async fn feed_from(&self, source: Source, events: Vec<Event>) -> Result<()> {
-        self.ctx.ingest.append(source, events).await?;
-        self.settle().await
-    }
-
-    async fn settle(&self) -> Result<()> {
+        let offset = self.ctx.ingest.append(source, events).await?;
         let until = Instant::now() + WAIT;
-        while self.ctx.store.offset(ANALYST).await? < self.ctx.ingest.log().end() {
+        while self.ctx.store.offset(ANALYST).await? <= offset {
             ensure!(Instant::now() < until, "events wait to be analysed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

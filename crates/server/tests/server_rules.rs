@@ -38,9 +38,9 @@ async fn run(ctx: &Ctx, device: DeviceId, name: &str, number: i64) -> Result<()>
     event.set("DeviceId", device.to_string()).set("DeviceName", "ws").set("ReportId", number);
     event.set("ActionType", "ProcessCreated").set("FileName", name).set("FolderPath", format!("/opt/{number}/{name}"));
     event.set("ProcessId", 4_000 + number).set("ProcessCreationTime", at).set("AccountName", "ann");
-    ctx.ingest.append(Source::Gateway, vec![event]).await?;
+    let offset = ctx.ingest.append(Source::Gateway, vec![event]).await?;
     let until = Instant::now() + WAIT;
-    while ctx.store.offset(ANALYST).await? < ctx.ingest.log().end() {
+    while ctx.store.offset(ANALYST).await? <= offset {
         ensure!(Instant::now() < until, "events wait to be analysed");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
