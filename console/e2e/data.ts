@@ -35,7 +35,7 @@ export const devices: Device[] = ['PC-TANAKA', 'PC-SATO', 'SRV-FILE01', 'PC-SUZU
     sensor_version: '0.1.0', host_name: name.toLowerCase(), os_platform: 'linux', os_version: 'Debian GNU/Linux 12 (bookworm)', kernel: '6.1.0-28-amd64',
     ip_addresses: [`10.20.0.${11 + index}`], logged_on_users: index === 2 ? [] : [['tanaka', 'sato', '', 'suzuki', 'yamada'][index]!],
     capabilities: { exec: 'ok', file: 'ok', network: 'ok', dns: 'ok', prevent: index === 4 ? 'fanotify is not permitted' : 'ok', isolate: 'ok', notify: 'ok' },
-    drops: {}, spooled_events: 0, spool_bytes: 0, block_list_version: 12, isolated: false, memory_bytes: 41_200_000,
+    drops: {}, spooled_events: 0, spool_bytes: 0, block_list_version: 12, rules_version: 0, isolated: false, memory_bytes: 41_200_000,
   },
 }));
 const PC = devices[0]!;
@@ -123,7 +123,7 @@ export const alerts: AlertDetail[] = seeds.map((seed, index) => ({
   detection_status_reason: seed.status ? text('The hash was on the block list; the file never ran.', 'ハッシュがブロック リストにあり、ファイルは実行されませんでした。') : null,
   service_source: seed.mail ? 'mail' : 'endpoint', detection_source: seed.status ? 'customTi' : 'rule', category: seed.tactic, techniques: [seed.technique], rule_id: `hinomi-linux-${100 + seed.n}`,
   why: [{ rule_id: `hinomi-linux-${100 + seed.n}`, title: seed.title, event: { table: 'DeviceProcessEvents', timestamp: at(seed.seconds), device_id: PC.id, report_id: String(8000 + seed.n) }, matched: [{ field: seed.field[0], value: seed.field[1], pattern: seed.field[2] }, { field: 'FileName', value: 'invoice.sh', pattern: '|endswith: .sh' }] }],
-  why_more: index === 0 ? 2 : 0, device: seed.mail ? null : ref, user: seed.mail ? null : 'tanaka', mailboxes: seed.mail ? recipients : [], message_id: seed.mail ? MESSAGE : null,
+  test: false, why_more: index === 0 ? 2 : 0, device: seed.mail ? null : ref, user: seed.mail ? null : 'tanaka', mailboxes: seed.mail ? recipients : [], message_id: seed.mail ? MESSAGE : null,
   process: seed.mail ? null : P.script, tree_root: seed.mail ? null : P.thunderbird, evidence: evidence.filter((item) => /^(file|process|ip|device)/.test(item.entity)),
   next_steps: [
     { text: text('Stop the process tree and everything it started.', 'プロセス ツリーと、そこから起動したものをすべて停止します。'), action: { kind: 'stop_process_tree', process: P.script } },

@@ -4834,6 +4834,11 @@ export interface components {
             os_platform: string;
             /** @description Distribution and version (`Debian GNU/Linux 12`). */
             os_version: string;
+            /**
+             * Format: int64
+             * @description Fingerprint of what was decided about rules; 0 = the rules that ship.
+             */
+            rules_version: number;
             /** @description Version of the sensor. */
             sensor_version: string;
             /**
