@@ -68,7 +68,12 @@ async fn attacked() -> (World, Person, String) {
     let waits = |body: &Value| items(body).iter().any(|one| one["state"] == "pendingApproval");
     let investigations = until(&world, &person, "/investigations", waits).await;
     let id = text(&items(&investigations)[0], "id").to_owned();
-    // later alerts of the story may make it run once more
+    // later alerts of the story make it run once more: it is whole when it proposes to stop the process
+    let proposed = |body: &Value| {
+        let of_kind = |kind: &str| items(body).iter().any(|one| one["spec"]["kind"] == kind);
+        of_kind("add_indicator") && of_kind("stop_process_tree")
+    };
+    until(&world, &person, "/actions?state=pendingApproval", proposed).await;
     until(&world, &person, &format!("/investigations/{id}"), |one| one["state"] == "pendingApproval").await;
     (world, person, id)
 }
