@@ -38,7 +38,7 @@ impl ServerProcess {
         let text = format!(
             "sensor_url = \"https://{sensors}\"\n\n[listen]\nconsole = \"{console}\"\n\
              sensors = \"{sensors}\"\nmilter = \"{milter}\"\n\n[gateway]\nenabled = {listens}\n\
-             own_domains = [\"example.test\"]\non_failure = \"tempfail\"\n\n{more}"
+             own_domains = [\"example.test\", \"corp.example\"]\non_failure = \"tempfail\"\n\n{more}"
         );
         std::fs::create_dir_all(dir)?;
         std::fs::write(dir.join("hinomi.toml"), text)?;

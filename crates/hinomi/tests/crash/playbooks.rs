@@ -26,13 +26,16 @@ const STORIES: [(&str, &str); 10] = [
     ("sensor_tampering", "sensor-tampering"),
     ("credential_access", "credential-theft"),
     ("command_and_control", "living-off-the-land"),
+    ("malicious_attachment", "mail-attachment-linux"),
+    ("malicious_file", "html-smuggling"),
     ("user_reported_mail", "user-reported-mail"),
-    ("malicious_attachment", "html-smuggling"),
     ("phishing_mail", "bec-without-payload"),
     ("persistence", "ssh-brute-force"),
-    ("malicious_file", "mail-attachment-linux"),
     ("suspicious_process", "mail-borne-document"),
 ];
+/// Stories a sample is taken of. In those behind them alerts join while steps run: what a step finds then
+/// depends on the moment, with and without a crash, so that only a full run plays them.
+const SAMPLED: usize = 6;
 
 /// What a story came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,7 +163,7 @@ pub async fn killed_in_every_step(chance: &mut Chance) -> Result<Vec<String>> {
         "a playbook without a story"
     );
     let folder = tempfile::tempdir()?;
-    let one = chance.below(STORIES.len() as u64) as usize;
+    let one = chance.below(SAMPLED as u64) as usize;
     let mut table = Vec::new();
     for (number, (playbook, scenario)) in STORIES.iter().enumerate() {
         if !full() && number != one {
