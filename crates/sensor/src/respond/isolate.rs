@@ -113,7 +113,7 @@ impl Isolation {
             return Outcome::failed("no random numbers for the release code", "解除コードを作成できません");
         };
         let active = Active {
-            until: crate::clock::now().plus_seconds(lease_seconds.min(LEASE_SECONDS_MAX)),
+            until: lease_end(crate::clock::now(), lease_seconds),
             addresses: addresses.to_vec(),
             code_sha256: hash(&code),
         };
@@ -199,6 +199,13 @@ impl Isolation {
     fn active(&self) -> MutexGuard<'_, Option<Active>> {
         self.active.lock().expect("no panic while holding the isolation state")
     }
+}
+
+/// The end of a lease: a whole second, as the kernel's rule knows no finer, and never an early one. Both
+/// let go at the same moment then.
+fn lease_end(now: Timestamp, lease_seconds: i64) -> Timestamp {
+    let end = now.plus_seconds(lease_seconds.min(LEASE_SECONDS_MAX)).as_micros();
+    Timestamp::from_micros((end + 999_999).div_euclid(1_000_000) * 1_000_000)
 }
 
 fn apply(active: &Active) -> Result<(), IsolationError> {
@@ -294,4 +301,16 @@ fn draw_code() -> Option<String> {
 fn hash(code: &str) -> String {
     let typed: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
     hex::encode(Sha256::digest(typed.to_ascii_uppercase().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leases_end_with_a_whole_second_and_never_early() {
+        let end = |now, seconds| lease_end(Timestamp::from_micros(now), seconds).as_micros();
+        assert_eq!((end(1_000_000, 4), end(1_000_001, 4), end(1_999_999, 4)), (5_000_000, 6_000_000, 6_000_000));
+        assert_eq!(end(0, i64::MAX), LEASE_SECONDS_MAX * 1_000_000);
+    }
 }
