@@ -232,12 +232,15 @@ impl Writer {
                 tracing::error!(error = %error, "ingest log cannot be written, ingest stops");
                 return;
             }
+            let mut offset = self.end;
+            self.end += group.iter().filter(|append| append.payload.is_some()).count() as u64;
+            // whoever has an answer finds the record within the log
+            self.ended.send_replace(self.end);
             for append in group.drain(..) {
                 // an appender that went away does not need its offset
-                let _ = append.done.send(self.end);
-                self.end += u64::from(append.payload.is_some());
+                let _ = append.done.send(offset);
+                offset += u64::from(append.payload.is_some());
             }
-            self.ended.send_replace(self.end);
         }
     }
 
@@ -367,6 +370,7 @@ mod tests {
         let log = Log::open(dir.path(), 7).expect("opens");
         for n in 0..10_u8 {
             assert_eq!(log.append(vec![n; 100]).await.expect("appends"), 7 + u64::from(n));
+            assert_eq!(log.end(), 8 + u64::from(n), "what is answered is within the log");
         }
         drop(log);
         let path = segment_path(dir.path(), 7);
