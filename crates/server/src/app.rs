@@ -59,6 +59,9 @@ pub struct App {
     pub jobs: tokio::sync::Notify,
     /// Cancelled when the server stops.
     pub stop: CancellationToken,
+    /// Cancelled once the lake has again every event that was analysed before this server started: its
+    /// tail is read from the ingest log after a start.
+    pub recalled: CancellationToken,
     /// Indicators in force as the gateway and the analyst see them.
     pub indicators: crate::indicators::Current,
     /// What the analyst keeps in memory between batches.
@@ -128,6 +131,7 @@ impl App {
             mail: OnceLock::new(),
             jobs: tokio::sync::Notify::new(),
             stop: CancellationToken::new(),
+            recalled: CancellationToken::new(),
             indicators: crate::indicators::Current::default(),
             desk: crate::analyst::Desk::default(),
             demos: crate::demos::Stage::default(),

@@ -110,7 +110,14 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
     let context = ctx.clone();
     tasks.spawn(async move { ("pipeline", ingest::run(context).await) });
     let context = ctx.clone();
-    tasks.spawn(async move { ("jobs", jobs::run(context).await) });
+    tasks.spawn(async move {
+        // an investigation that was cut short must find the events of its alerts
+        tokio::select! {
+            () = context.recalled.cancelled() => {}
+            () = context.stop.cancelled() => {}
+        }
+        ("jobs", jobs::run(context).await)
+    });
     let context = ctx.clone();
     tasks.spawn(async move {
         directory::run(context).await;

@@ -52,6 +52,10 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
     let (replay_from, replay_to) = (ctx.store.offset(CORRELATIONS).await?, analysed);
     correlation::load(ctx).await?;
     let mut read = analysed.min(stored).min(replay_from);
+    let recalled = analysed;
+    if read >= recalled {
+        ctx.recalled.cancel();
+    }
     let mut reader = ctx.ingest.log().read_from(read);
     let mut flush = tokio::time::interval_at(Instant::now() + FLUSH_EVERY, FLUSH_EVERY);
     flush.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -106,6 +110,9 @@ async fn read_all(ctx: &Ctx, judged: mpsc::Sender<Judged>) -> Result<()> {
                 }
                 // written by this server after checking: only a damaged disk gets here
                 None => tracing::error!(offset, "record {offset} of the ingest log cannot be read and is skipped"),
+            }
+            if read >= recalled {
+                ctx.recalled.cancel();
             }
             record = if group.len() < GROUP_EVENTS_MAX { reader.try_next()? } else { None };
         }
