@@ -15,6 +15,8 @@ pub(super) const SPAN_SECONDS_MAX: i64 = 30 * 86_400;
 const PART_EVENTS: usize = 500;
 /// End of every mail domain of a demo. Reserved: no real mailbox can have it (RFC 2606 §2).
 const DOMAIN_END: &str = ".demo.invalid";
+/// Column of the name a sender shows.
+const NAME: &str = "SenderDisplayName";
 
 /// Gives the events of a scenario to a demo.
 pub(super) struct Script {
@@ -53,6 +55,10 @@ impl Script {
             };
             own.try_set(column, value);
         }
+        // who imitates a recipient in his name imitates the one of the demo
+        if let (Some(name), Some(recipient)) = (event.str(NAME), event.str("RecipientEmailAddress")) {
+            own.set(NAME, renamed(name, recipient.trim()));
+        }
         if let Some(id) = own.device_id() {
             let (name, events) = self.devices.entry(id).or_default();
             *events += 1;
@@ -90,6 +96,20 @@ impl Script {
 pub(super) fn address(text: &str) -> String {
     let text = text.trim().to_lowercase();
     if text.ends_with(DOMAIN_END) { text } else { format!("{text}{DOMAIN_END}") }
+}
+
+/// Returns a name in which a recipient's address is that of the demo.
+fn renamed(name: &str, recipient: &str) -> String {
+    let (lower, wanted) = (name.to_ascii_lowercase(), recipient.to_ascii_lowercase());
+    let mut own = String::new();
+    let mut at = 0;
+    // ASCII letters keep their places when their case changes
+    for (found, _) in lower.match_indices(&wanted).filter(|_| !wanted.is_empty()) {
+        own.push_str(&name[at..found]);
+        own.push_str(&address(recipient));
+        at = found + wanted.len();
+    }
+    own + &name[at..]
 }
 
 /// Cuts events into the parts in which sensors and gateway would hand them in: of one device or of
@@ -139,8 +159,10 @@ mod tests {
         assert_eq!((own.timestamp, script.devices[&device].clone()), (now, ("pc".to_owned(), 1)));
         let mut mail = Event::new(Table::EmailEvents, Timestamp::from_micros(1));
         mail.set("NetworkMessageId", DEVICE).set("RecipientEmailAddress", "A@corp.example");
+        mail.set("SenderDisplayName", "社長 <a@Corp.example>");
         let own = script.event(&mail);
         assert_eq!(own.str("RecipientEmailAddress"), Some("a@corp.example.demo.invalid"));
+        assert_eq!(own.str("SenderDisplayName"), Some("社長 <a@corp.example.demo.invalid>"));
         assert_eq!(own.str("NetworkMessageId"), Some(device.to_string().as_str()), "the same id stays the same");
     }
 
