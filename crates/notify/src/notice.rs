@@ -89,7 +89,10 @@ impl AlertFacts<'_> {
         let (alert, words, language) = (self.alert, Words::of(self.language), self.language);
         let mut rows = Vec::new();
         let mut row = |label: &str, value: Option<String>| {
-            rows.extend(value.filter(|value| !value.is_empty()).map(|value| (label.to_owned(), value)));
+            // a line break in a name cannot begin a line of its own
+            rows.extend(
+                value.filter(|value| !value.is_empty()).map(|value| (label.to_owned(), without_controls(&value))),
+            );
         };
         if self.names {
             row(words.device, alert.device.as_ref().map(|device| device.name.clone()));
@@ -157,8 +160,11 @@ fn evidence(alert: &Alert) -> Option<String> {
 
 /// One line without control characters, at most [`SUBJECT_CHARS_MAX`] characters.
 fn one_line(text: &str) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cut(&clean, SUBJECT_CHARS_MAX)
+    cut(&without_controls(text), SUBJECT_CHARS_MAX)
+}
+
+fn without_controls(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// The first characters of a text, and a sign when there are more.

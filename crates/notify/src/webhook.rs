@@ -58,7 +58,16 @@ pub enum HookError {
     /// The authorities cannot be read.
     #[error("read certificate authorities")]
     Authorities(#[source] reqwest::Error),
-    /// The host has no address, or only such as are not allowed.
+    /// The name of the host cannot be looked up now.
+    #[error("look up {host}")]
+    LookUp {
+        /// Host.
+        host: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The host has only addresses that are not allowed.
     #[error("{0} has no address that is allowed")]
     NotAllowed(String),
     /// No answer.
@@ -87,7 +96,7 @@ impl HookError {
     pub fn is_temporary(&self) -> bool {
         match self {
             HookError::Address(_) | HookError::Authorities(_) | HookError::NotAllowed(_) => false,
-            HookError::Post { .. } => true,
+            HookError::LookUp { .. } | HookError::Post { .. } => true,
             HookError::Refused { status, .. } => {
                 status.is_server_error()
                     || matches!(*status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
@@ -123,10 +132,9 @@ impl Hook {
         let failed = |source: reqwest::Error| HookError::Post { host: host.clone(), source: source.without_url() };
         let name = host.trim_matches(['[', ']']).to_owned();
         let found = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((name.as_str(), port))).await;
-        let found: Vec<SocketAddr> = match found {
-            Ok(Ok(found)) => found.filter(|one| self.allow_local || !is_local(one.ip())).collect(),
-            _ => Vec::new(),
-        };
+        let found = found.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let found = found.map_err(|source| HookError::LookUp { host: host.clone(), source })?;
+        let found: Vec<SocketAddr> = found.filter(|one| self.allow_local || !is_local(one.ip())).collect();
         if found.is_empty() {
             return Err(HookError::NotAllowed(host));
         }

@@ -7,7 +7,6 @@
 
 mod config;
 mod send;
-mod words;
 
 pub use config::{About, Channel, ChannelKind, Hours, NotifyConfig, NotifyRecipient, Office, Rule, When};
 pub use send::{Tried, resend, test};

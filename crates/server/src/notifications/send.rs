@@ -1,7 +1,6 @@
 //! Sending one notification: facts, words, and the answer of the other side.
 
 use super::config::{Channel, NotifyConfig, Target};
-use super::words::Words;
 use super::{Payload, action_of, order};
 use crate::app::Ctx;
 use crate::ids;
@@ -12,7 +11,7 @@ use hinomi_model::{
     Action, ActionState, Alert, AlertId, DeviceId, Incident, Notification, NotificationId, NotificationKind,
     NotificationState, Text, Timestamp,
 };
-use hinomi_notify::{AlertFacts, Mailer, Notice};
+use hinomi_notify::{AlertFacts, Mailer, Notice, PlainWords};
 use hinomi_store::{ActionFilter, Page, StoreError};
 
 /// Lines of a digest; of more it tells the number.
@@ -200,7 +199,7 @@ async fn mail(config: &NotifyConfig, address: &str, one: &Notification, notice: 
 /// What a notification says in the language of its channel; none when there is nothing to be told any
 /// more.
 async fn notice(ctx: &Ctx, one: &Notification, channel: &Channel) -> Result<Option<Notice>> {
-    let words = Words::of(channel.language);
+    let words = PlainWords::of(channel.language);
     let plain = |title: String| Notice {
         id: one.id.to_string(),
         kind: kind(one.kind),
@@ -309,7 +308,7 @@ async fn of_alert(
         language: channel.language,
         names: channel.names,
     };
-    Ok(facts.notice(&one.id.to_string(), kind(one.kind), &Words::of(channel.language).why(&one.rule)))
+    Ok(facts.notice(&one.id.to_string(), kind(one.kind), &PlainWords::of(channel.language).why(&one.rule)))
 }
 
 /// One line of a digest.

@@ -2,19 +2,28 @@
 
 use hinomi_model::Language;
 
-pub(super) struct Words {
+/// Words of a notification that is not about an alert.
+pub struct PlainWords {
     language: Language,
+    /// On the button.
     pub open: &'static str,
+    /// Before the title of an alert nobody has taken.
     pub escalation: &'static str,
+    /// Heading over actions that wait.
     pub waiting: &'static str,
+    /// Title: a device is silent.
     pub silent: &'static str,
+    /// Label of its last contact.
     pub last_seen: &'static str,
+    /// Title: a mail system is away.
     pub connector: &'static str,
+    /// Heading over the lines of a digest.
     pub held: &'static str,
+    /// Title of a test.
     pub test: &'static str,
 }
 
-const EN: Words = Words {
+const EN: PlainWords = PlainWords {
     language: Language::En,
     open: "Open the console",
     escalation: "Nobody has taken this yet",
@@ -26,7 +35,7 @@ const EN: Words = Words {
     test: "Test of a notification channel",
 };
 
-const JA: Words = Words {
+const JA: PlainWords = PlainWords {
     language: Language::Ja,
     open: "コンソールを開く",
     escalation: "担当者がまだ決まっていません",
@@ -38,8 +47,9 @@ const JA: Words = Words {
     test: "通知先のテスト",
 };
 
-impl Words {
-    pub fn of(language: Language) -> &'static Words {
+impl PlainWords {
+    /// Returns the words of a language.
+    pub fn of(language: Language) -> &'static PlainWords {
         match language {
             Language::En => &EN,
             Language::Ja => &JA,
@@ -50,6 +60,7 @@ impl Words {
         self.language == Language::Ja
     }
 
+    /// Title: so many actions wait.
     pub fn approvals(&self, count: usize) -> String {
         match (self.is_japanese(), count) {
             (true, _) => format!("{count} 件の対応が承認を待っています"),
@@ -58,6 +69,7 @@ impl Words {
         }
     }
 
+    /// Title of a digest of so many.
     pub fn digest(&self, count: usize) -> String {
         match (self.is_japanese(), count) {
             (true, _) => format!("通知のまとめ: {count} 件"),
@@ -66,10 +78,12 @@ impl Words {
         }
     }
 
+    /// Last line of a digest that tells not all.
     pub fn more(&self, count: usize) -> String {
         if self.is_japanese() { format!("ほか {count} 件") } else { format!("and {count} more") }
     }
 
+    /// Who tried the channel.
     pub fn test_story(&self, by: &str) -> String {
         if self.is_japanese() {
             format!("{by} がこの通知先を試しました。この通知が届けば、設定は正しく動作しています。")
@@ -78,6 +92,7 @@ impl Words {
         }
     }
 
+    /// What to do about a mail system that is away.
     pub fn connector_step(&self, name: &str) -> String {
         if self.is_japanese() {
             format!("`hinomi mail connector test {name} --mailbox アドレス` で原因を確認してください。")
@@ -86,6 +101,7 @@ impl Words {
         }
     }
 
+    /// Why the reader gets this; an empty rule: none asked for it.
     pub fn why(&self, rule: &str) -> String {
         match (self.is_japanese(), rule.is_empty()) {
             (true, true) => "Hinomi の通知設定に登録された通知先のため送信しました。".to_owned(),
