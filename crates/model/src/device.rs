@@ -100,3 +100,25 @@ pub struct Device {
     /// Grows by one with every change (ETag).
     pub version: i64,
 }
+
+impl Device {
+    /// A device that was enrolled now and has said nothing yet.
+    pub fn new(id: DeviceId, name: &str, now: Timestamp) -> Device {
+        Device {
+            id,
+            name: name.to_owned(),
+            status: SensorStatus::default(),
+            health: SensorHealth::Active,
+            online: false,
+            isolation: IsolationState::NotIsolated,
+            risk: None,
+            automation_level: None,
+            tags: Vec::new(),
+            enrolled_at: now,
+            last_seen: now,
+            certificate_sha256: String::new(),
+            events: 0,
+            version: 1,
+        }
+    }
+}

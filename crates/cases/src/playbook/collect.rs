@@ -46,12 +46,7 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     let Some(first) = files.values().next().cloned() else {
         return Outcome::skipped("The alert names no file.", "アラートにファイルがありません。");
     };
-    let own: Vec<EntityKey> = case
-        .alerts
-        .iter()
-        .filter_map(|alert| alert.device.as_ref())
-        .map(|device| EntityKey::device(device.id))
-        .collect();
+    let own = case.own_devices();
     let mut outcome = Outcome::done("", "");
     for fact in facts {
         match fact {
@@ -343,12 +338,7 @@ pub(super) fn other_devices_queries(case: &Case<'_>) -> Vec<Query> {
 }
 
 pub(super) fn other_devices(case: &Case<'_>, facts: &[Fact]) -> Outcome {
-    let own: Vec<EntityKey> = case
-        .alerts
-        .iter()
-        .filter_map(|alert| alert.device.as_ref())
-        .map(|device| EntityKey::device(device.id))
-        .collect();
+    let own = case.own_devices();
     let mut outcome = Outcome::done("", "");
     let mut others: Vec<EntityKey> = Vec::new();
     for fact in facts {

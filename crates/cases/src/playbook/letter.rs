@@ -2,7 +2,7 @@
 //! devices followed them.
 
 use super::proof::scanner;
-use super::{Case, Fact, Outcome, Query, edge};
+use super::{Case, Fact, Outcome, Query, edge, used_widely};
 use crate::evidence::{of_message, piece};
 use crate::url_domain;
 use hinomi_model::{EntityKey, EntityKind, EvidenceRole, IndicatorAction, MessageCopy, MessageId, Text};
@@ -12,8 +12,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const MESSAGES_MAX: usize = 50;
 /// Links of one message that are followed.
 const URLS_MAX: usize = 20;
-/// Devices with one link beyond which nobody is named: everybody goes there.
-const WIDE: i64 = 50;
 
 /// The messages the alerts are about.
 fn messages(case: &Case<'_>) -> BTreeSet<MessageId> {
@@ -183,11 +181,8 @@ pub(super) fn follow(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     let mut went: BTreeSet<&EntityKey> = BTreeSet::new();
     for fact in facts {
         let Fact::Seen { observable, by: EntityKind::Device, sightings, total } = fact else { continue };
-        if *total > WIDE {
-            outcome.lines.push(Text::new(
-                format!("{} is used on {total} devices: it says nothing.", observable.value),
-                format!("{} は {total} 台で使われており、手がかりになりません。", observable.value),
-            ));
+        if let Some(line) = used_widely(observable, *total) {
+            outcome.lines.push(line);
             continue;
         }
         for sighting in sightings.iter().filter(|sighting| sighting.last_seen >= since) {

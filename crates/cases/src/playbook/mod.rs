@@ -26,6 +26,7 @@ use hinomi_model::{
     MessageCopy, MessageCopyRef, MessageId, ProcessKey, RemediationStatus, Sighting, StepState, Text, Timestamp,
     Verdict,
 };
+use std::collections::BTreeSet;
 
 /// Rounds of queries one step may ask for.
 pub const ROUNDS_MAX: usize = 4;
@@ -45,6 +46,28 @@ pub struct Case<'a> {
     pub own_domains: &'a [String],
     /// Now.
     pub now: Timestamp,
+}
+
+impl Case<'_> {
+    /// The devices the alerts are about.
+    fn own_devices(&self) -> BTreeSet<EntityKey> {
+        let devices = self.alerts.iter().filter_map(|alert| alert.device.as_ref());
+        devices.map(|device| EntityKey::device(device.id)).collect()
+    }
+}
+
+/// Devices that go to one place beyond which it is everybody's and names nobody.
+const WIDE: i64 = 50;
+
+/// Says that a place is used by so many devices that it means nothing; none when it is not.
+fn used_widely(place: &EntityKey, devices: i64) -> Option<Text> {
+    let text = || {
+        Text::new(
+            format!("{} is used on {devices} devices: it says nothing.", place.value),
+            format!("{} は {devices} 台で使われており、手がかりになりません。", place.value),
+        )
+    };
+    (devices > WIDE).then(text)
 }
 
 /// A question to the house.

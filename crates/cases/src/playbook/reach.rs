@@ -1,6 +1,6 @@
 //! Steps about how far it came: files changed by the tree, other devices that connect to the same places.
 
-use super::{Case, Fact, Outcome, Query, collect, edge};
+use super::{Case, Fact, Outcome, Query, collect, edge, used_widely};
 use crate::evidence::piece;
 use crate::is_public_address;
 use hinomi_model::{EntityKey, EntityKind, EvidenceRole, Table, Text};
@@ -8,8 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Places followed by one investigation.
 const DESTINATIONS_MAX: usize = 30;
-/// Devices that connect to a place beyond which it is everybody's.
-const WIDE: i64 = 50;
 /// Files with one new ending that look like encryption.
 const SAME_ENDING: usize = 10;
 /// Endings told.
@@ -78,21 +76,13 @@ pub(super) fn destinations(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     if places(case).is_empty() {
         return Outcome::skipped("It connected nowhere outside.", "外部への通信はありません。");
     }
-    let own: BTreeSet<EntityKey> = case
-        .alerts
-        .iter()
-        .filter_map(|alert| alert.device.as_ref())
-        .map(|device| EntityKey::device(device.id))
-        .collect();
+    let own = case.own_devices();
     let mut outcome = Outcome::done("", "");
     let mut others: BTreeSet<&EntityKey> = BTreeSet::new();
     for fact in facts {
         let Fact::Seen { observable, by: EntityKind::Device, sightings, total } = fact else { continue };
-        if *total > WIDE {
-            outcome.lines.push(Text::new(
-                format!("{} is used on {total} devices: it says nothing.", observable.value),
-                format!("{} は {total} 台で使われており、手がかりになりません。", observable.value),
-            ));
+        if let Some(line) = used_widely(observable, *total) {
+            outcome.lines.push(line);
             continue;
         }
         for sighting in sightings.iter().filter(|sighting| !own.contains(&sighting.entity)) {

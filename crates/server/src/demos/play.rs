@@ -5,9 +5,7 @@ use super::{Stage, mail};
 use crate::app::Ctx;
 use crate::ingest::{IngestError, Source};
 use hinomi_cases::scenario::{Scenario, ScenarioError};
-use hinomi_model::{
-    DEMO_TAG, Demo, DemoId, DemoState, Device, DeviceId, Event, IsolationState, SensorHealth, SensorStatus, Timestamp,
-};
+use hinomi_model::{DEMO_TAG, Demo, DemoId, DemoState, Device, DeviceId, Event, SensorStatus, Timestamp};
 use hinomi_store::{Page, StoreError};
 use std::collections::BTreeSet;
 
@@ -147,19 +145,9 @@ async fn free_id(ctx: &Ctx, now: Timestamp) -> Result<DemoId, StoreError> {
 fn device_of(id: DeviceId, name: String, events: i64, now: Timestamp) -> Device {
     let name = if name.is_empty() { DEMO_TAG.to_owned() } else { name };
     Device {
-        id,
         status: SensorStatus { host_name: name.clone(), ..SensorStatus::default() },
-        name,
-        health: SensorHealth::Active,
-        online: false,
-        isolation: IsolationState::NotIsolated,
-        risk: None,
-        automation_level: None,
         tags: vec![DEMO_TAG.to_owned()],
-        enrolled_at: now,
-        last_seen: now,
-        certificate_sha256: String::new(),
         events,
-        version: 1,
+        ..Device::new(id, &name, now)
     }
 }

@@ -5,7 +5,7 @@ use crate::{ids, keys};
 use anyhow::Result;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use hinomi_model::{Device, DeviceId, IsolationState, SensorHealth, SensorStatus, Timestamp, TokenId};
+use hinomi_model::{Device, DeviceId, SensorStatus, Timestamp, TokenId};
 use hinomi_store::{EnrolmentTokenRow, NewAudit};
 use hinomi_wire::EnrolmentToken;
 use hinomi_wire::proto::{EnrolReply, EnrolRequest};
@@ -76,22 +76,8 @@ pub(super) async fn enrol(ctx: &Ctx, request: Request<EnrolRequest>) -> Result<R
         .issue_device(id, &request.certificate_request)
         .map_err(|_| Status::invalid_argument("certificate request is not valid"))?;
     let now = ctx.now();
-    let device = Device {
-        id,
-        name: device_name(&status.host_name),
-        status,
-        health: SensorHealth::Active,
-        online: false,
-        isolation: IsolationState::NotIsolated,
-        risk: None,
-        automation_level: None,
-        tags: Vec::new(),
-        enrolled_at: now,
-        last_seen: now,
-        certificate_sha256: hash(&certificate),
-        events: 0,
-        version: 1,
-    };
+    let name = device_name(&status.host_name);
+    let device = Device { status, certificate_sha256: hash(&certificate), ..Device::new(id, &name, now) };
     let stored = store(ctx, &request.secret, &device, &address).await.map_err(|error| {
         tracing::error!(error = %format_args!("{error:#}"), "enrolment could not be stored");
         Status::unavailable("enrolment could not be stored, try again")

@@ -1,7 +1,7 @@
 //! The recorded events under `scenarios/`, as batches of their sources.
 
 use anyhow::{Context, Result};
-use hinomi_model::{Device, IsolationState, SensorHealth, SensorStatus, Timestamp};
+use hinomi_model::{Device, Timestamp};
 use hinomi_server::demos::{Scenario, read_folder};
 use hinomi_server::ingest::{Batch, Source};
 use std::path::{Path, PathBuf};
@@ -35,20 +35,5 @@ pub fn batches(folder: &Path) -> Result<Vec<Batch>> {
 /// The device a batch comes from, as enrolment would have stored it; none for the gateway.
 pub fn device(batch: &Batch, now: Timestamp) -> Option<Device> {
     let Source::Sensor { device_id, .. } = batch.source else { return None };
-    Some(Device {
-        id: device_id,
-        name: batch.events[0].str("DeviceName").unwrap_or_default().to_owned(),
-        status: SensorStatus::default(),
-        health: SensorHealth::Active,
-        online: false,
-        isolation: IsolationState::NotIsolated,
-        risk: None,
-        automation_level: None,
-        tags: Vec::new(),
-        enrolled_at: now,
-        last_seen: now,
-        certificate_sha256: String::new(),
-        events: 0,
-        version: 1,
-    })
+    Some(Device::new(device_id, batch.events[0].str("DeviceName").unwrap_or_default(), now))
 }

@@ -4,8 +4,7 @@
 
 use anyhow::{Result, ensure};
 use hinomi_model::{
-    ActionState, Device, DeviceId, Event, EventRef, Incident, IncidentId, IncidentStatus, IsolationState, ReceiptState,
-    SensorHealth, SensorStatus, Text, Timestamp,
+    ActionState, Device, Event, EventRef, Incident, IncidentId, IncidentStatus, ReceiptState, Text, Timestamp,
 };
 use hinomi_server::actions::on_command_result;
 use hinomi_server::app::{App, Ctx, Urls};
@@ -204,7 +203,7 @@ impl Simulation {
         let now = self.ctx.now();
         let mut tx = self.ctx.store.begin().await?;
         for pc in &self.week.devices {
-            tx.put_device(&device(pc.id, &pc.name, now)).await?;
+            tx.put_device(&Device::new(pc.id, &pc.name, now)).await?;
         }
         tx.commit().await?;
         Ok(())
@@ -395,25 +394,6 @@ fn median(of: &[Option<f64>]) -> Option<f64> {
     let mut known: Vec<f64> = of.iter().flatten().copied().collect();
     known.sort_by(f64::total_cmp);
     known.get(known.len() / 2).copied()
-}
-
-fn device(id: DeviceId, name: &str, now: Timestamp) -> Device {
-    Device {
-        id,
-        name: name.to_owned(),
-        status: SensorStatus::default(),
-        health: SensorHealth::Active,
-        online: false,
-        isolation: IsolationState::NotIsolated,
-        risk: None,
-        automation_level: None,
-        tags: Vec::new(),
-        enrolled_at: now,
-        last_seen: now,
-        certificate_sha256: String::new(),
-        events: 0,
-        version: 1,
-    }
 }
 
 /// CPU time of this process so far, seconds: utime and stime of proc(5), in ticks of 1/100 s.
