@@ -202,6 +202,12 @@ export const mailFlows: Flow[] = [
       const raw = await page.locator('[data-test=raw-header]').innerText();
       expect(raw.includes('\u2039U+202E\u203agnp.exe') && !raw.includes('\u202e'), `marks are shown, not obeyed: ${raw}`);
       await page.locator('[data-test=sighting]').getByText('Executed').waitFor();
+      // taken out since: what was kept is read
+      for (const copy of mock.data.messages.slice(0, 12)) copy.latest_location = 'quarantine';
+      await page.locator('[data-test=read-header]').click();
+      await page.locator('.dialog textarea').fill('once more');
+      await page.locator('[data-test=header-confirm]').click();
+      await page.locator('[data-test=header]').getByText('Read from the copy kept when it was taken out').waitFor();
     },
   },
   {

@@ -112,4 +112,5 @@ export const pages: PageTest[] = [
   { name: 'phone-incident', path: '/incidents/1042?tab=evidence', ready: '[data-test=action]', width: 360, height: 740 },
   { name: 'settings-notifications', path: '/settings/notifications', ready: '[data-test=notification]', act: async (page) => { await page.locator('[data-test=channel-test]').first().click(); await page.locator('[data-test=channel-answer]').waitFor(); } },
   { name: 'phone-notifications', path: '/settings/notifications', ready: '[data-test=notification]', width: 390, height: 844 },
+  { name: 'wizard-narrow', path: `/mail?recipient=${messages[3]!.recipient}&range=all`, ready: '.grid-row', act: async (page) => { await page.locator('.grid-row .checkbox').first().click(); await page.locator('[data-test=act]').click(); await page.locator('[data-test=narrow]').waitFor(); } },
 ];

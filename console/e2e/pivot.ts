@@ -69,7 +69,7 @@ export function header(copy: MessageCopy): MessageHeader {
   const hop = (from: string, address: string | null, by: string, withWord: string, seconds: number, delay: number | null, trusted: boolean): MessageHeader['hops'][number] =>
     ({ from, address, by, with: withWord, at: seed.at(seconds), delay_seconds: delay, trusted });
   return {
-    recipient: copy.recipient, folder: copy.folder ?? 'INBOX', read_at: seed.at(0), complete: true,
+    recipient: copy.recipient, folder: copy.latest_location === 'quarantine' ? null : copy.folder ?? 'INBOX', read_at: seed.at(0), complete: true,
     hops: [
       hop('[10.0.0.4]', null, 'pc.supplier-invoices.example', 'ESMTPSA', BEGIN + 20, null, false), hop('pc.supplier-invoices.example', '198.51.100.4', 'mail.supplier-invoices.example', 'ESMTPS', BEGIN + 440, -420, false),
       hop('mail.supplier-invoices.example', '203.0.113.77', 'filter.hinomi.example', 'ESMTPS', BEGIN + 2, 438, true), hop('filter.hinomi.example', '192.0.2.10', 'mx.hinomi.example', 'LMTP', BEGIN, 2, true),

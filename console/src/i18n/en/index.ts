@@ -1,5 +1,6 @@
 import { mail } from './mail';
 import { pages } from './pages';
+import { settings } from './settings';
 import { terms } from './terms';
 
-export const en = { ...terms, ...pages, ...mail };
+export const en = { ...terms, ...pages, ...settings, ...mail };
