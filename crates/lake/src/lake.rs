@@ -86,7 +86,7 @@ impl Lake {
     /// Writes the tail into durable files that do not count yet; `None` when nothing came since.
     pub async fn flush(&self) -> Result<Option<Flush>> {
         let _writing = self.inner.writing.lock().await;
-        let Some((parts, through)) = self.read().tail.snapshot() else { return Ok(None) };
+        let Some((parts, through)) = self.write().tail.snapshot() else { return Ok(None) };
         let root = self.inner.root.clone();
         let write = tokio::task::spawn_blocking(move || tail::write(&root, &parts));
         let files = write.await.map_err(|error| LakeError::Task(error.to_string()))??;
@@ -233,6 +233,11 @@ impl Lake {
                 file.table == table && file.first < query.to && file.last >= query.from
             });
             (files.cloned().collect::<Vec<_>>(), state.tail.batches(table))
+        };
+        // before the engine sees them: planning and statistics cost more than this look
+        let tail = match query.device {
+            Some(device) => tail::of_device(table, tail, device),
+            None => tail,
         };
         self.set_aside(&candidates);
         let state = self.read();

@@ -3,13 +3,17 @@
 use crate::error::Result;
 use crate::files::{FileWriter, LakeFile, is_day};
 use crate::schema::{sort_columns, to_batch};
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::compute::interleave_record_batch;
+use datafusion::arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use datafusion::arrow::compute::kernels::cmp::eq;
+use datafusion::arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch};
 use datafusion::arrow::datatypes::TimestampMicrosecondType;
-use hinomi_model::{Event, Table, Timestamp};
+use hinomi_model::{DeviceId, Event, Table, Timestamp};
 use std::collections::BTreeMap;
 use std::path::Path;
 
+/// Rows of one part at most after joining: small appends become few parts, and a query costs what its
+/// rows cost, not what their number of appends costs.
+const PART_ROWS: usize = 8192;
 /// Rows handed to the writer at once.
 const CHUNK_ROWS: usize = 8192;
 /// Most days (files) of one table in one flush: a device with a wild clock must not make thousands.
@@ -32,6 +36,8 @@ pub(crate) struct Tail {
     parts: Vec<Part>,
     /// Position of the ingest log after the last append, also when that had no events.
     through: Option<u64>,
+    /// Parts up to this position are being written: nothing joins them.
+    sealed: Option<u64>,
 }
 
 impl Tail {
@@ -42,13 +48,33 @@ impl Tail {
             by_table.entry(event.table).or_default().push(event);
         }
         for (table, events) in by_table {
-            self.parts.push(Part { through, table, batch: to_batch(table, &events) });
+            self.push(Part { through, table, batch: to_batch(table, &events) });
         }
     }
 
+    /// Adds a part and joins it with those before it that are no larger, so that each row is copied
+    /// a few times at most.
+    fn push(&mut self, mut part: Part) {
+        while let Some(at) = self.parts.iter().rposition(|known| known.table == part.table) {
+            let (before, rows) = (&self.parts[at], part.batch.num_rows());
+            let open = self.sealed.is_none_or(|sealed| before.through > sealed);
+            if !open || before.batch.num_rows() > rows || before.batch.num_rows() + rows > PART_ROWS {
+                break;
+            }
+            // text of one column is limited to 2 GiB in a batch: then they stay two
+            let Ok(batch) = concat_batches(part.batch.schema_ref(), [&before.batch, &part.batch]) else { break };
+            part.batch = batch;
+            self.parts.remove(at);
+        }
+        self.parts.push(part);
+    }
+
     /// Returns everything with the position after it; `None` when nothing came since the last flush.
-    pub fn snapshot(&self) -> Option<(Vec<Part>, u64)> {
-        Some((self.parts.clone(), self.through?))
+    /// What comes from now on stays apart from it.
+    pub fn snapshot(&mut self) -> Option<(Vec<Part>, u64)> {
+        let through = self.through?;
+        self.sealed = Some(through);
+        Some((self.parts.clone(), through))
     }
 
     /// Lets go of what is in files now.
@@ -66,6 +92,18 @@ impl Tail {
     pub fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.batch.num_rows()).sum()
     }
+}
+
+/// Keeps the rows of one device. A batch whose table has no devices is kept whole.
+pub(crate) fn of_device(table: Table, batches: Vec<RecordBatch>, device: DeviceId) -> Vec<RecordBatch> {
+    let Some(column) = table.column_index("DeviceId").map(usize::from) else { return batches };
+    let wanted = StringArray::new_scalar(device.to_string());
+    let own = |batch: RecordBatch| match eq(batch.column(column), &wanted) {
+        Ok(mask) if mask.true_count() == 0 => None,
+        Ok(mask) => Some(filter_record_batch(&batch, &mask).unwrap_or(batch)),
+        Err(_) => Some(batch),
+    };
+    batches.into_iter().filter_map(own).collect()
 }
 
 /// A row: batch, row in it. In the form Arrow takes.
@@ -136,4 +174,27 @@ fn write_file(
         writer.write(&rows)?;
     }
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_appends_become_few_parts() {
+        let mut tail = Tail::default();
+        let event = |micros: i64| Event::new(Table::DeviceProcessEvents, Timestamp::from_micros(micros));
+        for number in 0..20_000 {
+            tail.append(number, &[event(number as i64)]);
+        }
+        let parts = tail.batches(Table::DeviceProcessEvents);
+        assert!(parts.len() < 32, "{} parts", parts.len());
+        let times = parts.iter().flat_map(|part| part.column(0).as_primitive::<TimestampMicrosecondType>().values());
+        assert!(times.copied().eq(0..20_000), "rows keep their order");
+        // the next rows do not join what is being written
+        assert!(tail.snapshot().is_some());
+        tail.append(20_000, &[event(20_000)]);
+        tail.forget(19_999);
+        assert_eq!(tail.rows(), 1);
+    }
 }

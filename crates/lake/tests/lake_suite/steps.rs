@@ -50,6 +50,36 @@ async fn tail_and_files_never_overlap() {
     assert_eq!(lake.flush().await.unwrap().unwrap().through, 4);
 }
 
+/// Small appends are joined in memory; what is being written is not joined with what comes after it.
+#[tokio::test]
+async fn many_small_appends_lose_and_double_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path(), vec![]).await;
+    let mut writing = None;
+    for number in 0..600_i64 {
+        lake.append(number as u64 + 1, vec![process(number as u64 % 3, number, number)]);
+        match number {
+            150 | 400 => writing = lake.flush().await.unwrap(),
+            // given up: the same rows are written again later
+            250 => writing = None,
+            450 => lake.publish(writing.take().unwrap()),
+            _ => {}
+        }
+    }
+    assert_eq!(lake.tail_rows(), 599 - 400);
+    assert_eq!(report_ids(&lake).await, (0..600).collect::<Vec<_>>());
+    let query = LakeQuery {
+        device: Some(device(1)),
+        from: at(100),
+        to: at(500),
+        newest_first: false,
+        ..LakeQuery::of(Table::DeviceProcessEvents)
+    };
+    let found = lake.query(query).await.unwrap();
+    let found: Vec<i64> = found.iter().map(|event| event.long("ReportId").unwrap()).collect();
+    assert_eq!(found, (100..500).filter(|number| number % 3 == 1).collect::<Vec<_>>());
+}
+
 #[tokio::test]
 async fn a_crash_before_the_commit_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
