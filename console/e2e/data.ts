@@ -1,7 +1,7 @@
 // The story as data: a mail with an archive, one recipient who opened it, everything that followed.
 import type {
   Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
-  IncidentTimeline, Indicator, Investigation, MessageCopy, Notification, NotificationChannel, SessionInfo, Settings, Severity, StoryNode, Text, User,
+  IncidentTimeline, Indicator, Investigation, MessageCopy, NewTuningRule, Notification, NotificationChannel, RuleQuality, SessionInfo, Settings, Severity, StoryNode, Text, TuningPreview, TuningRule, User,
 } from '../src/api/types';
 
 export const NOW = Date.parse('2026-11-22T09:40:00Z');
@@ -123,7 +123,7 @@ export const alerts: AlertDetail[] = seeds.map((seed, index) => ({
   detection_status_reason: seed.status ? text('The hash was on the block list; the file never ran.', 'ハッシュがブロック リストにあり、ファイルは実行されませんでした。') : null,
   service_source: seed.mail ? 'mail' : 'endpoint', detection_source: seed.status ? 'customTi' : 'rule', category: seed.tactic, techniques: [seed.technique], rule_id: `hinomi-linux-${100 + seed.n}`,
   why: [{ rule_id: `hinomi-linux-${100 + seed.n}`, title: seed.title, event: { table: 'DeviceProcessEvents', timestamp: at(seed.seconds), device_id: PC.id, report_id: String(8000 + seed.n) }, matched: [{ field: seed.field[0], value: seed.field[1], pattern: seed.field[2] }, { field: 'FileName', value: 'invoice.sh', pattern: '|endswith: .sh' }] }],
-  test: false, why_more: index === 0 ? 2 : 0, device: seed.mail ? null : ref, user: seed.mail ? null : 'tanaka', mailboxes: seed.mail ? recipients : [], message_id: seed.mail ? MESSAGE : null,
+  test: false, tuned: seed.n === 6 ? { rule: id(14, 1), title: '社内スキャナーの接続', action: 'lowerSeverity', severity: 'medium' } : null, why_more: index === 0 ? 2 : 0, device: seed.mail ? null : ref, user: seed.mail ? null : 'tanaka', mailboxes: seed.mail ? recipients : [], message_id: seed.mail ? MESSAGE : null,
   process: seed.mail ? null : P.script, tree_root: seed.mail ? null : P.thunderbird, evidence: evidence.filter((item) => /^(file|process|ip|device)/.test(item.entity)),
   next_steps: [
     { text: text('Stop the process tree and everything it started.', 'プロセス ツリーと、そこから起動したものをすべて停止します。'), action: { kind: 'stop_process_tree', process: P.script } },
@@ -304,3 +304,29 @@ export const crawl: CrawlStatus = {
     finished_at: index === 7 ? null : at(1_700 - index), error: index === 4 ? 'LOGIN failed: user is over quota' : null,
   })),
 };
+
+export const tuningDraft: NewTuningRule = {
+  title: 'Script started from a mail attachment: invoice.sh', action: 'hide', severity: null, enabled: true, expires_at: at(-90 * 86_400), owner: null, comment: '',
+  conditions: [
+    { field: 'rule', operator: 'equals', values: ['hinomi-linux-101'] },
+    { field: 'fileSha256', operator: 'equals', values: [SHA.script] },
+    { field: 'commandLine', operator: 'wildcard', values: ['/bin/sh /home/tanaka/Downloads/invoice-*.sh'] },
+    { field: 'parentPath', operator: 'equals', values: ['/usr/bin/thunderbird'] },
+  ],
+};
+export const tuningRules: TuningRule[] = [
+  { id: id(14, 2), title: 'Nightly backup', action: 'hide', severity: null, enabled: true, expires_at: at(-40 * 86_400), owner: 'sato', comment: 'Reviewed with the storage team.', created_at: at(86_400 * 9), changed_by: 'sato', changed_at: at(86_400 * 9), hits: 214, last_hit: at(3_600 * 7), version: 1,
+    conditions: [{ field: 'rule', operator: 'equals', values: ['hinomi-linux-106'] }, { field: 'filePath', operator: 'equals', values: ['/opt/backup/run.sh'] }, { field: 'deviceTag', operator: 'equals', values: ['server', 'storage'] }] },
+  { id: id(14, 1), title: '社内スキャナーの接続', action: 'lowerSeverity', severity: 'informational', enabled: false, expires_at: null, owner: 'admin', comment: '', created_at: at(86_400 * 30), changed_by: 'admin', changed_at: at(86_400 * 2), hits: 3, last_hit: at(86_400 * 4), version: 2,
+    conditions: [{ field: 'address', operator: 'cidr', values: ['10.20.0.0/16'] }, { field: 'fileName', operator: 'startsWith', values: ['nessus'] }] },
+];
+export const tuningPreview: TuningPreview = {
+  days: 30, looked_at: 412, complete: true, matches: 14, high: 2, true_positives: 1, malicious: 1, devices: 3, spared: 0,
+  alerts: alerts.slice(0, 3).map((alert, index) => ({ ...alert, classification: index === 0 ? 'truePositive' : 'unknown' }) as TuningPreview['alerts'][number]),
+  warnings: [text('It would have hidden 1 of the alerts that turned out to be real attacks.', '本物の攻撃と分類されたアラート 1 件が非表示になっていたはずです。'), text('It would have hidden 2 of the alerts of severity high.', '重大度が高のアラート 2 件が非表示になっていたはずです。')],
+};
+export const ruleQuality: RuleQuality[] = alerts.slice(0, 6).map((alert, index) => {
+  const [alertsMade, tuned, real, expected, wrong] = [[131, 96, 1, 4, 22], [44, 0, 12, 0, 2], [31, 0, 9, 3, 0], [18, 0, 0, 0, 0], [9, 2, 1, 1, 1], [4, 0, 4, 0, 0]][index] as [number, number, number, number, number];
+  const classified = real + expected + wrong;
+  return { rule_id: alert.rule_id, title: alert.title, alerts: alertsMade, tuned, true_positive: real, expected, false_positive: wrong, unclassified: alertsMade - tuned - classified, false_positive_share: classified ? wrong / classified : null, last_alert: alert.created_at };
+});

@@ -353,6 +353,36 @@ export const flows: Flow[] = [
     },
   },
   {
+    name: 'tuning: drafted from an alert, tried before it is saved, edited by two people',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/alerts/${id(3, 1)}`);
+      await page.locator('[data-test=tune]').click();
+      const save = page.locator('[data-test=tuning-save]');
+      await save.waitFor();
+      expect((await save.getAttribute('aria-disabled')) === 'true', 'untried rules are not saved');
+      await page.locator('[data-test=tuning-preview]').click();
+      await page.getByText('would have hidden 14 of 412 alerts').waitFor();
+      await page.locator('[data-test=tuning-warning]').first().waitFor();
+      await page.locator('[data-test=tuning-condition] textarea').nth(1).fill('a\nb');
+      expect((await save.getAttribute('aria-disabled')) === 'true', 'another condition is tried again');
+      await page.locator('[data-test=tuning-preview]').click();
+      await page.locator('[data-test=tuning-seen]').waitFor();
+      await save.click();
+      await until('saved', () => mock.tunings[0]?.conditions[1]?.values.join() === 'a,b');
+      await page.goto(`${base}/tuning`);
+      await page.locator('[data-test=tuning-edit]').first().click();
+      await page.locator('.dialog').getByLabel('Name').fill('Mine');
+      Object.assign(mock.tunings[0]!, { title: 'Theirs', version: 2 });
+      await page.locator('[data-test=tuning-preview]').click();
+      await page.locator('[data-test=tuning-seen]').waitFor();
+      await save.click();
+      await page.getByText('Theirs').waitFor();
+      await page.locator('[data-test=conflict-apply]').click();
+      await until('applied', () => mock.tunings[0]?.title === 'Mine');
+    },
+  },
+  {
     name: 'the script of the story plays its steps and fails when something is wrong',
     setting: en,
     mode: { loggedOut: true },

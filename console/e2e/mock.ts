@@ -3,7 +3,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, IndicatorImport, LiveKind, MailBulk, Me, MessageCopy, NewIndicatorImport, NewMailBulk, Problem, ReadHeader, Receipt } from '../src/api/types';
+import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, IndicatorImport, LiveKind, MailBulk, Me, MessageCopy, NewIndicatorImport, NewMailBulk, NewTuningRule, Problem, ReadHeader, Receipt } from '../src/api/types';
 import * as seed from './data';
 import * as mail from './mail';
 import * as pivot from './pivot';
@@ -78,6 +78,7 @@ export class Mock {
   loggedIn = true;
   proved = false;
   passkey = '';
+  tunings = clone(seed.tuningRules);
   bulks: MailBulk[] = [];
   /** One mailbox fails the first quarantine. */
   retried = false;
@@ -116,6 +117,7 @@ export class Mock {
     this.settings = clone(seed.settings);
     this.loggedIn = !mode.loggedOut && !mode.setup;
     this.proved = false;
+    this.tunings = mode.empty ? [] : clone(seed.tuningRules);
     this.bulks = [];
     this.retried = false;
     this.calls = [];
@@ -240,6 +242,7 @@ export class Mock {
       case 'alerts': {
         if (!key) return this.page(data.alerts.filter((one) => within('status', one.status) && within('severity', one.severity) && within('source', one.service_source) && within('device', one.device?.id ?? '') && has(one.title)), query);
         if (sub === 'story') return { nodes: key === seed.id(3, 6) ? seed.largeStory : key === seed.id(3, 7) ? [] : seed.story, truncated: false };
+        if (sub === 'tuning') return seed.tuningDraft;
         const alert: AlertDetail = data.alerts.find((one) => one.id === key) ?? fail(404, 'not_found', 'There is no such alert.', 'アラートが見つかりません。');
         if (sub === 'comments') {
           const comment = { author: this.me().user.name, at: seed.at(0), text: (body as unknown as { text: string }).text };
@@ -319,6 +322,10 @@ export class Mock {
       case 'indicators':
         if (key === 'imports') return this.imports(method, query, body as unknown as NewIndicatorImport);
         return this.page(data.indicators.filter((one) => within('kind', one.spec.kind) && within('action', one.spec.action) && has(one.spec)), query);
+      case 'rules':
+        return this.page(this.mode.empty ? [] : seed.ruleQuality, query);
+      case 'tuning':
+        return this.tuning(method, key, query, body as unknown as NewTuningRule, request);
       case 'search': {
         const q = query.get('q') ?? '';
         const hits = data.devices.filter((device) => device.name.toLowerCase().includes(q.toLowerCase())).map((device) => ({ kind: 'device', key: device.id, title: device.name, detail: device.status.os_version }));
@@ -511,6 +518,22 @@ export class Mock {
     }
     this.emit('action.updated', ids[0]!);
     return key === 'approve' ? { results: done.map((action) => ({ id: action.id, action, error: null })) } : done[0];
+  }
+
+  private tuning(method: string, key: string, query: URLSearchParams, body: NewTuningRule, request: IncomingMessage) {
+    if (key === 'preview') return seed.tuningPreview;
+    if (!key && method === 'POST') {
+      const rule = { ...body, id: seed.id(14, 100 + this.tunings.length), severity: body.severity ?? null, expires_at: body.expires_at ?? null, enabled: body.enabled ?? true, comment: body.comment ?? '', owner: this.me().user.name, created_at: seed.at(0), changed_by: this.me().user.name, changed_at: seed.at(0), hits: 0, last_hit: null, version: 1 };
+      this.tunings.unshift(rule);
+      return rule;
+    }
+    if (!key) return this.page(this.tunings, query);
+    const rule = this.tunings.find((one) => one.id === key) ?? fail(404, 'not_found', 'There is no such rule.', 'ルールが見つかりません。');
+    const match = request.headers['if-match'];
+    if (match && match !== `"${rule.version}"`) fail(412, 'version_conflict', 'Somebody changed it.', '他の担当者が変更しました。', undefined, rule);
+    if (method === 'PATCH') Object.assign(rule, body, { version: rule.version + 1 });
+    if (method === 'DELETE') this.tunings = this.tunings.filter((one) => one !== rule);
+    return rule;
   }
 
   private run(action: Action) {

@@ -26,6 +26,12 @@ async function readHeader(page: Page) {
   await page.locator('[data-test=header]').scrollIntoViewIfNeeded();
 }
 
+async function tune(page: Page) {
+  await page.locator('[data-test=tune]').click();
+  await page.locator('[data-test=tuning-preview]').click();
+  await page.locator('[data-test=tuning-warning]').first().waitFor();
+}
+
 const STORY = `/mail?subject=${encodeURIComponent(messages[0]!.subject)}`;
 
 export const pages: PageTest[] = [
@@ -113,4 +119,10 @@ export const pages: PageTest[] = [
   { name: 'settings-notifications', path: '/settings/notifications', ready: '[data-test=notification]', act: async (page) => { await page.locator('[data-test=channel-test]').first().click(); await page.locator('[data-test=channel-answer]').waitFor(); } },
   { name: 'phone-notifications', path: '/settings/notifications', ready: '[data-test=notification]', width: 390, height: 844 },
   { name: 'wizard-narrow', path: `/mail?recipient=${messages[3]!.recipient}&range=all`, ready: '.grid-row', act: async (page) => { await page.locator('.grid-row .checkbox').first().click(); await page.locator('[data-test=act]').click(); await page.locator('[data-test=narrow]').waitFor(); } },
+  { name: 'tuning', path: '/tuning', ready: '[data-test=tuning-rule]' },
+  { name: 'tuning-empty', path: '/tuning', ready: '.state', mode: { empty: true } },
+  { name: 'tuning-quality', path: '/tuning?tab=quality', ready: '[data-test=rule-quality]' },
+  { name: 'tuning-draft', path: `/alerts/${alert}`, ready: '[data-test=tune]', act: tune },
+  { name: 'phone-tuning', path: '/tuning', ready: '[data-test=tuning-rule]', width: 390, height: 844 },
+  { name: 'phone-tuning-draft', path: `/alerts/${alert}`, ready: '[data-test=tune]', width: 390, height: 844, act: tune },
 ];

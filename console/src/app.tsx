@@ -40,6 +40,7 @@ const PAGES: Record<string, ReactNode> = {
   actions: page(() => import('./actions/page')),
   'actions/:id': page(() => import('./actions/one')),
   indicators: page(() => import('./indicators/page')),
+  tuning: page(() => import('./tuning/page')),
   audit: page(() => import('./audit/page')),
   pivot: page(() => import('./pivot/page')),
   search: page(() => import('./frame/search')),

@@ -13,6 +13,7 @@ import { useToast } from '../ui/toast';
 import { determinationsOf } from '../incidents/resolve';
 import { incidentName, useOwnerChoices, useTacticName } from '../incidents/shared';
 import { NextSteps } from './next-steps';
+import { TunedLine } from '../tuning/from-alert';
 
 /** Detection status, why it fired, next steps; `brief` leaves out what the incident page shows anyway. */
 export function AlertDetails({ alert, brief }: { alert: AlertDetail; brief?: boolean }) {
@@ -26,6 +27,7 @@ export function AlertDetails({ alert, brief }: { alert: AlertDetail; brief?: boo
         {alert.techniques.map((id) => <TechniqueChip key={id} id={id} />)}
       </div>
       {alert.detection_status_reason ? <p className={alert.detection_status === 'failed' ? 'banner high' : 'secondary'}>{visible(text(alert.detection_status_reason))}</p> : null}
+      <TunedLine alert={alert} />
       <InvestigationLine alert={alert} />
       <p className="wrap">{visible(text(alert.description))}</p>
       <Facts

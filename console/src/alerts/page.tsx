@@ -17,6 +17,7 @@ import { StoryTree } from '../ui/story-tree';
 import { Time } from '../ui/time';
 import { AlertControls, AlertDetails } from './details';
 import { NodeDetails } from './node-details';
+import { TuneAlert } from '../tuning/from-alert';
 import '../styles/pages.css';
 
 export default function AlertPage() {
@@ -48,7 +49,7 @@ function Alert({ alert }: { alert: AlertDetail }) {
   return (
     <Page title={title} crumbs={[...crumbs, { label: t('columns.alert'), to: '/alerts' }]}
       chips={<><DemoChip id={alert.id} /><SeverityChip severity={alert.severity} /><AlertStatusChip status={alert.status} /><DetectionStatusChip status={alert.detection_status} /></>}
-      buttons={<Neighbours alert={alert} />}>
+      buttons={<><TuneAlert alert={alert} /><Neighbours alert={alert} /></>}>
       <div className="split">
         <div className="column" style={{ gap: 16 }}>
           <Card flush title={t('alert.story')}>

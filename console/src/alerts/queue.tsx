@@ -13,7 +13,7 @@ import { ListPage } from '../ui/list-page';
 import { Ago } from '../ui/time';
 import '../styles/pages.css';
 
-const DEFAULTS = { text: '', status: 'new,inProgress', severity: '', source: '', device: '' };
+const DEFAULTS = { text: '', status: 'new,inProgress', severity: '', source: '', device: '', rule: '', hidden: '' };
 
 export default function AlertQueue() {
   const { t, text } = useT();
@@ -48,6 +48,9 @@ export default function AlertQueue() {
             choices={[{ value: '', label: t('filters.anySeverity') }, { value: 'high,medium', label: t('filters.highMedium') }, ...[...severities].reverse().map((one) => ({ value: one, label: t(`severity.${one}`) }))]} />
           <Select shown={false} label={t('columns.source')} value={filters.source} active={filters.source !== ''} onChange={(value) => set({ source: value })}
             choices={[{ value: '', label: t('filters.anySource') }, { value: 'endpoint', label: t('serviceSource.endpoint') }, { value: 'mail', label: t('serviceSource.mail') }]} />
+          <Select shown={false} label={t('tuning.hiddenAlerts')} value={filters.hidden} active={filters.hidden !== ''} onChange={(value) => set({ hidden: value })}
+            choices={[{ value: '', label: t('tuning.shownAlerts') }, { value: 'true', label: t('tuning.hiddenAlerts') }]} />
+          {filters.rule ? <span className="chip">{t('tuning.ofRule', { rule: visible(filters.rule) })}</span> : null}
         </>
       }
     />

@@ -312,6 +312,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts/{id}/tuning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Draft a tuning rule for alerts like this one
+         * @description Permission: read.
+         */
+        get: operations["draftTuning"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/audit": {
         parameters: {
             query?: never;
@@ -1888,6 +1908,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/rules/quality": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how the alerts of detection rules were classified
+         * @description Permission: read.
+         */
+        get: operations["listRuleQuality"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/rules/{id}": {
         parameters: {
             query?: never;
@@ -2062,6 +2102,78 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tuning": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the tuning rules, newest first
+         * @description Permission: read.
+         */
+        get: operations["listTuning"];
+        put?: never;
+        /**
+         * Make a tuning rule: alerts like these are hidden, resolved or lowered
+         * @description Permission: act.
+         */
+        post: operations["createTuning"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tuning/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a tuning rule would have done in the last 30 days
+         * @description Permission: act.
+         */
+        post: operations["previewTuning"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tuning/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read a tuning rule
+         * @description Permission: read.
+         */
+        get: operations["getTuning"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a tuning rule; what it hid stays hidden
+         * @description Permission: act.
+         */
+        delete: operations["removeTuning"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a tuning rule, turn it on or off
+         * @description Permission: act.
+         */
+        patch: operations["updateTuning"];
         trace?: never;
     };
     "/api/v1/users": {
@@ -2339,6 +2451,7 @@ export interface components {
             /** @description Title. */
             title: components["schemas"]["Text"];
             tree_root: components["schemas"]["ProcessKey"] | null;
+            tuned: components["schemas"]["Tuned"] | null;
             /** @description Last change. */
             updated_at: components["schemas"]["Timestamp"];
             /** @description Account on the device. */
@@ -2441,6 +2554,7 @@ export interface components {
             /** @description Title. */
             title: components["schemas"]["Text"];
             tree_root: components["schemas"]["ProcessKey"] | null;
+            tuned: components["schemas"]["Tuned"] | null;
             /** @description Last change. */
             updated_at: components["schemas"]["Timestamp"];
             /** @description Account on the device. */
@@ -4187,6 +4301,23 @@ export interface components {
              */
             yaml: string;
         };
+        /** @description A tuning rule to be made or tried. */
+        NewTuningRule: {
+            /** @description What comes of the alert. */
+            action: components["schemas"]["TuningAction"];
+            /** @description Why it is there, at most 2,000 characters. */
+            comment?: string;
+            /** @description All of these hold: 1 to 12. */
+            conditions: components["schemas"]["TuningCondition"][];
+            /** @description In force. */
+            enabled?: boolean;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who answers for it, a login name; left out: whoever makes it. */
+            owner?: string | null;
+            severity?: components["schemas"]["Severity"] | null;
+            /** @description What people call it, 1 to 200 characters. */
+            title: string;
+        };
         /** @description A new user. */
         NewUser: {
             language?: components["schemas"]["Language"] | null;
@@ -4769,6 +4900,58 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
+        /** @description How the alerts of one detection rule were classified. */
+        RuleQuality: {
+            /**
+             * Format: int64
+             * @description Alerts made in the time.
+             */
+            alerts: number;
+            /**
+             * Format: int64
+             * @description Classified as expected activity.
+             */
+            expected: number;
+            /**
+             * Format: int64
+             * @description Classified as a false positive.
+             */
+            false_positive: number;
+            /**
+             * Format: double
+             * @description False positives among the classified, 0 to 1; none when none is classified.
+             */
+            false_positive_share: number | null;
+            /** @description When the last one was made. */
+            last_alert: components["schemas"]["Timestamp"];
+            /** @description Rule id, or `indicator:<id>`. */
+            rule_id: string;
+            /** @description Title of its newest alert. */
+            title: components["schemas"]["Text"];
+            /**
+             * Format: int64
+             * @description Classified as a true positive.
+             */
+            true_positive: number;
+            /**
+             * Format: int64
+             * @description Of these, hidden or resolved by a tuning rule; they count in none of the following.
+             */
+            tuned: number;
+            /**
+             * Format: int64
+             * @description Not classified.
+             */
+            unclassified: number;
+        };
+        /** @description One page of a list. */
+        RuleQualityList: {
+            items: components["schemas"]["RuleQuality"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /**
          * @description What comes of a rule that fires.
          * @enum {string}
@@ -5148,6 +5331,136 @@ export interface components {
             /** @description Secret, base32, to type in. */
             secret: string;
         };
+        /** @description What a tuning rule did to an alert. */
+        Tuned: {
+            /** @description What it did. */
+            action: components["schemas"]["TuningAction"];
+            /** @description The rule. */
+            rule: components["schemas"]["TuningId"];
+            /** @description The severity the alert would have had. */
+            severity: components["schemas"]["Severity"];
+            /** @description What it was called then. */
+            title: string;
+        };
+        /**
+         * @description What comes of an alert that a rule is for, the strongest first.
+         * @enum {string}
+         */
+        TuningAction: "hide" | "resolve" | "lowerSeverity";
+        /** @description One condition: holds when a value of the alert is like one of these. */
+        TuningCondition: {
+            /** @description What it looks at. */
+            field: components["schemas"]["TuningField"];
+            /** @description How it compares. */
+            operator: components["schemas"]["TuningOperator"];
+            /** @description With what: 1 to 20 values, each of 1 to 1,024 characters. */
+            values: string[];
+        };
+        /**
+         * @description What of an alert a condition looks at. Values are compared without regard to case.
+         * @enum {string}
+         */
+        TuningField: "rule" | "device" | "deviceTag" | "user" | "fileSha256" | "fileName" | "filePath" | "commandLine" | "parentName" | "parentPath" | "parentCommandLine" | "address" | "domain" | "url" | "sender" | "senderDomain" | "recipient" | "subject";
+        /** Format: uuid */
+        TuningId: string;
+        /**
+         * @description How a condition compares.
+         * @enum {string}
+         */
+        TuningOperator: "equals" | "contains" | "startsWith" | "endsWith" | "wildcard" | "cidr";
+        /** @description What a tuning rule would have done to the alerts of the last days. */
+        TuningPreview: {
+            /** @description The matching alerts, true positives and the most severe first, at most 100. */
+            alerts: components["schemas"]["AlertSummary"][];
+            /** @description False when there were more alerts than are looked at; the oldest were left out. */
+            complete: boolean;
+            /**
+             * Format: int64
+             * @description How many days back alerts were looked at.
+             */
+            days: number;
+            /**
+             * Format: int64
+             * @description Devices of these.
+             */
+            devices: number;
+            /**
+             * Format: int64
+             * @description Of these, with severity high.
+             */
+            high: number;
+            /**
+             * Format: int64
+             * @description Alerts looked at.
+             */
+            looked_at: number;
+            /**
+             * Format: int64
+             * @description Of these, with evidence judged malicious.
+             */
+            malicious: number;
+            /**
+             * Format: int64
+             * @description Alerts the rule would have been for.
+             */
+            matches: number;
+            /**
+             * Format: int64
+             * @description Alerts about sensor tampering for which the conditions hold, but whose rule none of them names.
+             */
+            spared: number;
+            /**
+             * Format: int64
+             * @description Of these, classified as a true positive.
+             */
+            true_positives: number;
+            /** @description What a person should think of before saving. */
+            warnings: components["schemas"]["Text"][];
+        };
+        /** @description A tuning rule: alerts for which every condition holds are hidden, resolved or told as less severe. */
+        TuningRule: {
+            /** @description What comes of the alert. */
+            action: components["schemas"]["TuningAction"];
+            /** @description When. */
+            changed_at: components["schemas"]["Timestamp"];
+            /** @description Who changed it last. */
+            changed_by: string;
+            /** @description Why it is there. */
+            comment: string;
+            /** @description All of these hold. */
+            conditions: components["schemas"]["TuningCondition"][];
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description In force, unless it has expired. */
+            enabled: boolean;
+            expires_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description Firings it was for since it was made.
+             */
+            hits: number;
+            /** @description Id; older rules have lower ids. */
+            id: components["schemas"]["TuningId"];
+            last_hit: components["schemas"]["Timestamp"] | null;
+            /** @description Who answers for it, a login name. */
+            owner: string;
+            severity: components["schemas"]["Severity"] | null;
+            /** @description What people call it. */
+            title: string;
+            /**
+             * Format: int64
+             * @description Grows by one with every change (ETag).
+             */
+            version: number;
+        };
+        /** @description One page of a list. */
+        TuningRuleList: {
+            items: components["schemas"]["TuningRule"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /** @description Why a file was not, or not wholly, inspected. */
         Uninspected: {
             /**
@@ -5217,6 +5530,22 @@ export interface components {
         UpdateSettings: {
             automation_level?: components["schemas"]["AutomationLevel"] | null;
             language?: components["schemas"]["Language"] | null;
+        };
+        /** @description Changes a tuning rule. Fields left out stay. */
+        UpdateTuningRule: {
+            action?: components["schemas"]["TuningAction"] | null;
+            /** @description Why it is there. */
+            comment?: string | null;
+            /** @description All conditions. */
+            conditions?: components["schemas"]["TuningCondition"][] | null;
+            /** @description In force. */
+            enabled?: boolean | null;
+            expires_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Who answers for it. */
+            owner?: string | null;
+            severity?: components["schemas"]["Severity"] | null;
+            /** @description Title. */
+            title?: string | null;
         };
         /** @description Changes a user. Fields left out stay. */
         UpdateUser: {
@@ -5740,6 +6069,10 @@ export interface operations {
                 incident?: components["schemas"]["IncidentId"];
                 /** @description Words of the title, a technique, a user, a mailbox. */
                 text?: string;
+                /** @description Detection rule. */
+                rule?: string;
+                /** @description True: those that a tuning rule hides, instead of the others. */
+                hidden?: boolean;
                 /** @description Cursor of the page before. */
                 cursor?: string;
                 /** @description Page size, at most 200. */
@@ -5893,6 +6226,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertStory"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    draftTuning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewTuningRule"];
                 };
             };
             /** @description Not done */
@@ -9052,6 +9416,35 @@ export interface operations {
             };
         };
     };
+    listRuleQuality: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RuleQualityList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getRule: {
         parameters: {
             query?: never;
@@ -9431,6 +9824,206 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listTuning: {
+        parameters: {
+            query?: {
+                /** @description True: only those in force now; false: only those that are off or have expired. */
+                in_force?: boolean;
+                /** @description Text in title, comment, owner or a value of a condition. */
+                text?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningRuleList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createTuning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTuningRule"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    previewTuning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTuningRule"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningPreview"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getTuning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeTuning: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningRule"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateTuning: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag the change is based on; 412 when it is not the current one */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateTuningRule"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TuningRule"];
+                };
             };
             /** @description Not done */
             default: {

@@ -37,6 +37,14 @@ export type DeliveryAction = S['DeliveryAction'];
 export type DeliveryLocation = S['DeliveryLocation'];
 export type IndicatorKind = S['IndicatorKind'];
 export type IndicatorAction = S['IndicatorAction'];
+export type TuningRule = S['TuningRule'];
+export type NewTuningRule = S['NewTuningRule'];
+export type TuningCondition = S['TuningCondition'];
+export type TuningField = S['TuningField'];
+export type TuningOperator = S['TuningOperator'];
+export type TuningAction = S['TuningAction'];
+export type TuningPreview = S['TuningPreview'];
+export type RuleQuality = S['RuleQuality'];
 export type IndicatorImport = S['IndicatorImport'];
 export type NewIndicatorImport = S['NewIndicatorImport'];
 export type Role = S['Role'];
@@ -182,6 +190,13 @@ export const indicatorKinds = [
 export const indicatorActions = [
   'allow', 'audit', 'block',
 ] as const satisfies readonly IndicatorAction[];
+export const tuningFields = [
+  'rule', 'fileName', 'filePath', 'fileSha256', 'commandLine', 'parentName', 'parentPath', 'parentCommandLine', 'user', 'device', 'deviceTag',
+  'address', 'domain', 'url', 'sender', 'senderDomain', 'recipient', 'subject',
+] as const satisfies readonly TuningField[];
+export const tuningActions = [
+  'hide', 'resolve', 'lowerSeverity',
+] as const satisfies readonly TuningAction[];
 export const deliveryLocations = [
   'inbox', 'junkFolder', 'deletedItems', 'quarantine', 'dropped', 'failed', 'unknown',
 ] as const satisfies readonly DeliveryLocation[];

@@ -1,6 +1,6 @@
 import {
   Bell, FileSearch, FolderClock, House, Laptop, ListChecks, Mail, Menu as MenuIcon, PanelLeftClose, PanelLeftOpen, ScrollText,
-  Search, Settings, ShieldAlert, ShieldBan, UserRound, CircleHelp, LogOut, type LucideIcon,
+  Search, Settings, ShieldAlert, ShieldBan, SlidersHorizontal, UserRound, CircleHelp, LogOut, type LucideIcon,
 } from 'lucide-react';
 import { useEffect, useRef, useState, type FormEvent, type ReactNode } from 'react';
 import { Link, NavLink, useLocation, useNavigate } from '../lib/router';
@@ -18,7 +18,7 @@ import { Menu } from '../ui/menu';
 import { useLate } from '../ui/states';
 import { LanguageSwitch, ThemeSwitch } from './switches';
 
-type NavKey = 'home' | 'incidents' | 'alerts' | 'devices' | 'mail' | 'investigations' | 'actions' | 'indicators' | 'audit' | 'settings';
+type NavKey = 'home' | 'incidents' | 'alerts' | 'devices' | 'mail' | 'investigations' | 'actions' | 'indicators' | 'tuning' | 'audit' | 'settings';
 
 const PAGES: [NavKey, string, LucideIcon][] = [
   ['home', '/', House],
@@ -29,6 +29,7 @@ const PAGES: [NavKey, string, LucideIcon][] = [
   ['investigations', '/investigations', FileSearch],
   ['actions', '/actions', ListChecks],
   ['indicators', '/indicators', ShieldBan],
+  ['tuning', '/tuning', SlidersHorizontal],
   ['audit', '/audit', ScrollText],
   ['settings', '/settings', Settings],
 ];

@@ -1,9 +1,10 @@
 // Two people at once: who was slower sees what is there now beside the own change, and decides.
 import { useEffect, useRef, useState } from 'react';
 import { setConflict, type Conflict } from '../api/client';
-import type { Activity, Text } from '../api/types';
+import type { Activity, Text, TuningCondition } from '../api/types';
 import { useT } from '../i18n';
 import { visible } from '../lib/entity';
+import { useWords } from '../tuning/words';
 import { Button } from './button';
 import { Dialog } from './dialog';
 import { Ago } from './time';
@@ -11,7 +12,8 @@ import { Ago } from './time';
 const HEADS = {
   status: 'columns.status', severity: 'columns.severity', assigned_to: 'columns.owner', classification: 'columns.classification',
   determination: 'columns.determination', title: 'incident.title', tags: 'incident.tags', role: 'columns.role',
-  automation_level: 'columns.automation',
+  automation_level: 'columns.automation', conditions: 'tuning.conditions', action: 'tuning.does', comment: 'tuning.comment', enabled: 'columns.status',
+  expires_at: 'columns.expires', owner: 'columns.owner',
 } as const;
 
 export default function ConflictDialog() {
@@ -46,10 +48,11 @@ export default function ConflictDialog() {
 
 function Differences({ conflict: { route, change, current } }: { conflict: Conflict }) {
   const { t, text } = useT();
+  const condition = useWords();
   const head = (field: string) => (field in HEADS ? t(HEADS[field as keyof typeof HEADS]) : field);
   const words = (field: string, value: unknown): string => {
     if (value === null || value === undefined || value === '') return field === 'assigned_to' ? t('words.nobody') : '—';
-    if (Array.isArray(value)) return value.map((one) => visible(String(one))).join(', ') || '—';
+    if (Array.isArray(value)) return value.map((one) => (one !== null && typeof one === 'object' ? condition(one as TuningCondition) : visible(String(one)))).join(', ') || '—';
     if (typeof value === 'object') return 'en' in value && 'ja' in value ? visible(text(value as Text)) : JSON.stringify(value);
     const word = String(value) as never;
     switch (field) {
@@ -57,6 +60,8 @@ function Differences({ conflict: { route, change, current } }: { conflict: Confl
       case 'severity': return t(`severity.${word}`);
       case 'classification': return t(`classification.${word}`);
       case 'determination': return t(`determination.${word}`);
+      case 'action': return t(`tuning.actions.${word}`);
+      case 'enabled': return t(value ? 'tuning.on' : 'tuning.off');
       case 'role': return t(`role.${word}`);
       case 'automation_level': return t(`automation.${word}`);
       default: return visible(String(value));

@@ -3,7 +3,7 @@
 use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, Classification, DetectionSource, DetectionStatus, Determination, DeviceId,
     DeviceRef, EntityKey, IncidentId, InvestigationId, InvestigationState, MessageId, ProcessKey, ServiceSource,
-    Severity, Text, Timestamp,
+    Severity, Text, Timestamp, Tuned,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,6 +28,10 @@ pub struct AlertQuery {
     pub incident: Option<IncidentId>,
     /// Words of the title, a technique, a user, a mailbox.
     pub text: Option<String>,
+    /// Detection rule.
+    pub rule: Option<String>,
+    /// True: those that a tuning rule hides, instead of the others.
+    pub hidden: Option<bool>,
     /// Cursor of the page before.
     pub cursor: Option<String>,
     /// Page size, at most 200.
@@ -65,6 +69,8 @@ pub struct AlertSummary {
     pub techniques: Vec<String>,
     /// Rule id, or `indicator:<id>`.
     pub rule_id: String,
+    /// What a tuning rule did to it.
+    pub tuned: Option<Tuned>,
     /// Device, for endpoint alerts.
     pub device: Option<DeviceRef>,
     /// Account on the device.
@@ -113,6 +119,7 @@ impl AlertSummary {
             category: alert.category,
             techniques: alert.techniques,
             rule_id: alert.rule_id,
+            tuned: alert.tuned,
             device: alert.device,
             user: alert.user,
             mailboxes: alert.mailboxes,

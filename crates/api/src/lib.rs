@@ -32,6 +32,7 @@ mod problem;
 mod rules;
 mod settings;
 mod stream;
+mod tuning;
 
 pub use actions::*;
 pub use alerts::*;
@@ -53,3 +54,4 @@ pub use problem::*;
 pub use rules::*;
 pub use settings::*;
 pub use stream::*;
+pub use tuning::*;

@@ -366,6 +366,8 @@ fn cases() -> Vec<Route> {
             .takes::<NewComment>()
             .creates::<Comment>(),
         get("/alerts/{id}/story", "getAlertStory", Read, "Read its process tree").gives::<AlertStory>(),
+        get("/alerts/{id}/tuning", "draftTuning", Read, "Draft a tuning rule for alerts like this one")
+            .gives::<NewTuningRule>(),
         get("/investigations", "listInvestigations", Read, "List investigations, newest first")
             .query::<InvestigationQuery>()
             .lists::<InvestigationSummary>(),
@@ -500,6 +502,8 @@ fn response() -> Vec<Route> {
             .creates::<ManagedRule>(),
         get("/rules/correlations", "listCorrelations", Read, "Tell what correlation rules keep and what they dropped")
             .lists::<CorrelationStatus>(),
+        get("/rules/quality", "listRuleQuality", Read, "Tell how the alerts of detection rules were classified")
+            .lists::<RuleQuality>(),
         get("/rules/{id}", "getRule", Read, "Tell what is decided about a rule").gives::<ManagedRule>().etag(),
         patch("/rules/{id}", "updateRule", Administer, "Decide what comes of a rule, or change its text")
             .takes::<UpdateRule>()
@@ -509,6 +513,22 @@ fn response() -> Vec<Route> {
             .gives::<ManagedRule>(),
         get("/rules/{id}/versions", "listRuleVersions", Read, "List what was decided about a rule, newest first")
             .lists::<RuleEntry>(),
+        get("/tuning", "listTuning", Read, "List the tuning rules, newest first")
+            .query::<TuningQuery>()
+            .lists::<TuningRule>(),
+        post("/tuning", "createTuning", Act, "Make a tuning rule: alerts like these are hidden, resolved or lowered")
+            .takes::<NewTuningRule>()
+            .creates::<TuningRule>(),
+        post("/tuning/preview", "previewTuning", Act, "Tell what a tuning rule would have done in the last 30 days")
+            .takes::<NewTuningRule>()
+            .gives::<TuningPreview>(),
+        get("/tuning/{id}", "getTuning", Read, "Read a tuning rule").etag().gives::<TuningRule>(),
+        patch("/tuning/{id}", "updateTuning", Act, "Change a tuning rule, turn it on or off")
+            .etag()
+            .takes::<UpdateTuningRule>()
+            .gives::<TuningRule>(),
+        delete("/tuning/{id}", "removeTuning", Act, "Remove a tuning rule; what it hid stays hidden")
+            .gives::<TuningRule>(),
         get("/indicators", "listIndicators", Read, "List the indicators in force")
             .query::<IndicatorQuery>()
             .lists::<Indicator>(),

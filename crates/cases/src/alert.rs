@@ -143,6 +143,7 @@ pub fn alert_of(detection: &Detection, ids: AlertIds, now: Timestamp, context: &
         }],
         why_more: 0,
         test: false,
+        tuned: None,
         device,
         user,
         mailboxes,
@@ -333,7 +334,7 @@ fn links_of(
 }
 
 /// What to do next: the rule's own words first, then actions ready to be proposed.
-fn next_steps(texts: &[Text], alert: &Alert) -> Vec<NextStep> {
+pub(crate) fn next_steps(texts: &[Text], alert: &Alert) -> Vec<NextStep> {
     let mut steps: Vec<NextStep> = texts.iter().map(|text| NextStep { text: text.clone(), action: None }).collect();
     let mut add = |en: String, ja: String, action: ActionSpec| {
         steps.push(NextStep { text: Text::new(en, ja), action: Some(action) });

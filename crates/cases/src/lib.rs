@@ -49,6 +49,8 @@ mod remedy;
 
 mod pivot;
 
+mod tuning;
+
 pub use alert::{AlertContext, AlertDraft, AlertIds, DEDUPE_SECONDS, FIRINGS_MAX, absorb, alert_of};
 pub(crate) use correlate::is_public_address;
 pub use correlate::{
@@ -69,6 +71,10 @@ pub use sensor::{exec_blocked, sensor_detection};
 pub use sighting::{collect, file_hashes, sightings, urls_in};
 pub use story::{AlertMark, STORY_NODES_MAX, StoryFocus, StoryKind, StoryNode, StoryTree, descendants, story};
 pub use timeline::{Lane, Marker, Timeline, tactic_title, timeline};
+pub use tuning::{
+    TUNING_CONDITIONS_MAX, TUNING_VALUE_CHARS_MAX, TUNING_VALUES_MAX, TuningFault, TuningSet, check_tuning,
+    is_tampering, suggest_tuning, tune,
+};
 pub use weak::{
     BEHAVIOUR_RULE, DEVICE_SECONDS, Habit, RareFact, SETTLED_SECONDS, SIGNS_MAX, TREE_SECONDS, TYPED_SECONDS, WeakSign,
     adds_up, behaviour, groups_of, habit_of, habit_subject, is_weak, may_be_weak, novel_values, rare_fact, session_of,

@@ -24,6 +24,7 @@ use commands::people::{EnrolmentToken, Token, Users};
 use commands::pivot::PivotCommand;
 use commands::rules::Rules;
 use commands::scan::ScanCommand;
+use commands::tuning::Tuning;
 use hinomi_model::Language;
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -88,6 +89,9 @@ enum Command {
     /// Check, test and explain detection rules
     #[command(subcommand)]
     Rules(Rules),
+    /// Decide about alerts before they are made: hide, resolve or lower what is known to be harmless
+    #[command(subcommand)]
+    Tuning(Tuning),
     /// Play a story into the server, so that there is something to see
     ///
     /// Plays a scenario folder (scenario.toml, events/*.jsonl, mail/*.eml), or the built-in story. Nothing
@@ -195,6 +199,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Backup { place, to } => house::make_backup(place, &to, json).await,
         Command::Restore { place, from } => house::restore(place, &from, json).await,
         Command::Rules(Rules::Server(rules)) => rules.run(&client()?, json, language).await,
+        Command::Tuning(tuning) => tuning.run(&client()?, json, language).await,
         Command::MailWorker { .. } | Command::Scan(_) | Command::Rules(_) => anyhow::bail!("answered before"),
         Command::Openapi => {
             print!("{}", hinomi_api::openapi::text(env!("CARGO_PKG_VERSION")));

@@ -396,6 +396,9 @@ pub struct Alert {
     /// Made by a rule that is being tested: nobody is notified, nothing is investigated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub test: bool,
+    /// What a tuning rule did to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuned: Option<crate::Tuned>,
     /// Device, for endpoint alerts.
     pub device: Option<DeviceRef>,
     /// Account on the device.
@@ -428,4 +431,11 @@ pub struct Alert {
     pub last_activity: Timestamp,
     /// Grows by one with every change (ETag).
     pub version: i64,
+}
+
+impl Alert {
+    /// True when a tuning rule hides it: it is in no incident.
+    pub fn is_hidden(&self) -> bool {
+        self.tuned.as_ref().is_some_and(|tuned| tuned.action == crate::TuningAction::Hide)
+    }
 }

@@ -88,6 +88,8 @@ id! {
     CommandId;
     /// A notification to one channel.
     NotificationId;
+    /// A tuning rule: what is decided about alerts before they are made.
+    TuningId;
     /// A demo: a scenario played into a server. See [`DemoId::of`].
     DemoId;
 }

@@ -32,6 +32,7 @@ mod schema;
 mod sighting;
 mod text;
 mod time;
+mod tuning;
 
 pub use action::*;
 pub use alert::*;
@@ -54,3 +55,4 @@ pub use schema::Table;
 pub use sighting::*;
 pub use text::*;
 pub use time::*;
+pub use tuning::*;

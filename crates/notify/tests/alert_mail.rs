@@ -26,6 +26,7 @@ fn alert() -> (Alert, Incident) {
         why: vec![],
         why_more: 0,
         test: false,
+        tuned: None,
         device: Some(DeviceRef { id: id.into(), name: "PC-TANAKA\r\nBcc: all@example.jp".into() }),
         user: Some("tanaka".into()),
         mailboxes: vec![],

@@ -256,9 +256,11 @@ async fn take(ctx: &Ctx, tx: &mut Tx, finding: &Finding, copies: &[MessageCopy],
 
 async fn tell(ctx: &Ctx, tx: &mut Tx, placed: place::Placed, now: Timestamp, news: &mut News) -> Result<()> {
     let (alert, incident) = (&placed.alert, &placed.incident);
-    let event = if placed.new { "alert.created" } else { "alert.updated" };
+    let event = if placed.new && !placed.quiet { "alert.created" } else { "alert.updated" };
     news.tell(event, alert.id, alert.version, None);
-    news.tell("incident.updated", incident.id, incident.version, Some(incident.number));
+    if let Some(incident) = incident {
+        news.tell("incident.updated", incident.id, incident.version, Some(incident.number));
+    }
     for redirected in &placed.redirected {
         news.tell("incident.updated", redirected.id, redirected.version, Some(redirected.number));
     }
@@ -266,14 +268,18 @@ async fn tell(ctx: &Ctx, tx: &mut Tx, placed: place::Placed, now: Timestamp, new
         news.tell("investigation.progress", id, 0, None);
         news.job();
     }
-    if placed.new && !alert.test {
+    if let Some(incident) = incident.as_ref().filter(|_| placed.new && !placed.quiet && !alert.test) {
         if crate::notifications::tell_alert(ctx, tx, alert, incident, now).await? {
             news.job();
         }
         raise_risk(tx, alert, news).await?;
     }
     if placed.new {
-        let detail = json!({"rule": alert.rule_id, "incident": incident.number, "severity": alert.severity});
+        let number = incident.as_ref().map(|incident| incident.number);
+        let tuned = alert.tuned.as_ref().map(|tuned| tuned.rule);
+        let detail = json!({
+            "rule": alert.rule_id, "incident": number, "severity": alert.severity, "tuned_by": tuned,
+        });
         let entry = record(now, "system", "alert.create", &format!("alert:{}", alert.id), detail);
         demos::audit(tx, alert.id.demo(), &entry).await?;
     }

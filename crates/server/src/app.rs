@@ -64,6 +64,8 @@ pub struct App {
     pub recalled: CancellationToken,
     /// Indicators in force as the gateway and the analyst see them.
     pub indicators: crate::indicators::Current,
+    /// Tuning rules in force as the analyst sees them.
+    pub tuning: crate::tuning::Current,
     /// What the analyst keeps in memory between batches.
     pub desk: crate::analyst::Desk,
     /// Demos being played or removed.
@@ -133,6 +135,7 @@ impl App {
             stop: CancellationToken::new(),
             recalled: CancellationToken::new(),
             indicators: crate::indicators::Current::default(),
+            tuning: crate::tuning::Current::default(),
             desk: crate::analyst::Desk::default(),
             demos: crate::demos::Stage::default(),
             files: tokio::sync::Mutex::default(),

@@ -37,6 +37,7 @@ pub mod related;
 pub mod rules;
 pub mod secrets;
 pub mod serve;
+pub mod tuning;
 pub mod verdicts;
 
 pub use serve::{Ready, Running, ServeOptions, start};

@@ -104,6 +104,7 @@ pub async fn start(options: ServeOptions) -> Result<Running> {
     }
     crate::indicators::load(&ctx).await.context("load indicators")?;
     crate::rules::load(&ctx).await.context("load rules")?;
+    crate::tuning::load(&ctx).await.context("load tuning rules")?;
     let setup_code = auth::first_code(&ctx).await?;
 
     let mut tasks = JoinSet::new();

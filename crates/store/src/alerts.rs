@@ -43,6 +43,18 @@ pub struct AlertFilter {
     pub since: Option<Timestamp>,
     /// Last activity before.
     pub until: Option<Timestamp>,
+    /// With or without those a tuning rule hides.
+    pub hidden: Hidden,
+}
+
+/// What a list does with alerts a tuning rule hides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hidden {
+    /// They are left out.
+    #[default]
+    Without,
+    /// They alone are listed.
+    Only,
 }
 
 reads! {
@@ -56,7 +68,7 @@ reads! {
     fn alert_by_dedupe(key: &str, now: Timestamp) -> Option<AlertId>;
     /// Returns alerts that speak about one of the entities and were active since `since`: shared
     /// entity, alert, its incident, its last activity; latest first. Left out are alerts judged a
-    /// false positive and those of incidents that are resolved or merged into another. What is real
+    /// false positive, hidden ones and those of incidents that are resolved or merged into another. What is real
     /// and each demo are apart.
     fn open_alerts_sharing(entities: &[EntityKey], demo: Option<DemoId>, since: Timestamp)
         -> Vec<(EntityKey, AlertId, IncidentId, Timestamp)>;
@@ -95,6 +107,7 @@ impl Document for Alert {
             ("assigned_to", self.assigned_to.clone().into()),
             ("created_at", self.created_at.into()),
             ("last_activity", self.last_activity.into()),
+            ("tuned", self.tuned.as_ref().map(|tuned| tuned.action.word()).unwrap_or_default().into()),
             ("search", search_text(search)),
         ]
     }
@@ -160,6 +173,10 @@ async fn alerts(db: &mut Db<'_>, wanted: &AlertFilter, page: &Page) -> Result<Li
         .eq("assigned_to", wanted.assigned_to.as_deref())
         .between("last_activity", wanted.since, wanted.until)
         .text("search", wanted.text.as_deref());
+    filter.and(match wanted.hidden {
+        Hidden::Without => "tuned <> 'hide'",
+        Hidden::Only => "tuned = 'hide'",
+    });
     if let Some(entity) = &wanted.entity {
         filter.and("id IN (SELECT alert_id FROM alert_entities WHERE entity = ").arg(entity_column(entity)).push(")");
     }
@@ -212,6 +229,7 @@ async fn open_alerts_sharing(
         // the incident may be written later in the same transaction
         let mut filter = Filter::new();
         filter.and("a.classification <> 'falsePositive'");
+        filter.and("a.tuned <> 'hide'");
         filter.and("coalesce(i.status, 'active') NOT IN ('resolved', 'redirected')");
         filter.between("a.last_activity", Some(since), None);
         within(&mut filter, "a.id", demo);

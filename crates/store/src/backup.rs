@@ -40,6 +40,7 @@ const TABLES: &[(&str, &str)] = &[
     ("indicator_imports", "id"),
     ("rules", "id"),
     ("rule_versions", "rule_id, version"),
+    ("tuning_rules", "id"),
     ("mail_messages", "n"),
     ("mail_copies", "n, recipient"),
     ("mail_terms", "term, n"),

@@ -55,11 +55,12 @@ mod rules;
 mod sessions;
 mod sightings;
 mod tokens;
+mod tuning;
 mod users;
 mod weak_signs;
 
 pub use actions::ActionFilter;
-pub use alerts::AlertFilter;
+pub use alerts::{AlertFilter, Hidden};
 pub use audit::{AuditCheck, AuditFilter, NewAudit};
 pub use backup::{Backup, SQLITE_FILE};
 pub use commands::{CommandRow, CommandState};

@@ -48,6 +48,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/20261122_72_correlations.sql"),
     },
     Migration { version: 20261122_75, name: "rules", sql: include_str!("../migrations/sqlite/20261122_75_rules.sql") },
+    Migration {
+        version: 20261122_84,
+        name: "tuning",
+        sql: include_str!("../migrations/sqlite/20261122_84_tuning.sql"),
+    },
 ];
 
 pub(crate) const POSTGRES: &[Migration] = &[
@@ -101,6 +106,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_75,
         name: "rules",
         sql: include_str!("../migrations/postgres/20261122_75_rules.sql"),
+    },
+    Migration {
+        version: 20261122_84,
+        name: "tuning",
+        sql: include_str!("../migrations/postgres/20261122_84_tuning.sql"),
     },
 ];
 

@@ -11,6 +11,7 @@ export const pages = {
     investigation: 'Investigation',
     actions: 'Action centre',
     indicators: 'Indicators',
+    tuning: 'Tuning',
     audit: 'Audit log',
     settings: 'Settings',
   },

@@ -13,6 +13,7 @@ export const pages: typeof english = {
     investigation: '自動調査',
     actions: 'アクション センター',
     indicators: 'インジケーター',
+    tuning: 'チューニング',
     audit: '監査ログ',
     settings: '設定',
   },

@@ -17,3 +17,4 @@ pub mod rules;
 pub mod rules_in_force;
 pub mod scan;
 pub mod secret;
+pub mod tuning;

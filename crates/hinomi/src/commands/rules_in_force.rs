@@ -68,6 +68,8 @@ pub enum InForce {
         /// Id of the rule
         id: String,
     },
+    /// Tell how the alerts of the rules were classified, and how often they were wrong
+    Quality,
     /// Tell what correlation rules keep and what they dropped
     Correlations,
 }
@@ -118,6 +120,7 @@ impl InForce {
                     vec![version, entry.state.word(), entry.device_tags.join(", "), entry.changed_by.clone(), at]
                 }))
             }
+            InForce::Quality => super::tuning::quality(client, json, language).await,
             InForce::Correlations => {
                 let rules = client.list::<CorrelationStatus>("/rules/correlations", &[], 1000).await?.items;
                 let head = ["RULE", "BYTES", "LATE", "UNGROUPED", "VALUELESS", "CROWDED", "MEMORY"];

@@ -3,7 +3,7 @@
 use super::finding::Finding;
 use super::{is_mail, weak};
 use crate::app::Ctx;
-use crate::{ids, investigations};
+use crate::{ids, investigations, tuning};
 use anyhow::Result;
 use hinomi_cases::{
     AlertContext, AlertDraft, AlertIds, Candidate, DEDUPE_SECONDS, Decision, History, IncidentFacts, Prevalence,
@@ -12,7 +12,7 @@ use hinomi_cases::{
 };
 use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, DEMO_TAG, DemoId, EntityKey, EntityKind, Incident, IncidentId,
-    IncidentStatus, MessageCopy, MessageId, Text, Timestamp,
+    IncidentStatus, MessageCopy, MessageId, Text, Timestamp, TuningAction,
 };
 use hinomi_store::{ActionFilter, InvestigationFilter, Page, Tx};
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,9 +32,12 @@ const DEVICE_WINDOW_SECONDS: i64 = 3600;
 /// A finding in its place.
 pub(super) struct Placed {
     pub alert: Alert,
-    pub incident: Incident,
+    /// None when the alert is hidden.
+    pub incident: Option<Incident>,
     pub redirected: Vec<Incident>,
     pub new: bool,
+    /// A tuning rule hides or resolves it.
+    pub quiet: bool,
 }
 
 /// The message of a mail finding, or the messages that carried the file of an endpoint finding.
@@ -112,6 +115,9 @@ pub(super) async fn place(
     let mut draft = draft_of(finding, copies, now);
     // a correlation has added up already; who tests a rule wants to see every firing
     if finding.dedupe.is_none() && !finding.test && may_be_weak(&finding.detection) {
+        if tuning::excludes(ctx, tx, &draft, now).await? {
+            return Ok(Vec::new());
+        }
         let open = open_alert(tx, &draft, now).await?.is_some();
         match weak::weigh(ctx, tx, finding, draft, open, now).await? {
             Some(weighed) => draft = weighed,
@@ -120,7 +126,7 @@ pub(super) async fn place(
     }
     let groups = groups_of(&draft);
     let mut placed: Vec<Placed> = place_draft(ctx, tx, draft, now).await?.into_iter().collect();
-    if placed.iter().any(|one| one.new && !one.alert.test) {
+    if placed.iter().any(|one| one.new && !one.quiet && !one.alert.test) {
         for sign in weak::take_of(tx, finding, &groups).await? {
             let copies = copies_of(tx, &sign, &[]).await?;
             let draft = draft_of(&sign, &copies, now);
@@ -153,18 +159,30 @@ pub(super) fn draft_of(finding: &Finding, copies: &[MessageCopy], now: Timestamp
 
 /// The open alert that takes in repeated firings like this.
 async fn open_alert(tx: &mut Tx, draft: &AlertDraft, now: Timestamp) -> Result<Option<Alert>> {
-    let Some(id) = tx.alert_by_dedupe(&draft.dedupe, now).await? else { return Ok(None) };
-    Ok(tx.alert(id).await?.filter(|alert| alert.status != AlertStatus::Resolved))
+    Ok(repeated(tx, draft, now).await?.filter(|alert| alert.status != AlertStatus::Resolved))
+}
+
+/// The alert of earlier firings like this, whatever its status.
+async fn repeated(tx: &mut Tx, draft: &AlertDraft, now: Timestamp) -> Result<Option<Alert>> {
+    match tx.alert_by_dedupe(&draft.dedupe, now).await? {
+        Some(id) => Ok(tx.alert(id).await?),
+        None => Ok(None),
+    }
 }
 
 async fn place_draft(ctx: &Ctx, tx: &mut Tx, mut draft: AlertDraft, now: Timestamp) -> Result<Option<Placed>> {
-    let known = open_alert(tx, &draft, now).await?;
+    tuning::apply(ctx, tx, &mut draft, now).await?;
+    let quiet = draft.alert.tuned.as_ref().is_some_and(|tuned| tuned.action != TuningAction::LowerSeverity);
+    let known = if quiet { repeated(tx, &draft, now).await? } else { open_alert(tx, &draft, now).await? };
     let new = known.is_none();
     if let Some(mut alert) = known {
         if !absorb(&mut alert, &draft, now) {
             return Ok(None);
         }
         draft.alert = alert;
+    }
+    if quiet {
+        return place_quiet(tx, draft, new, now).await.map(Some);
     }
     let own = (!new).then_some(draft.alert.incident_id);
     let (mut incident, redirected) = find_incident(tx, &mut draft, own, now).await?;
@@ -178,7 +196,50 @@ async fn place_draft(ctx: &Ctx, tx: &mut Tx, mut draft: AlertDraft, now: Timesta
     refresh(&mut incident, &alerts);
     incident.updated_at = now;
     incident.version = tx.put_incident(&incident).await?;
-    Ok(Some(Placed { alert: draft.alert, incident, redirected, new }))
+    Ok(Some(Placed { alert: draft.alert, incident: Some(incident), redirected, new, quiet }))
+}
+
+/// Keeps an alert that a tuning rule hides or resolves: it joins nothing, nothing is investigated.
+async fn place_quiet(tx: &mut Tx, mut draft: AlertDraft, new: bool, now: Timestamp) -> Result<Placed> {
+    let mut incident = match (draft.alert.is_hidden(), new) {
+        (true, _) => None,
+        (false, true) => Some(resolved_incident(tx, &draft.alert, now).await?),
+        (false, false) => tx.incident(draft.alert.incident_id).await?,
+    };
+    draft.alert.version = tx.put_alert(&draft.alert, &draft.entities).await?;
+    tx.set_alert_dedupe(&draft.dedupe, draft.alert.id, now.plus_seconds(DEDUPE_SECONDS)).await?;
+    if let Some(incident) = &mut incident {
+        refresh(incident, &tx.alerts_of_incident(incident.id).await?);
+        incident.updated_at = now;
+        incident.version = tx.put_incident(incident).await?;
+    }
+    Ok(Placed { alert: draft.alert, incident, redirected: Vec::new(), new, quiet: true })
+}
+
+/// The incident of an alert that a tuning rule resolved: it is resolved too.
+async fn resolved_incident(tx: &mut Tx, alert: &Alert, now: Timestamp) -> Result<Incident> {
+    let mut incident = open_incident(tx, alert, now).await?;
+    incident.status = IncidentStatus::Resolved;
+    incident.classification = alert.classification;
+    incident.determination = alert.determination;
+    let title = alert.tuned.as_ref().map(|tuned| tuned.title.clone()).unwrap_or_default();
+    let text = Text::new(
+        format!("Resolved as a false positive by the tuning rule {title}"),
+        format!("チューニング ルール「{title}」により誤検知として解決しました"),
+    );
+    log(&mut incident, now, "system", text);
+    Ok(incident)
+}
+
+async fn open_incident(tx: &mut Tx, alert: &Alert, now: Timestamp) -> Result<Incident> {
+    let number = tx.next_number("incident").await?;
+    let mut incident = new_incident(alert.incident_id, number, alert, now);
+    if incident.id.demo().is_some() {
+        incident.tags.push(DEMO_TAG.to_owned());
+    }
+    let title = &alert.title;
+    log(&mut incident, now, "system", Text::new(format!("Opened by: {}", title.en), format!("起票: {}", title.ja)));
+    Ok(incident)
 }
 
 /// Finds or makes the incident of an alert, merging incidents the alert proves to be one story.
@@ -197,14 +258,7 @@ async fn find_incident(
         if let Some(current) = current {
             return Ok((current, Vec::new()));
         }
-        let number = tx.next_number("incident").await?;
-        let mut incident = new_incident(draft.alert.incident_id, number, &draft.alert, now);
-        if incident.id.demo().is_some() {
-            incident.tags.push(DEMO_TAG.to_owned());
-        }
-        let title = draft.alert.title.clone();
-        log(&mut incident, now, "system", Text::new(format!("Opened by: {}", title.en), format!("起票: {}", title.ja)));
-        return Ok((incident, Vec::new()));
+        return Ok((open_incident(tx, &draft.alert, now).await?, Vec::new()));
     };
     let Some(mut target) = tx.incident(incident).await? else {
         anyhow::bail!("incident {incident} of a correlated alert is gone");

@@ -8,7 +8,7 @@ use crate::auth::Caller;
 use axum::extract::State;
 use hinomi_api::{AlertDetail, AlertQuery, AlertStory, AlertSummary, List, NewComment, UpdateAlert};
 use hinomi_model::{Alert, AlertId, Comment};
-use hinomi_store::AlertFilter;
+use hinomi_store::{AlertFilter, Hidden};
 
 /// `GET /alerts`
 pub async fn list(
@@ -24,6 +24,8 @@ pub async fn list(
         device: query.device,
         incident: query.incident,
         text: query.text,
+        rule_id: query.rule,
+        hidden: if query.hidden == Some(true) { Hidden::Only } else { Hidden::Without },
         ..AlertFilter::default()
     };
     let listed = http.ctx.store.alerts(&filter, &page(query.cursor, query.limit)).await?;

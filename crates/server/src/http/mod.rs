@@ -33,6 +33,7 @@ mod profile;
 mod rules;
 mod search;
 mod settings;
+mod tuning;
 mod verdicts;
 
 pub use fail::{Answer, Fail};
@@ -224,6 +225,14 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "updateRule" => rules::update,
         "removeRule" => rules::remove,
         "listRuleVersions" => rules::versions,
+        "listRuleQuality" => tuning::quality,
+        "listTuning" => tuning::list,
+        "createTuning" => tuning::create,
+        "previewTuning" => tuning::preview,
+        "getTuning" => tuning::get,
+        "updateTuning" => tuning::update,
+        "removeTuning" => tuning::remove,
+        "draftTuning" => tuning::draft,
         "listIndicators" => indicators::list,
         "explainIndicator" => indicators::why,
         "listIndicatorImports" => indicators::imports,

@@ -53,6 +53,7 @@ pub fn alert(number: u64, incident: u64) -> Alert {
         why: vec![],
         why_more: 0,
         test: false,
+        tuned: None,
         device: Some(DeviceRef { id: id(1), name: "ws-1".to_owned() }),
         user: Some("hana".to_owned()),
         mailboxes: vec![],
