@@ -1,6 +1,6 @@
 // The story as data: a mail with an archive, one recipient who opened it, everything that followed.
 import type {
-  Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
+  Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, AutomationLevel, AutomationPolicy, AutomationPreview, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
   IncidentTimeline, Indicator, Investigation, MessageCopy, NewTuningRule, Notification, NotificationChannel, RuleQuality, SessionInfo, Settings, Severity, StoryNode, Text, TuningPreview, TuningRule, User,
 } from '../src/api/types';
 
@@ -200,6 +200,17 @@ export const actions: Action[] = [
   propose(4, block('fileSha256', SHA.script), text('Stop the file on every device and at the gateway.', 'すべての端末とゲートウェイでこのファイルを止めます。')),
   propose(5, block('senderAddress', SENDER), text('The sender only sent this file.', 'この送信者はこのファイルだけを送信しています。')),
   { ...propose(6, { kind: 'isolate_device', device_id: devices[2]!.id, lease_seconds: 14_400 }, text('Web shell behaviour', 'Web シェルの挙動')), state: 'failed', proposed_by: 'sato', decided_by: 'sato', decided_at: at(90_000), incident_id: incidents[5]!.id, investigation_id: null, created_at: at(90_100), finished_at: at(89_900), receipts: [{ target: `device:${devices[2]!.id}`, state: 'failed', detail: text('nftables is not available on this device', 'この端末では nftables を使用できません'), proof: null, at: at(89_900) }] },
+  { ...propose(7, { kind: 'isolate_device', device_id: PC.id, lease_seconds: 86_400 }, text('The device still talks to the attacker.', 'この端末は攻撃者と通信を続けています。')), proposed_by: 'sato', investigation_id: null, incident_id: incidents[1]!.id, approval: {
+    needed: 2, given: [{ by: 'sato', at: at(BEGIN - 95), comment: null }], unanswered: { then: 'escalate', at: at(-1_800) },
+    history: [{ at: at(BEGIN - 95), by: 'sato', text: text('Approved by sato (1/2).', 'sato が承認しました (1/2)。') }],
+  } },
+  { ...propose(8, { kind: 'quarantine_file', device_id: devices[2]!.id, sha256: SHA.script, paths: ['/var/www/html/up.php'] }, text('up.php is suspicious.', 'up.php は疑わしいファイルです。')), state: 'expired', incident_id: incidents[5]!.id, investigation_id: null, created_at: at(8 * 86_400), finished_at: at(86_400), expires_at: at(86_400), approval: {
+    needed: 1, given: [], history: [
+      { at: at(8 * 86_400), by: 'automation', text: text('Waits for a person: the evidence is not enough to act without a person; level full (devices).', '承認待ち: 人の確認なしで対処するには根拠が足りません。レベル full (デバイス)。') },
+      { at: at(2 * 86_400), by: 'system', text: text('Approvers were told that it expires soon.', '期限が近いことを承認者に通知しました。') },
+      { at: at(86_400), by: 'system', text: text('Expired: it was not approved in time. It can be ordered again.', '期限までに承認されなかったため、期限切れになりました。もう一度実行できます。') },
+    ],
+  } },
 ];
 
 const step = (name: string, title: Text, state: Investigation['steps'][number]['state'], result: Text, from: number | null, took: number) => ({
@@ -292,6 +303,31 @@ export const enrolment: EnrolmentTokenInfo[] = [
   { id: id(11, 1), note: '田中さんの PC', created_by: 'admin', created_at: at(86_400 * 20), expires_at: at(86_400 * 19), used_by: PC.id },
   { id: id(11, 2), note: 'spare', created_by: 'admin', created_at: at(86_400 * 5), expires_at: at(86_400 * 4), used_by: null },
 ];
+const OFFICE_NIGHT = { days: ['mon', 'tue', 'wed', 'thu', 'fri'] as const, from: '19:00', to: '08:00' };
+export const policy: AutomationPolicy = {
+  time_zone: 'Asia/Tokyo',
+  groups: [{
+    name: 'Offices', device_tags: ['office', 'sales'],
+    rules: { level: null, unanswered: { then: 'escalate', minutes: 60 }, hours: [{ ...OFFICE_NIGHT, days: [...OFFICE_NIGHT.days], level: 'full', unanswered: { then: 'run', minutes: 15 } }] },
+  }],
+  devices: { level: null, unanswered: { then: 'wait', minutes: 0 }, hours: [] }, mail: { level: 'semiAll', unanswered: { then: 'escalate', minutes: 120 }, hours: [] },
+  guards: { processes: ['postgres', '/opt/erp/bin/erpd'], devices: ['dc-1'], device_tags: ['core'], mailboxes: ['ceo@hinomi.example'], copies_max: 100, devices_max: 10 },
+  two_persons: ['isolate_device', 'hard_delete_messages'], expiry_hours: 168, notice_hours: 24, changed_by: 'sato', changed_at: at(2 * 86_400), version: 3,
+};
+/** What a level would have done: with full automation all but what is not sure runs. */
+export function preview(level: AutomationLevel, of: Action[]): AutomationPreview {
+  const kinds = [...new Set(of.map((action) => action.spec.kind))].sort();
+  const runs = (action: Action) => level === 'full' && action.spec.kind !== 'isolate_device';
+  const items = of.map((action) => ({
+    action, outcome: runs(action) ? ('ran' as const) : ('escalated' as const), at: action.created_at,
+    reason: runs(action) ? text('Ran without a person: level full (device group Offices, 19:00-08:00).', '自動で実行: レベル full (デバイス グループ Offices、19:00〜08:00)。') : text('Waits for a person: two persons must approve this kind; level full (devices). Nobody answered within 60 minutes.', '承認待ち: この種類の対処には 2 人の承認が必要です。レベル full (デバイス)。60 分以内に誰も回答しませんでした。'),
+  }));
+  const count = (kind: string, outcome: string) => items.filter((item) => item.action.spec.kind === kind && item.outcome === outcome).length;
+  return {
+    from: at(30 * 86_400), until: at(0), actions: items.length, cut: false, items,
+    counts: kinds.map((kind) => ({ kind, ran: count(kind, 'ran'), answered: 0, waited: 0, ran_unanswered: 0, expired: 0, escalated: count(kind, 'escalated') })),
+  };
+}
 export const settings: Settings = { automation_level: 'semiAll', language: 'en', version: 1, server: { version: '0.1.0', public_url: 'https://hinomi.example:8443', sensor_url: 'https://hinomi.example:8444', store: 'sqlite', mailboxes: true, notify: true, own_domains: ['hinomi.example'] } };
 export const audit: AuditRecord[] = Array.from({ length: 60 }, (_, n) => ({
   seq: 60 - n, at: at(300 + n * 700), actor: ['admin', 'sato', 'investigation:17', 'token:nightly report'][n % 4]!, action: ['auth.login', 'incident.update', 'action.propose', 'incident.read'][n % 4]!, target: n % 2 ? 'incident:1042' : 'user:admin', detail: '{"status":{"from":"active","to":"inProgress"}}', address: n % 4 === 2 ? '' : '10.20.0.5',

@@ -475,4 +475,50 @@ export const flows: Flow[] = [
       expect(mock.data.actions.filter((action) => action.spec.kind === 'remove_indicator').length === mock.data.indicators.length, 'an action for each');
     },
   },
+  {
+    name: 'automation: what would have happened, then the policy is changed and kept',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/settings/automation`);
+      await page.locator('[data-test=preview-ask]').click();
+      await page.locator('[data-test=preview-count]').first().waitFor();
+      await page.locator('[data-test=preview] summary').click();
+      await page.getByText('Ran without a person: level full').first().waitFor();
+      await page.locator('[data-test=two-quarantine_file]').check();
+      await page.getByLabel('Mailboxes, one a line').fill('ceo@hinomi.example\ncfo@hinomi.example');
+      await page.getByRole('region', { name: 'Mail', exact: true }).locator('[data-test=add-hours]').click();
+      await page.locator('[data-test=policy-save]').click();
+      await until('the policy is changed', () => mock.policy.version === 4);
+      expect(mock.policy.two_persons?.includes('quarantine_file') === true && mock.policy.guards?.mailboxes?.length === 2, 'two persons and mailboxes');
+      expect(mock.policy.mail?.hours?.[0]?.from === '19:00' && mock.policy.groups?.length === 1, 'hours of mail; the groups stay');
+      await page.locator('[data-test=policy-hours]').nth(1).waitFor();
+    },
+  },
+  {
+    name: 'action centre: the second person approves, what expired is ordered again, several are declined with a result each',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      await page.goto(`${base}/actions/${id(6, 7)}`);
+      await page.getByText('1 of 2 approvals · by sato').waitFor();
+      await page.locator('[data-test=approve]').click();
+      await until('it runs', () => mock.data.actions.find((action) => action.id === id(6, 7))?.state !== 'pendingApproval');
+      await page.getByText('2 of 2 approvals · by sato, admin').waitFor();
+      await page.goto(`${base}/actions/${id(6, 8)}`);
+      await page.getByText('Expired: it was not approved in time').waitFor();
+      await page.locator('[data-test=again]').click();
+      await page.locator('[data-test=ordered-again]').waitFor();
+      const waiting = mock.data.actions.filter((action) => action.state === 'pendingApproval');
+      waiting[0]!.approval = { needed: 2, given: [{ by: 'admin', at: waiting[0]!.created_at, comment: null }] };
+      await page.goto(`${base}/actions`);
+      for (let at = 0; at < 2; at += 1) await page.locator('[data-test=action] .checkbox').nth(at).check();
+      await page.locator('.bulk').getByRole('button', { name: 'Approve' }).click();
+      await page.locator('[data-test=decision-results]').getByText('you did already').waitFor();
+      const left = mock.data.actions.filter((action) => action.state === 'pendingApproval').length;
+      expect(left === waiting.length - 1, 'one was approved');
+      for (let at = 0; at < 2; at += 1) await page.locator('[data-test=action] .checkbox').nth(at).check();
+      await page.locator('.bulk').getByRole('button', { name: 'Decline' }).click();
+      await until('declined', () => mock.data.actions.filter((action) => action.state === 'declined').length === 2);
+      expect(mock.calls.some((call) => call.includes('/actions/decline')), 'in one request');
+    },
+  },
 ];

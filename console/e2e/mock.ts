@@ -3,7 +3,7 @@ import { createReadStream, existsSync, readFileSync, statSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
-import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, IndicatorImport, LiveKind, MailBulk, Me, MessageCopy, NewIndicatorImport, NewMailBulk, NewTuningRule, Problem, ReadHeader, Receipt } from '../src/api/types';
+import type { Action, ActionSpec, AlertDetail, Device, DryRun, IncidentDetail, IndicatorImport, LiveKind, MailBulk, Me, MessageCopy, NewIndicatorImport, NewMailBulk, NewTuningRule, PreviewAutomation, Problem, ReadHeader, Receipt } from '../src/api/types';
 import * as seed from './data';
 import * as mail from './mail';
 import * as pivot from './pivot';
@@ -75,6 +75,7 @@ export class Mock {
   notifications = clone(seed.notifications);
   enrolment = clone(seed.enrolment);
   settings = clone(seed.settings);
+  policy = clone(seed.policy);
   loggedIn = true;
   proved = false;
   passkey = '';
@@ -115,6 +116,7 @@ export class Mock {
     this.notifications = clone(seed.notifications);
     this.enrolment = clone(seed.enrolment);
     this.settings = clone(seed.settings);
+    this.policy = clone(seed.policy);
     this.loggedIn = !mode.loggedOut && !mode.setup;
     this.proved = false;
     this.tunings = mode.empty ? [] : clone(seed.tuningRules);
@@ -336,6 +338,11 @@ export class Mock {
         if (this.mode.role && this.mode.role !== 'administrator') fail(403, 'forbidden', 'This needs the role auditor.', 'auditor の役割が必要です。');
         if (key === 'verify') return { checked_at: seed.at(0), intact: true, first_bad: null, records: 60 };
         return this.page(seed.audit.filter((one) => one.actor.includes(query.get('actor') ?? '') && one.action.includes(query.get('action') ?? '')), query);
+      case 'automation': {
+        if (key === 'preview') return seed.preview((body as unknown as PreviewAutomation).automation_level ?? 'semiAll', this.mode.empty ? [] : data.actions);
+        if (method === 'PATCH') this.policy = { ...this.policy, ...(body as object), version: (this.policy.version ?? 0) + 1, changed_by: 'admin', changed_at: seed.at(0) };
+        return this.policy;
+      }
       case 'settings':
         if (method === 'PATCH') Object.assign(this.settings, body, { version: this.settings.version + 1 });
         return this.settings;
@@ -505,11 +512,28 @@ export class Mock {
       this.run(action);
       return action;
     }
-    const ids = key === 'approve' ? given.ids : [key];
+    const many = key === 'approve' || key === 'decline';
+    const ids = many ? given.ids : [key];
+    const verb = many ? key : sub;
     const done = ids.map((one) => data.actions.find((action) => action.id === one) ?? fail(404, 'not_found', 'There is no such action.', '対処が見つかりません。'));
+    const errors = new Map<string, Problem>();
     for (const action of done) {
+      if (verb === 'again') {
+        const again: Action = { ...clone(action), id: seed.id(6, 100 + data.actions.length), proposed_by: 'admin', approval: { needed: 1, given: [{ by: 'admin', at: seed.at(0), comment: null }] }, created_at: seed.at(0) };
+        action.approval = { ...action.approval, again: again.id };
+        data.actions.unshift(again);
+        this.run(again);
+        return again;
+      }
+      const { needed = 1, given: before = [] } = action.approval ?? {};
+      if (verb === 'approve' && before.some((one) => one.by === 'admin')) {
+        errors.set(action.id, { type: 'about:blank', title: 'same person', status: 409, code: 'same_person', message_en: '2 different persons must approve this; you did already', message_ja: '2 人の異なる担当者の承認が必要です。すでに承認済みです', field: null, request_id: '' });
+        continue;
+      }
+      if (verb === 'approve' && needed > 1) action.approval = { ...action.approval, given: [...before, { by: 'admin', at: seed.at(0), comment: null }] };
+      if (verb === 'approve' && before.length + 1 < needed) continue;
       Object.assign(action, { decided_by: 'admin', decided_at: seed.at(0), comment: given.comment ?? null });
-      if (sub === 'decline') action.state = 'declined';
+      if (verb === 'decline') action.state = 'declined';
       else if (sub === 'cancel') action.state = 'cancelled';
       else if (sub === 'pause') action.state = 'paused';
       else if (sub === 'disarm') Object.assign(action.follow_up!, { disarmed_at: seed.at(0), disarmed_by: 'admin' });
@@ -517,7 +541,9 @@ export class Mock {
       else this.run(action);
     }
     this.emit('action.updated', ids[0]!);
-    return key === 'approve' ? { results: done.map((action) => ({ id: action.id, action, error: null })) } : done[0];
+    const refused = errors.get(ids[0]!);
+    if (!many && refused) throw new Fail(refused);
+    return many ? { results: done.map((action) => ({ id: action.id, action: errors.has(action.id) ? null : action, error: errors.get(action.id) ?? null })) } : done[0];
   }
 
   private tuning(method: string, key: string, query: URLSearchParams, body: NewTuningRule, request: IncomingMessage) {

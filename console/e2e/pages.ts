@@ -125,4 +125,10 @@ export const pages: PageTest[] = [
   { name: 'tuning-draft', path: `/alerts/${alert}`, ready: '[data-test=tune]', act: tune },
   { name: 'phone-tuning', path: '/tuning', ready: '[data-test=tuning-rule]', width: 390, height: 844 },
   { name: 'phone-tuning-draft', path: `/alerts/${alert}`, ready: '[data-test=tune]', width: 390, height: 844, act: tune },
+  { name: 'automation-preview', path: '/settings/automation', ready: '[data-test=preview-ask]', act: async (page) => { await page.locator('[data-test=preview-ask]').click(); await page.locator('[data-test=preview] summary').click(); } },
+  { name: 'automation-policy', path: '/settings/automation', ready: '[data-test=policy-hours]', act: async (page) => { await page.locator('[data-test=policy-hours]').scrollIntoViewIfNeeded(); } },
+  { name: 'automation-viewer', path: '/settings/automation', ready: '[data-test=policy-hours]', mode: { role: 'viewer' } },
+  { name: 'action-two-persons', path: `/actions/${id(6, 7)}`, ready: '[data-test=approvals]' },
+  { name: 'action-expired', path: `/actions/${id(6, 8)}`, ready: '[data-test=history]' },
+  { name: 'phone-automation', path: '/settings/automation', ready: '[data-test=preview-ask]', width: 390, height: 844, act: async (page) => { await page.locator('[data-test=preview-ask]').click(); await page.locator('[data-test=preview-count]').first().waitFor(); } },
 ];

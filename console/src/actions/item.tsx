@@ -1,7 +1,7 @@
-import { Ban, Check, RotateCcw, Undo2, X } from 'lucide-react';
+import { Ban, Check, RotateCcw, Undo2, Users, X } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from '../lib/router';
-import { useCan, useDecide, type Decision } from '../api/queries';
+import { useCan, useDecide, useMe, type Decision } from '../api/queries';
 import type { Action, Receipt } from '../api/types';
 import { useNow, useT } from '../i18n';
 import { parseEntity, to, visible } from '../lib/entity';
@@ -9,7 +9,7 @@ import { proofGroups } from '../lib/proof';
 import { ms } from '../lib/time';
 import { isMailAction } from '../mail/receipts';
 import { Button } from '../ui/button';
-import { ActionChip, ReceiptChip } from '../ui/chips';
+import { ActionChip, Chip, ReceiptChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
 import { EntityLink } from '../ui/entity';
 import { TextArea } from '../ui/field';
@@ -24,12 +24,16 @@ export function useDecisions() {
   const toast = useToast();
   return {
     busy: decide.isPending,
+    /** What became of each of several actions, when not all could be decided. */
+    results: decide.data?.some((one) => one.error) ? decide.data : undefined,
     run: (ids: string[], decision: Decision, comment?: string, after?: () => void) =>
       decide.mutate(
         { ids, decision, comment },
         {
-          onSuccess: () => {
-            toast.ok(t(`decided.${decision}`, { count: ids.length }));
+          onSuccess: (results) => {
+            const done = results.filter((one) => !one.error).length;
+            if (done > 0) toast.ok(t(`decided.${decision}`, { count: done }));
+            if (done < results.length) toast.failed(new Error(t('approval.failed', { count: results.length - done })));
             after?.();
           },
           onError: toast.failed,
@@ -48,6 +52,40 @@ export function canUndo(action: Action): boolean {
   return halfWay || ['succeeded', 'partiallySucceeded'].includes(action.state);
 }
 
+/** It ended before anything was done, and nothing took its place. */
+export function canOrderAgain(action: Action): boolean {
+  const untouched = action.receipts.every((receipt) => ['pending', 'cancelled'].includes(receipt.state));
+  return ['expired', 'declined', 'cancelled'].includes(action.state) && untouched && !action.undoes && !action.approval?.again;
+}
+
+/** How many of the persons needed have approved, and who. */
+export function Approvals({ action }: { action: Action }) {
+  const { t } = useT();
+  const { needed = 1, given = [] } = action.approval ?? {};
+  if (needed < 2) return null;
+  return (
+    <Chip tone={given.length < needed ? 'medium' : 'ok'}>
+      <Users size={13} aria-hidden />
+      <span data-test="approvals">{t('approval.of', { given: given.length, needed })}{given.length > 0 ? ` · ${t('approval.by', { who: given.map((one) => visible(one.by)).join(', ') })}` : ''}</span>
+    </Chip>
+  );
+}
+
+/** What was decided about an action, and why. */
+export function History({ action }: { action: Action }) {
+  const { t, text } = useT();
+  return (
+    <div className="receipts small" data-test="history">
+      <div className="strong">{t('approval.history')}</div>
+      <ul className="column" style={{ gap: 4, marginTop: 4 }}>
+        {action.approval?.history?.map((note, at) => (
+          <li key={at} className="row wrapping"><span className="secondary"><Time at={note.at} /> {visible(note.by)}</span> <span className="wrap">{visible(text(note.text))}</span></li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
 /** Late copies are treated: not disarmed, not over. */
 export function isArmed(action: Action, now: number): boolean {
   return !!action.follow_up && !action.follow_up.disarmed_at && ms(action.follow_up.until) > now;
@@ -60,12 +98,15 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
   const { t, text } = useT();
   const describe = useDescribe();
   const may = useCan('act');
+  const me = useMe();
   const now = useNow();
   const [asking, setAsking] = useState<Decision | null>(null);
   const [comment, setComment] = useState('');
   const { busy, run } = useDecisions();
   const { title, target } = describe(action.spec);
   const why = !may && t('states.needRole', { role: t('role.responder') });
+  const given = action.approval?.given ?? [];
+  const own = given.length < (action.approval?.needed ?? 1) && given.some((one) => one.by === me?.user.name) && t('approval.own');
   const start = (decision: Decision) => {
     setComment('');
     setAsking(decision);
@@ -81,6 +122,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         <div className="row wrapping">
           <Link to={to.action(action.id)} className="strong" style={{ color: 'var(--text)' }} data-test="action-link">{title}</Link>
           <ActionChip state={action.state} />
+          <Approvals action={action} />
         </div>
         <div className="truncate" title={visible(target)}>{visible(target)}</div>
         <div className="secondary small wrap">{visible(text(action.reason))}</div>
@@ -90,6 +132,9 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
           {action.decided_by ? <span>· {t('actions.decidedBy', { who: action.decided_by })}</span> : null}
           {action.comment ? <span>· “{visible(action.comment)}”</span> : null}
           {action.state === 'pendingApproval' ? <Expiry at={action.expires_at} /> : null}
+          {action.state === 'pendingApproval' && action.approval?.unanswered ? (
+            <span>· {t(`approval.turn.${action.approval.unanswered.then}`)} <Ago at={action.approval.unanswered.at} /></span>
+          ) : null}
           {showIncident && action.incident_id ? <Link to={to.incident(action.incident_id)}>{t('actions.incident')}</Link> : null}
           {action.investigation_id ? <Link to={to.investigation(action.investigation_id)}>{t('actions.investigation')}</Link> : null}
         </div>
@@ -97,7 +142,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
       <div className="buttons">
         {action.state === 'pendingApproval' ? (
           <>
-            <Button compact variant="primary" why={why} busy={busy} onClick={() => run([action.id], 'approve')} data-test="approve">
+            <Button compact variant="primary" why={why || own} busy={busy} onClick={() => run([action.id], 'approve')} data-test="approve">
               <Check size={14} aria-hidden />
               {t('decision.approve')}
             </Button>
@@ -134,6 +179,12 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
             {t('decision.disarm')}
           </Button>
         ) : null}
+        {canOrderAgain(action) ? (
+          <Button compact why={why} busy={busy} onClick={() => run([action.id], 'again')} data-test="again">
+            <RotateCcw size={14} aria-hidden />
+            {t('approval.again')}
+          </Button>
+        ) : null}
         {canUndo(action) ? (
           <Button compact why={why} onClick={() => start('undo')} data-test="undo">
             <Undo2 size={14} aria-hidden />
@@ -142,6 +193,13 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         ) : null}
       </div>
       {action.receipts.length > 0 ? <Receipts receipts={action.receipts} open={openReceipts} /> : null}
+      {openReceipts && action.approval?.history?.length ? <History action={action} /> : null}
+      {action.approval?.again ? (
+        <div className="receipts small secondary row">
+          <RotateCcw size={13} aria-hidden />
+          {t('approval.orderedAgain')} <Link className="mono" to={to.action(action.approval.again)} data-test="ordered-again">{action.approval.again.slice(-8)}</Link>
+        </div>
+      ) : null}
       {action.follow_up?.disarmed_by ? (
         <div className="receipts small secondary">{t('actions.disarmedBy', { who: action.follow_up.disarmed_by })}</div>
       ) : isArmed(action, now) && action.follow_up ? (

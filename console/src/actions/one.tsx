@@ -13,7 +13,7 @@ import { ActionChip, DemoChip } from '../ui/chips';
 import { ErrorState, Skeleton, Stale } from '../ui/states';
 import { Time } from '../ui/time';
 import { useDescribe } from './describe';
-import { ActionItem } from './item';
+import { ActionItem, Approvals, History } from './item';
 import '../styles/pages.css';
 import '../styles/mail.css';
 
@@ -40,7 +40,7 @@ export default function ActionPage() {
   }
   return (
     <Page title={title} crumbs={crumbs} buttons={<ProgressButtons actions={[action]} />}
-      chips={<><ActionChip state={action.state} /><DemoChip id={action.id} /><span className="secondary">{visible(target)}</span></>}
+      chips={<><ActionChip state={action.state} /><Approvals action={action} /><DemoChip id={action.id} /><span className="secondary">{visible(target)}</span></>}
       subtitle={
         <span className="row wrapping">
           <span>{visible(text(action.reason))}</span> <span>· {t('actions.by', { who: action.proposed_by })}</span> <Time at={action.created_at} />
@@ -53,6 +53,7 @@ export default function ActionPage() {
       }>
       <Stale query={query} />
       <Blocks ids={(params.get('with') ?? '').split(',').filter(Boolean).slice(0, BLOCK_MAX)} />
+      {action.approval?.history?.length ? <div className="card"><History action={action} /></div> : null}
       <Progress actions={[action]} />
       <FollowUps actions={[action]} />
     </Page>

@@ -85,6 +85,8 @@ export function usePatch<T>(route: Route, ...families: string[]) {
   });
 }
 
+/** Actions the API decides about at once. */
+const BULK_MAX = 200;
 const ACTION_FAMILIES = ['/actions', '/incidents', '/investigations', '/alerts', '/devices', '/messages', '/mail', '/files', '/indicators', '/pivot'];
 
 export function useOrder() {
@@ -94,20 +96,22 @@ export function useOrder() {
   });
 }
 
-export type Decision = 'approve' | 'decline' | 'cancel' | 'pause' | 'resume' | 'retry' | 'undo' | 'disarm';
+export type Decision = 'approve' | 'decline' | 'cancel' | 'pause' | 'resume' | 'retry' | 'undo' | 'disarm' | 'again';
 
+/** Decides about one action or several; what became of each of several comes back. */
 export function useDecide() {
-  return useMutation<unknown, Error, { ids: string[]; decision: Decision; comment?: string }>({
+  return useMutation<ApprovedActions['results'], Error, { ids: string[]; decision: Decision; comment?: string }>({
     mutationFn: async ({ ids, decision, comment }) => {
       const body = { comment: comment || undefined };
-      if (decision === 'approve' && ids.length > 1) {
-        const answer = await post<ApprovedActions>('/actions/approve', { ids, ...body });
-        const failed = answer.results.find((result) => result.error);
-        if (failed?.error) throw new ApiError(failed.error);
-        return answer;
+      const results: ApprovedActions['results'] = [];
+      if ((decision === 'approve' || decision === 'decline') && ids.length > 1) {
+        for (let from = 0; from < ids.length; from += BULK_MAX) {
+          results.push(...(await post<ApprovedActions>(`/actions/${decision}`, { ids: ids.slice(from, from + BULK_MAX), ...body })).results);
+        }
+        return results;
       }
-      for (const id of ids) await post(`/actions/${id}/${decision}`, body);
-      return undefined;
+      for (const id of ids) results.push({ id, action: await post<Action>(`/actions/${id}/${decision}`, body), error: null });
+      return results;
     },
     onSettled: () => invalidate(...ACTION_FAMILIES),
   });

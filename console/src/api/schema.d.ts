@@ -48,6 +48,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/actions/decline": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Decline several actions
+         * @description Permission: act.
+         */
+        post: operations["declineActions"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/actions/{id}": {
         parameters: {
             query?: never;
@@ -62,6 +82,26 @@ export interface paths {
         get: operations["getAction"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/actions/{id}/again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Order an action again that expired or was declined
+         * @description Permission: act. Dangerous requests need step-up (403 `step_up_required`).
+         */
+        post: operations["orderActionAgain"];
         delete?: never;
         options?: never;
         head?: never;
@@ -734,6 +774,50 @@ export interface paths {
          * @description Permission: profile.
          */
         post: operations["startTotp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/automation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read what may happen without a person
+         * @description Permission: read.
+         */
+        get: operations["getAutomation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change what may happen without a person
+         * @description Permission: administer.
+         */
+        patch: operations["updateAutomation"];
+        trace?: never;
+    };
+    "/api/v1/automation/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a policy would have done lately
+         * @description Permission: read.
+         */
+        post: operations["previewAutomation"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2246,6 +2330,8 @@ export interface components {
     schemas: {
         /** @description Something we did or propose. */
         Action: {
+            /** @description Who approved, what automation decided, what happens when nobody answers. */
+            approval: components["schemas"]["Approval"];
             /** @description Remark with the decision. */
             comment: string | null;
             /** @description When it was proposed. */
@@ -2288,6 +2374,15 @@ export interface components {
             next: string | null;
             /** @description How many match. */
             total: number;
+        };
+        /** @description A line of an action's history. */
+        ActionNote: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who: a person, `system` or `automation:full`. */
+            by: string;
+            /** @description What, and why. */
+            text: components["schemas"]["Text"];
         };
         /** @description What to do, ready to be run. */
         ActionSpec: {
@@ -2596,21 +2691,46 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
-        /** @description Approves several actions. */
+        /** @description How an action came to run, or did not. */
+        Approval: {
+            again: components["schemas"]["ActionId"] | null;
+            escalated_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * @description Who approved.
+             * @default []
+             */
+            given: components["schemas"]["GivenApproval"][];
+            grounds: components["schemas"]["Grounds"] | null;
+            /**
+             * @description What was decided, oldest first, at most 50 lines.
+             * @default []
+             */
+            history: components["schemas"]["ActionNote"][];
+            /**
+             * Format: int32
+             * @description Different persons who must approve, 1 or 2.
+             * @default 1
+             */
+            needed: number;
+            notice_at: components["schemas"]["Timestamp"] | null;
+            noticed_at: components["schemas"]["Timestamp"] | null;
+            unanswered: components["schemas"]["Turn"] | null;
+        };
+        /** @description Approves or declines several actions. */
         ApproveActions: {
             /** @description A remark, at most 2,000 characters. */
             comment?: string | null;
             /** @description The actions, at most 200. */
             ids: components["schemas"]["ActionId"][];
         };
-        /** @description What came of approving one of several actions. */
+        /** @description What came of one of several actions. */
         ApprovedAction: {
             action: components["schemas"]["Action"] | null;
             error: components["schemas"]["Problem"] | null;
             /** @description The action. */
             id: components["schemas"]["ActionId"];
         };
-        /** @description What came of approving several actions. */
+        /** @description What came of approving or declining several actions. */
         ApprovedActions: {
             /** @description One per id, in the order asked. */
             results: components["schemas"]["ApprovedAction"][];
@@ -2692,11 +2812,144 @@ export interface components {
             /** @description SPF. */
             spf: string;
         };
+        /** @description Devices with one of these tags. */
+        AutomationGroup: {
+            /** @description Tags, one of which a device must have. */
+            device_tags: string[];
+            /** @description Name, 1 to 64 characters. */
+            name: string;
+            /** @description What holds for them. */
+            rules?: components["schemas"]["AutomationScope"];
+        };
+        /** @description Hours in which something else holds. */
+        AutomationHours: {
+            /** @description Days they begin on. */
+            days: components["schemas"]["Weekday"][];
+            /** @description Begin (`22:00`). */
+            from: string;
+            level?: components["schemas"]["AutomationLevel"] | null;
+            /** @description End (`06:00`); not after the begin = on the next day. */
+            to: string;
+            unanswered?: components["schemas"]["Unanswered"] | null;
+        };
         /**
          * @description What may run without a person.
          * @enum {string}
          */
         AutomationLevel: "full" | "semiCore" | "semiTemp" | "semiAll" | "none";
+        /** @description What may happen without a person. */
+        AutomationPolicy: {
+            changed_at: components["schemas"]["Timestamp"] | null;
+            /**
+             * @description Who changed it last; empty = nobody.
+             * @default
+             */
+            changed_by: string;
+            /**
+             * @description Devices of no group.
+             * @default {
+             *       "hours": [],
+             *       "level": null,
+             *       "unanswered": {
+             *         "minutes": 0,
+             *         "then": "wait"
+             *       }
+             *     }
+             */
+            devices: components["schemas"]["AutomationScope"];
+            /**
+             * Format: int32
+             * @description Hours a pending action waits until it expires, 1 to 2,160.
+             * @default 168
+             */
+            expiry_hours: number;
+            /**
+             * @description Device groups; the first that fits counts.
+             * @default []
+             */
+            groups: components["schemas"]["AutomationGroup"][];
+            /**
+             * @description What is never acted on without a person.
+             * @default {
+             *       "copies_max": 100,
+             *       "device_tags": [],
+             *       "devices": [],
+             *       "devices_max": 10,
+             *       "mailboxes": [],
+             *       "processes": []
+             *     }
+             */
+            guards: components["schemas"]["GuardRails"];
+            /**
+             * @description Mail: messages, senders, and what no device is concerned with.
+             * @default {
+             *       "hours": [],
+             *       "level": null,
+             *       "unanswered": {
+             *         "minutes": 0,
+             *         "then": "wait"
+             *       }
+             *     }
+             */
+            mail: components["schemas"]["AutomationScope"];
+            /**
+             * Format: int32
+             * @description Hours before that at which approvers are told; 0 = they are not.
+             * @default 24
+             */
+            notice_hours: number;
+            /**
+             * @description Time zone of the hours: `server`, a name (`Asia/Tokyo`) or an offset (`+09:00`).
+             * @default server
+             */
+            time_zone: string;
+            /**
+             * @description Kinds of actions two different persons must approve (`isolate_device`).
+             * @default []
+             */
+            two_persons: string[];
+            /**
+             * Format: int64
+             * @description Grows by one with every change (ETag); 0 = never changed.
+             * @default 0
+             */
+            version: number;
+        };
+        /** @description What a policy would have done with the actions proposed lately. */
+        AutomationPreview: {
+            /**
+             * Format: int64
+             * @description Actions proposed in that time, a person's own orders and demos left out; at most 5,000 are looked at.
+             */
+            actions: number;
+            /** @description Counts by kind. */
+            counts: components["schemas"]["PreviewCount"][];
+            /** @description There are more than were looked at. */
+            cut: boolean;
+            /** @description From when. */
+            from: components["schemas"]["Timestamp"];
+            /** @description The actions, newest first, at most 500. */
+            items: components["schemas"]["PreviewItem"][];
+            /** @description Until when. */
+            until: components["schemas"]["Timestamp"];
+        };
+        /** @description What holds for a device group, for the other devices, or for mail. */
+        AutomationScope: {
+            /**
+             * @description Hours in which something else holds; the first that fits counts.
+             * @default []
+             */
+            hours: components["schemas"]["AutomationHours"][];
+            level?: components["schemas"]["AutomationLevel"] | null;
+            /**
+             * @description What happens when nobody answers.
+             * @default {
+             *       "minutes": 0,
+             *       "then": "wait"
+             *     }
+             */
+            unanswered: components["schemas"]["Unanswered"];
+        };
         /**
          * @description State of a bulk action.
          * @enum {string}
@@ -3443,6 +3696,15 @@ export interface components {
             /** @description Armed until then. */
             until: components["schemas"]["Timestamp"];
         };
+        /** @description One person's approval. */
+        GivenApproval: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who. */
+            by: string;
+            /** @description Remark. */
+            comment: string | null;
+        };
         /** @description An edge of the investigation graph. */
         GraphEdge: {
             /** @description From entity. */
@@ -3451,6 +3713,51 @@ export interface components {
             label: components["schemas"]["Text"];
             /** @description To entity. */
             to: components["schemas"]["EntityKey"];
+        };
+        /** @description On what an investigation proposed an action: what automation is judged by, then and later. */
+        Grounds: {
+            asks: components["schemas"]["Text"] | null;
+            /** @description A person started the investigation: every action waits. */
+            by_hand: boolean;
+            /** @description Where the file or the program lies. */
+            paths: string[];
+            /** @description The evidence suffices for an act without a person. */
+            sure: boolean;
+        };
+        /** @description What is never acted on without a person. */
+        GuardRails: {
+            /**
+             * Format: int32
+             * @description Message copies one investigation may treat.
+             * @default 100
+             */
+            copies_max: number;
+            /**
+             * @description Devices with one of these tags.
+             * @default []
+             */
+            device_tags: string[];
+            /**
+             * @description Devices, by name.
+             * @default []
+             */
+            devices: string[];
+            /**
+             * Format: int32
+             * @description Devices one investigation may act on.
+             * @default 10
+             */
+            devices_max: number;
+            /**
+             * @description Mailboxes, by address; those of the configuration file are protected too.
+             * @default []
+             */
+            mailboxes: string[];
+            /**
+             * @description Processes besides those of the operating system: a name (`postgres`) or a path.
+             * @default []
+             */
+            processes: string[];
         };
         /** @description Health for load balancers and monitoring. */
         Health: {
@@ -3764,6 +4071,8 @@ export interface components {
             alert_id: components["schemas"]["AlertId"];
             /** @description Automation level when it started. */
             automation_level: components["schemas"]["AutomationLevel"];
+            /** @description A person started it: every action waits. */
+            by_hand: boolean;
             device: components["schemas"]["DeviceRef"] | null;
             /** @description How it hangs together. */
             edges: components["schemas"]["GraphEdge"][];
@@ -4418,7 +4727,7 @@ export interface components {
          * @description What a notification is about.
          * @enum {string}
          */
-        NotificationKind: "alert" | "escalation" | "approval" | "deviceSilent" | "connectorBroken" | "digest" | "test";
+        NotificationKind: "alert" | "escalation" | "approval" | "approvalExpiring" | "approvalUnanswered" | "deviceSilent" | "connectorBroken" | "digest" | "test";
         /** @description One page of a list. */
         NotificationList: {
             items: components["schemas"]["Notification"][];
@@ -4724,6 +5033,72 @@ export interface components {
             /** @description Name people see; left out: that of the built-in story. */
             name?: string | null;
         };
+        /** @description Asks what a policy would have done. */
+        PreviewAutomation: {
+            automation_level?: components["schemas"]["AutomationLevel"] | null;
+            /**
+             * @description Changes of the policy.
+             * @default {}
+             */
+            change: components["schemas"]["UpdateAutomation"];
+            /**
+             * Format: int32
+             * @description Days looked back, 1 to 90.
+             * @default 30
+             */
+            days: number;
+        };
+        /** @description Counts of one kind of action. */
+        PreviewCount: {
+            /**
+             * Format: int64
+             * @description Answered in time.
+             */
+            answered: number;
+            /**
+             * Format: int64
+             * @description Escalated.
+             */
+            escalated: number;
+            /**
+             * Format: int64
+             * @description Expire.
+             */
+            expired: number;
+            /** @description Kind (`quarantine_file`). */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Run at once.
+             */
+            ran: number;
+            /**
+             * Format: int64
+             * @description Run since nobody answers.
+             */
+            ran_unanswered: number;
+            /**
+             * Format: int64
+             * @description Wait.
+             */
+            waited: number;
+        };
+        /** @description One action of the past. */
+        PreviewItem: {
+            /** @description The action as it is. */
+            action: components["schemas"]["Action"];
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description What would have become of it. */
+            outcome: components["schemas"]["PreviewOutcome"];
+            /** @description Why. */
+            reason: components["schemas"]["Text"];
+        };
+        /**
+         * @description What would have become of an action.
+         * @enum {string}
+         */
+        PreviewOutcome: "ran" | "answered" | "waited" | "ran_unanswered" | "expired" | "escalated";
         /** @description Why a request was not done (`application/problem+json`). */
         Problem: {
             /** @description Stable code (`not_found`, `totp_required`, `version_conflict`, …). */
@@ -5461,6 +5836,28 @@ export interface components {
             /** @description How many match. */
             total: number;
         };
+        /** @description What happens to a pending action by itself, and when. */
+        Turn: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description What. */
+            then: components["schemas"]["UnansweredThen"];
+        };
+        /** @description What happens to an action nobody answers. */
+        Unanswered: {
+            /**
+             * Format: int32
+             * @description After so many minutes, 1 to 43,200; without meaning for `wait`.
+             */
+            minutes?: number;
+            /** @description What happens. */
+            then: components["schemas"]["UnansweredThen"];
+        };
+        /**
+         * @description What happens to an action nobody answers in time.
+         * @enum {string}
+         */
+        UnansweredThen: "wait" | "run" | "expire" | "escalate";
         /** @description Why a file was not, or not wholly, inspected. */
         Uninspected: {
             /**
@@ -5481,6 +5878,28 @@ export interface components {
             determination?: components["schemas"]["Determination"] | null;
             severity?: components["schemas"]["Severity"] | null;
             status?: components["schemas"]["AlertStatus"] | null;
+        };
+        /** @description Changes the automation policy. Fields left out stay; those given replace what was there. */
+        UpdateAutomation: {
+            devices?: components["schemas"]["AutomationScope"] | null;
+            /**
+             * Format: int32
+             * @description Hours a pending action waits until it expires, 1 to 2,160.
+             */
+            expiry_hours?: number | null;
+            /** @description Device groups, at most 50; the first that fits counts. */
+            groups?: components["schemas"]["AutomationGroup"][] | null;
+            guards?: components["schemas"]["GuardRails"] | null;
+            mail?: components["schemas"]["AutomationScope"] | null;
+            /**
+             * Format: int32
+             * @description Hours before that at which approvers are told; 0 = they are not.
+             */
+            notice_hours?: number | null;
+            /** @description Time zone of the hours: `server`, a name (`Asia/Tokyo`) or an offset (`+09:00`). */
+            time_zone?: string | null;
+            /** @description Kinds of actions two different persons must approve. */
+            two_persons?: string[] | null;
         };
         /** @description Changes a device. Fields left out stay. */
         UpdateDevice: {
@@ -5612,6 +6031,11 @@ export interface components {
          * @enum {string}
          */
         Verdict: "unknown" | "noThreatsFound" | "suspicious" | "malicious";
+        /**
+         * @description Day of the week.
+         * @enum {string}
+         */
+        Weekday: "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";
         /** @description Why something fired: rule, event and the fields that matched. */
         Why: {
             /** @description The event. */
@@ -5741,6 +6165,39 @@ export interface operations {
             };
         };
     };
+    declineActions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApproveActions"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApprovedActions"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     getAction: {
         parameters: {
             query?: never;
@@ -5751,6 +6208,41 @@ export interface operations {
             cookie?: never;
         };
         requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Action"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    orderActionAgain: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Decision"];
+            };
+        };
         responses: {
             /** @description Done */
             200: {
@@ -6948,6 +7440,104 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["TotpStart"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getAutomation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AutomationPolicy"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    updateAutomation: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag the change is based on; 412 when it is not the current one */
+                "If-Match"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UpdateAutomation"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AutomationPolicy"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    previewAutomation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewAutomation"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AutomationPreview"];
                 };
             };
             /** @description Not done */

@@ -62,6 +62,16 @@ export type NewAction = S['NewAction'];
 export type Receipt = S['Receipt'];
 export type Action = S['Action'];
 export type ApprovedActions = S['ApprovedActions'];
+export type AutomationPolicy = S['AutomationPolicy'];
+export type AutomationScope = S['AutomationScope'];
+export type AutomationHours = S['AutomationHours'];
+export type AutomationPreview = S['AutomationPreview'];
+export type PreviewAutomation = S['PreviewAutomation'];
+export type PreviewOutcome = S['PreviewOutcome'];
+export type UpdateAutomation = S['UpdateAutomation'];
+export type Unanswered = S['Unanswered'];
+export type UnansweredThen = S['UnansweredThen'];
+export type Weekday = S['Weekday'];
 export type Table = S['Table'];
 export type EventRef = S['EventRef'];
 export type MatchedField = S['MatchedField'];
@@ -178,6 +188,20 @@ export const verdicts = [
 export const automationLevels = [
   'full', 'semiCore', 'semiTemp', 'semiAll', 'none',
 ] as const satisfies readonly AutomationLevel[];
+export const weekdays = [
+  'mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun',
+] as const satisfies readonly Weekday[];
+export const unansweredThens = [
+  'wait', 'run', 'expire', 'escalate',
+] as const satisfies readonly UnansweredThen[];
+export const previewOutcomes = [
+  'ran', 'answered', 'waited', 'ran_unanswered', 'expired', 'escalated',
+] as const satisfies readonly PreviewOutcome[];
+export const actionKinds = [
+  'soft_delete_messages', 'hard_delete_messages', 'quarantine_messages', 'move_messages_to_junk', 'move_messages_to_inbox',
+  'move_messages_to_deleted_items', 'restore_messages', 'stop_process_tree', 'quarantine_file', 'restore_file', 'isolate_device',
+  'release_device', 'add_indicator', 'remove_indicator', 'collect_status',
+] as const satisfies readonly ActionSpec['kind'][];
 export const notificationStates = [
   'pending', 'sent', 'held', 'digested', 'failed', 'dropped',
 ] as const satisfies readonly NotificationState[];

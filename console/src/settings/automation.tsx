@@ -6,6 +6,7 @@ import { Chip } from '../ui/chips';
 import { Card, Facts } from '../ui/field';
 import { Loaded } from '../ui/states';
 import { useToast } from '../ui/toast';
+import { Policy } from './policy';
 
 export function Automation() {
   const { t } = useT();
@@ -29,6 +30,7 @@ export function Automation() {
               ))}
             </fieldset>
           </Card>
+          <Policy server={data.automation_level} />
           <Card title={t('settings.server')}>
             <Facts rows={[
               [t('settings.version'), visible(data.server.version)], [t('settings.publicUrl'), visible(data.server.public_url)], [t('settings.sensorUrl'), visible(data.server.sensor_url)],

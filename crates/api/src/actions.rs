@@ -51,7 +51,7 @@ pub struct Decision {
     pub comment: Option<String>,
 }
 
-/// Approves several actions.
+/// Approves or declines several actions.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApproveActions {
@@ -62,19 +62,19 @@ pub struct ApproveActions {
     pub comment: Option<String>,
 }
 
-/// What came of approving several actions.
+/// What came of approving or declining several actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovedActions {
     /// One per id, in the order asked.
     pub results: Vec<ApprovedAction>,
 }
 
-/// What came of approving one of several actions.
+/// What came of one of several actions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ApprovedAction {
     /// The action.
     pub id: ActionId,
-    /// The action after it, when it was approved.
+    /// The action after it.
     pub action: Option<Action>,
     /// Why it was not.
     pub error: Option<Problem>,

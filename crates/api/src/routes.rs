@@ -324,6 +324,16 @@ fn people() -> Vec<Route> {
             .etag()
             .takes::<UpdateSettings>()
             .gives::<Settings>(),
+        get("/automation", "getAutomation", Read, "Read what may happen without a person")
+            .etag()
+            .gives::<AutomationPolicy>(),
+        patch("/automation", "updateAutomation", Administer, "Change what may happen without a person")
+            .etag()
+            .takes::<UpdateAutomation>()
+            .gives::<AutomationPolicy>(),
+        post("/automation/preview", "previewAutomation", Read, "Tell what a policy would have done lately")
+            .takes::<PreviewAutomation>()
+            .gives::<AutomationPreview>(),
         post("/mail/connectors/{name}/test", "testConnector", Administer, "Check a mail connector with a probe mail")
             .takes::<TestConnector>()
             .gives::<ConnectorTest>(),
@@ -471,6 +481,9 @@ fn response() -> Vec<Route> {
             .step_up()
             .takes::<ApproveActions>()
             .gives::<ApprovedActions>(),
+        post("/actions/decline", "declineActions", Act, "Decline several actions")
+            .takes::<ApproveActions>()
+            .gives::<ApprovedActions>(),
         get("/actions/{id}", "getAction", Read, "Read an action with its receipts").etag().gives::<Action>(),
         post("/actions/{id}/approve", "approveAction", Act, "Approve an action")
             .step_up()
@@ -491,6 +504,10 @@ fn response() -> Vec<Route> {
             .takes::<Decision>()
             .gives::<Action>(),
         post("/actions/{id}/disarm", "disarmAction", Act, "Stop treating late copies of an action's mails")
+            .takes::<Decision>()
+            .gives::<Action>(),
+        post("/actions/{id}/again", "orderActionAgain", Act, "Order an action again that expired or was declined")
+            .step_up()
             .takes::<Decision>()
             .gives::<Action>(),
         post("/actions/{id}/undo", "undoAction", Act, "Undo an action; answers the action that undoes it")

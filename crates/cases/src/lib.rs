@@ -17,6 +17,7 @@
 //! assert_eq!(seen[0].observable.kind, EntityKind::Ip);
 //! ```
 
+pub mod automation;
 pub mod scenario;
 mod sighting;
 

@@ -1,7 +1,7 @@
 //! The thinking of cases over a recorded story: alerts, one incident in any order, tree, verdicts.
 
 use hinomi_cases::playbook::{
-    Case, Fact, Playbook, Presence, Query, StepName, conclude, final_state, grow, propose, queries,
+    Case, Fact, Playbook, Presence, Proposed, Query, StepName, conclude, final_state, grow, propose, queries,
 };
 use hinomi_cases::*;
 use hinomi_model::*;
@@ -441,6 +441,7 @@ fn investigate(level: AutomationLevel, alerts: &[Alert]) -> (Investigation, Vec<
         incident_id: alerts[0].incident_id,
         device: alerts[0].device.clone(),
         automation_level: level,
+        by_hand: false,
         steps: playbook.fresh_steps(),
         evidence: Vec::new(),
         edges: Vec::new(),
@@ -499,18 +500,18 @@ fn the_playbook_finds_the_mail_and_proposes_what_to_do() {
                 ActionSpec::AddIndicator { indicator } => indicator.kind.word(),
                 _ => String::new(),
             };
-            format!("{} {what} unattended={}", proposal.spec.kind(), proposal.unattended)
+            format!("{} {what} sure={}", proposal.spec.kind(), proposal.grounds.sure)
         })
         .collect();
     insta::assert_snapshot!(proposals.join("\n"), @r"
-    stop_process_tree  unattended=false
-    quarantine_file /home/u/Downloads/invoice.sh unattended=false
-    quarantine_file /home/u/.cache/stage2 unattended=false
-    quarantine_file /home/u/.config/autostart/upd.desktop unattended=false
-    soft_delete_messages 11 copies unattended=false
-    add_indicator fileSha256 unattended=false
-    add_indicator fileSha256 unattended=false
-    add_indicator senderAddress unattended=false
+    stop_process_tree  sure=true
+    quarantine_file /home/u/Downloads/invoice.sh sure=true
+    quarantine_file /home/u/.cache/stage2 sure=true
+    quarantine_file /home/u/.config/autostart/upd.desktop sure=false
+    soft_delete_messages 11 copies sure=true
+    add_indicator fileSha256 sure=true
+    add_indicator fileSha256 sure=false
+    add_indicator senderAddress sure=true
     ");
 }
 
@@ -518,6 +519,9 @@ fn the_playbook_finds_the_mail_and_proposes_what_to_do() {
 fn full_automation_still_needs_what_the_server_saw_itself() {
     let alerts: Vec<Alert> = drafts(DEVICE, 1).into_iter().map(|draft| draft.alert).collect();
     let (_, proposed) = investigate(AutomationLevel::Full, &alerts);
+    let runs = |proposal: &Proposed| {
+        proposal.grounds.sure && automation::allows(AutomationLevel::Full, &proposal.spec, &proposal.grounds)
+    };
     let unattended: Vec<(String, bool)> = proposed
         .iter()
         .map(|proposal| {
@@ -526,7 +530,7 @@ fn full_automation_still_needs_what_the_server_saw_itself() {
                 ActionSpec::QuarantineFile { sha256, .. } => sha256.clone(),
                 _ => String::new(),
             };
-            (format!("{} {}", proposal.spec.kind(), &value[..value.len().min(1)]), proposal.unattended)
+            (format!("{} {}", proposal.spec.kind(), &value[..value.len().min(1)]), runs(proposal))
         })
         .collect();
     assert!(unattended.contains(&("stop_process_tree ".to_owned(), true)));
@@ -552,6 +556,7 @@ fn states_follow_steps_and_actions() {
             decided_by: None,
             decided_at: None,
             comment: None,
+            approval: Default::default(),
             incident_id: None,
             investigation_id: Some(investigation.id),
             receipts: targets_of(&proposal.spec)

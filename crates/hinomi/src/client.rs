@@ -89,6 +89,23 @@ impl Client {
         self.send(self.request(Method::PATCH, path).json(body)).await
     }
 
+    /// Changes a resource that has this version; none = whatever its version.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or says no.
+    pub async fn patch_at<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        version: Option<i64>,
+    ) -> Result<T> {
+        let mut request = self.request(Method::PATCH, path).json(body);
+        if let Some(version) = version {
+            request = request.header("If-Match", format!("\"{version}\""));
+        }
+        self.send(request).await
+    }
+
     /// Removes a resource and returns what the server says of it.
     ///
     /// # Errors

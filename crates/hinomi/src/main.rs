@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 use client::{Client, Connection};
 use commands::actions::Actions;
 use commands::audit::Audit;
+use commands::automation::Automation;
 use commands::demo::DemoCommand;
 use commands::devices::Devices;
 use commands::directory::Directory;
@@ -100,6 +101,9 @@ enum Command {
     /// Work with notifications
     #[command(subcommand)]
     Notifications(Notifications),
+    /// Work with what may happen without a person
+    #[command(subcommand)]
+    Automation(Automation),
     /// Read and check the audit log
     #[command(subcommand)]
     Audit(Audit),
@@ -184,6 +188,7 @@ async fn run(arguments: Arguments) -> Result<u8> {
         Command::Serve { place, write_enrolment_token } => house::serve(place, write_enrolment_token).await,
         Command::Check { config } => house::check(config.as_deref(), json),
         Command::Notifications(verb) => verb.run(&client()?, json).await,
+        Command::Automation(verb) => verb.run(&client()?, json, language).await,
         Command::Audit(verb) => verb.run(&client()?, json).await,
         Command::Devices(devices) => devices.run(&client()?, json).await,
         Command::Directory(directory) => directory.run(&client()?, json, language).await,

@@ -2,7 +2,7 @@
 
 use crate::alert::words;
 use crate::{
-    ActionId, DeliveryLocation, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId,
+    ActionId, Approval, DeliveryLocation, DeviceId, EntityKey, IncidentId, IndicatorId, IndicatorSpec, InvestigationId,
     MessageId, ProcessKey, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,25 @@ pub enum ActionSpec {
 }
 
 impl ActionSpec {
+    /// Every kind, as in JSON.
+    pub const KINDS: &'static [&'static str] = &[
+        "soft_delete_messages",
+        "hard_delete_messages",
+        "quarantine_messages",
+        "move_messages_to_junk",
+        "move_messages_to_inbox",
+        "move_messages_to_deleted_items",
+        "restore_messages",
+        "stop_process_tree",
+        "quarantine_file",
+        "restore_file",
+        "isolate_device",
+        "release_device",
+        "add_indicator",
+        "remove_indicator",
+        "collect_status",
+    ];
+
     /// Returns the kind as in JSON.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -360,6 +379,9 @@ pub struct Action {
     pub decided_at: Option<Timestamp>,
     /// Remark with the decision.
     pub comment: Option<String>,
+    /// Who approved, what automation decided, what happens when nobody answers.
+    #[serde(default)]
+    pub approval: Approval,
     /// Incident it belongs to.
     pub incident_id: Option<IncidentId>,
     /// Investigation it belongs to.

@@ -130,6 +130,9 @@ pub struct Investigation {
     pub device: Option<DeviceRef>,
     /// Automation level when it started.
     pub automation_level: AutomationLevel,
+    /// A person started it: every action waits.
+    #[serde(default)]
+    pub by_hand: bool,
     /// Steps in order.
     pub steps: Vec<Step>,
     /// What was found.

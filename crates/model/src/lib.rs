@@ -13,6 +13,7 @@
 
 mod action;
 mod alert;
+mod automation;
 mod demo;
 mod device;
 mod directory;
@@ -36,6 +37,7 @@ mod tuning;
 
 pub use action::*;
 pub use alert::*;
+pub use automation::*;
 pub use demo::*;
 pub use device::*;
 pub use directory::*;

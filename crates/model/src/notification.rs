@@ -13,6 +13,10 @@ words! {
         Escalation,
         /// An action waits for a person.
         Approval,
+        /// It expires soon.
+        ApprovalExpiring,
+        /// Nobody has answered in time.
+        ApprovalUnanswered,
         /// A device has not been heard of.
         DeviceSilent,
         /// A mail system cannot be reached.

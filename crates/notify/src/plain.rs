@@ -11,6 +11,8 @@ pub struct PlainWords {
     pub escalation: &'static str,
     /// Heading over actions that wait.
     pub waiting: &'static str,
+    /// Label of the time the first of them expires.
+    pub expires: &'static str,
     /// Title: a device is silent.
     pub silent: &'static str,
     /// Label of its last contact.
@@ -28,6 +30,7 @@ const EN: PlainWords = PlainWords {
     open: "Open the console",
     escalation: "Nobody has taken this yet",
     waiting: "Waiting for a person",
+    expires: "Expires",
     silent: "A device has not been heard of",
     last_seen: "Last seen",
     connector: "A mail system does not answer",
@@ -40,6 +43,7 @@ const JA: PlainWords = PlainWords {
     open: "コンソールを開く",
     escalation: "担当者がまだ決まっていません",
     waiting: "承認待ちの対応",
+    expires: "期限",
     silent: "端末からの通信が途絶えています",
     last_seen: "最終通信",
     connector: "メールシステムが応答しません",
@@ -66,6 +70,24 @@ impl PlainWords {
             (true, _) => format!("{count} 件の対応が承認を待っています"),
             (false, 1) => "1 action waits for approval".to_owned(),
             (false, _) => format!("{count} actions wait for approval"),
+        }
+    }
+
+    /// Title: they expire soon.
+    pub fn expiring(&self, count: usize) -> String {
+        match (self.is_japanese(), count) {
+            (true, _) => format!("承認待ちの対応 {count} 件の期限が近づいています"),
+            (false, 1) => "1 action expires soon without approval".to_owned(),
+            (false, _) => format!("{count} actions expire soon without approval"),
+        }
+    }
+
+    /// Title: nobody has answered.
+    pub fn unanswered(&self, count: usize) -> String {
+        match (self.is_japanese(), count) {
+            (true, _) => format!("承認待ちの対応 {count} 件に、まだ誰も回答していません"),
+            (false, 1) => "Nobody has answered: 1 action waits for approval".to_owned(),
+            (false, _) => format!("Nobody has answered: {count} actions wait for approval"),
         }
     }
 

@@ -262,6 +262,8 @@ async fn propose(ctx: &Ctx, bulk: &MailBulk, spec: ActionSpec, part: &str, signs
         idempotency_key: Some(format!("mail_bulk:{}:{part}", bulk.id)),
         approve_now: (!bulk.propose_only).then_some((bulk.ordered_by.as_str(), None)),
         signs,
+        grounds: None,
+        again: None,
     };
     Ok(actions::propose(ctx, proposal).await?.id)
 }

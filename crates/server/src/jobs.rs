@@ -182,6 +182,7 @@ async fn chore(ctx: &Ctx) {
 
 async fn chores(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
+    actions::look(ctx, now).await?;
     actions::expire(ctx, now).await?;
     indicators::refresh(ctx, now).await?;
     actions::expire_commands(ctx, now).await?;

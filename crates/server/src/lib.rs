@@ -9,6 +9,7 @@ pub mod alerts;
 pub mod analyst;
 pub mod app;
 pub mod auth;
+pub mod automation;
 pub mod backup;
 pub mod bulk;
 pub mod config;

@@ -221,6 +221,8 @@ async fn what_is_real_stays_as_it_was() -> Result<()> {
         idempotency_key: idempotency_key.map(str::to_owned),
         approve_now: Some(("kana", None)),
         signs: Vec::new(),
+        grounds: None,
+        again: None,
     };
     actions::propose(ctx, proposal(ActionSpec::AddIndicator { indicator: indicator.clone() }, None, None)).await?;
     settle(ctx).await?;

@@ -202,6 +202,7 @@ async fn failed_removal(world: &world::World, remedy: hinomi_model::MessageRemed
         decided_by: Some("kana".to_owned()),
         decided_at: Some(now),
         comment: None,
+        approval: Default::default(),
         incident_id: None,
         investigation_id: None,
         receipts: vec![Receipt {

@@ -239,6 +239,8 @@ async fn late_forwarded_replied_and_senders_copies_are_treated_when_they_were_as
                 idempotency_key: None,
                 approve_now: Some(("kana", None)),
                 signs,
+                grounds: None,
+                again: None,
             };
             actions::propose(ctx, proposal).await.expect("ordered").id
         };

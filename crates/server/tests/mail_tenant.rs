@@ -231,6 +231,8 @@ async fn the_tenant_lists_its_mailboxes_and_tells_who_else_got_a_mail() {
         idempotency_key: None,
         approve_now: Some(("kana", None)),
         signs: Vec::new(),
+        grounds: None,
+        again: None,
     };
     let action = actions::propose(&ctx, proposal).await.expect("ordered").id;
     let end = Instant::now() + Duration::from_secs(60);

@@ -8,8 +8,10 @@ use crate::error::{Result, StoreError};
 use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{Action, ActionId, ActionState, IncidentId, InvestigationId, Timestamp};
 
-/// Most actions returned as expired at once.
+/// Most actions returned as expired or due at once.
 const EXPIRED_MAX: i64 = 500;
+/// Most pending actions returned at once.
+const PENDING_MAX: i64 = 5_000;
 
 /// Which actions to list; empty means all.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +39,12 @@ reads! {
     fn actions(filter: &ActionFilter, page: &Page) -> Listed<Action>;
     /// Returns actions that wait for approval or a device and whose time is over.
     fn expired_actions(now: Timestamp) -> Vec<Action>;
+    /// Returns pending actions the automation policy has to look at, at most 500.
+    fn due_actions(now: Timestamp) -> Vec<Action>;
+    /// Returns pending actions, oldest first, at most 5,000.
+    fn pending_actions() -> Vec<Action>;
+    /// Returns the actions of a time, newest first, at most `limit`; a demo's are left out.
+    fn actions_between(from: Timestamp, until: Timestamp, limit: i64) -> Vec<Action>;
 }
 
 writes! {
@@ -65,6 +73,7 @@ impl Document for Action {
             ("investigation_id", Arg::id_or_null(self.investigation_id)),
             ("created_at", self.created_at.into()),
             ("expires_at", self.expires_at.into()),
+            ("due_at", self.approval.due_at().filter(|_| self.state == ActionState::PendingApproval).into()),
             ("search", search_text(search)),
         ]
     }
@@ -127,4 +136,26 @@ async fn expired_actions(db: &mut Db<'_>, now: Timestamp) -> Result<Vec<Action>>
     .rows(db)
     .await?;
     rows.iter().map(read_document).collect()
+}
+
+async fn due_actions(db: &mut Db<'_>, now: Timestamp) -> Result<Vec<Action>> {
+    let rows = Sql::new(
+        "SELECT doc, version FROM actions WHERE due_at <= $1 AND state = 'pendingApproval' \
+         ORDER BY created_at, id LIMIT $2",
+    );
+    rows.bind(now).bind(EXPIRED_MAX).rows(db).await?.iter().map(read_document).collect()
+}
+
+async fn pending_actions(db: &mut Db<'_>) -> Result<Vec<Action>> {
+    let rows =
+        Sql::new("SELECT doc, version FROM actions WHERE state = 'pendingApproval' ORDER BY created_at, id LIMIT $1");
+    rows.bind(PENDING_MAX).rows(db).await?.iter().map(read_document).collect()
+}
+
+async fn actions_between(db: &mut Db<'_>, from: Timestamp, until: Timestamp, limit: i64) -> Result<Vec<Action>> {
+    let mut sql = Sql::new("SELECT doc, version FROM actions WHERE created_at >= ");
+    sql.arg(from).push(" AND created_at < ").arg(until);
+    sql.push(" ORDER BY created_at DESC, id DESC LIMIT ").arg(limit);
+    let actions: Vec<Action> = sql.rows(db).await?.iter().map(read_document).collect::<Result<_>>()?;
+    Ok(actions.into_iter().filter(|action| action.id.demo().is_none()).collect())
 }

@@ -38,6 +38,7 @@ const TABLES: &[(&str, &str)] = &[
     ("actions", "id"),
     ("indicators", "id"),
     ("indicator_imports", "id"),
+    ("automation_policy", "id"),
     ("rules", "id"),
     ("rule_versions", "rule_id, version"),
     ("tuning_rules", "id"),

@@ -31,6 +31,7 @@ mod sql;
 mod actions;
 mod alerts;
 mod audit;
+mod automation;
 mod backup;
 mod commands;
 mod consumers;

@@ -49,6 +49,11 @@ pub(crate) const SQLITE: &[Migration] = &[
     },
     Migration { version: 20261122_75, name: "rules", sql: include_str!("../migrations/sqlite/20261122_75_rules.sql") },
     Migration {
+        version: 20261122_80,
+        name: "automation",
+        sql: include_str!("../migrations/sqlite/20261122_80_automation.sql"),
+    },
+    Migration {
         version: 20261122_84,
         name: "tuning",
         sql: include_str!("../migrations/sqlite/20261122_84_tuning.sql"),
@@ -106,6 +111,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_75,
         name: "rules",
         sql: include_str!("../migrations/postgres/20261122_75_rules.sql"),
+    },
+    Migration {
+        version: 20261122_80,
+        name: "automation",
+        sql: include_str!("../migrations/postgres/20261122_80_automation.sql"),
     },
     Migration {
         version: 20261122_84,

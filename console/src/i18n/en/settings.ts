@@ -60,7 +60,7 @@ export const settings = {
     resend: 'Send again',
     again: 'It is sent again',
     states: { pending: 'On its way', sent: 'Sent', held: 'Waits for the digest', digested: 'In a digest', failed: 'Failed', dropped: 'Not needed any more' },
-    kinds: { alert: 'Alert', escalation: 'Escalation', approval: 'Approval needed', deviceSilent: 'Silent device', connectorBroken: 'Mail system', digest: 'Digest', test: 'Test' },
+    kinds: { alert: 'Alert', escalation: 'Escalation', approval: 'Approval needed', approvalExpiring: 'Approval expires soon', approvalUnanswered: 'Nobody answers', deviceSilent: 'Silent device', connectorBroken: 'Mail system', digest: 'Digest', test: 'Test' },
   },
   demo: {
     mark: 'Demo',

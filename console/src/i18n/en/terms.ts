@@ -227,6 +227,7 @@ export const terms = {
     retry: 'Retry failed',
     undo: 'Undo',
     disarm: 'Disarm',
+    again: 'Order again',
   },
   decisionHint: {
     approve: 'The action runs at once.',
@@ -237,6 +238,7 @@ export const terms = {
     retry: 'Only the targets that failed are tried once more.',
     disarm: 'Late copies of these mails stay where they arrive.',
     undo: 'What this action did is taken back on every target.',
+    again: 'It runs as it was proposed.',
   },
   decided: {
     approve_one: 'Approved',
@@ -255,6 +257,8 @@ export const terms = {
     disarm_other: '{{count}} actions disarmed',
     undo_one: 'Undo ordered',
     undo_other: 'Undo of {{count}} actions ordered',
+    again_one: 'Ordered again',
+    again_other: '{{count}} actions ordered again',
   },
   isolation: {
     notIsolated: 'Connected',

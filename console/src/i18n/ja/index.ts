@@ -1,7 +1,8 @@
 import { mail } from './mail';
 import { pages } from './pages';
+import { policy } from './policy';
 import { settings } from './settings';
 import { terms } from './terms';
 import { tuning } from './tuning';
 
-export const ja = { ...terms, ...pages, ...settings, ...mail, ...tuning };
+export const ja = { ...terms, ...pages, ...policy, ...settings, ...mail, ...tuning };

@@ -62,7 +62,7 @@ export const settings: typeof english = {
     resend: '再送する',
     again: '再送します',
     states: { pending: '送信中', sent: '送信済み', held: 'まとめ待ち', digested: 'まとめて送信', failed: '失敗', dropped: '不要になりました' },
-    kinds: { alert: 'アラート', escalation: 'エスカレーション', approval: '承認待ち', deviceSilent: '通信の途絶', connectorBroken: 'メールシステム', digest: 'まとめ', test: 'テスト' },
+    kinds: { alert: 'アラート', escalation: 'エスカレーション', approval: '承認待ち', approvalExpiring: '承認の期限が近い', approvalUnanswered: '承認に回答なし', deviceSilent: '通信の途絶', connectorBroken: 'メールシステム', digest: 'まとめ', test: 'テスト' },
   },
   demo: {
     mark: 'デモ',

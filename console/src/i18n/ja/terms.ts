@@ -229,6 +229,7 @@ export const terms: typeof english = {
     retry: '失敗分を再試行',
     undo: '元に戻す',
     disarm: '追跡を解除',
+    again: 'もう一度実行',
   },
   decisionHint: {
     approve: 'すぐに実行します。',
@@ -239,6 +240,7 @@ export const terms: typeof english = {
     retry: '失敗した対象だけをもう一度試します。',
     disarm: '以後に届くコピーには対処しません。',
     undo: 'すべての対象で、この対処を元に戻します。',
+    again: '提案された内容のまま、もう一度実行します。',
   },
   decided: {
     approve_one: '承認しました',
@@ -257,6 +259,8 @@ export const terms: typeof english = {
     disarm_other: '{{count}} 件の追跡を解除しました',
     undo_one: '元に戻す処理を開始しました',
     undo_other: '{{count}} 件を元に戻しています',
+    again_one: 'もう一度実行します',
+    again_other: '{{count}} 件をもう一度実行します',
   },
   isolation: {
     notIsolated: '接続中',

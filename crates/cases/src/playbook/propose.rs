@@ -1,14 +1,15 @@
 //! What to do about what was found, and whether it may run without a person.
 
 use super::{Case, case_files, proof};
-use crate::{is_system_path, is_temporary_path};
+use crate::is_system_path;
 use hinomi_model::{
-    Action, ActionSpec, AutomationLevel, DeviceId, EntityKey, EntityKind, Evidence, IndicatorAction, IndicatorKind,
+    Action, ActionSpec, DeviceId, EntityKey, EntityKind, Evidence, Grounds, IndicatorAction, IndicatorKind,
     IndicatorSpec, MessageCopyRef, MessageId, RemediationStatus, Severity, Text, Verdict,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Message copies one action may remove without a person: what reaches more people may be wanted.
+/// Delivered copies of a file up to which blocking it needs no person: what reaches more people may be
+/// wanted.
 pub const COPIES_UNATTENDED_MAX: usize = 100;
 /// Devices with a file up to which blocking it needs no person (reference: 10).
 pub const DEVICES_UNATTENDED_MAX: i64 = 10;
@@ -20,8 +21,8 @@ pub struct Proposed {
     pub spec: ActionSpec,
     /// Why.
     pub reason: Text,
-    /// True when it may run at once at this automation level.
-    pub unattended: bool,
+    /// On what; whether it runs at once is decided by it ([`crate::automation::judge`]).
+    pub grounds: Grounds,
     /// Names the target: the same investigation proposes it once.
     pub key: String,
 }
@@ -36,37 +37,31 @@ pub fn propose(case: &Case<'_>) -> Vec<Proposed> {
     block(case, &mut proposed);
     let done: BTreeSet<String> = case.actions.iter().map(|action| key_of(&action.spec)).collect();
     proposed.retain(|proposal| !done.contains(&proposal.key));
-    let level = case.investigation.automation_level;
     for proposal in &mut proposed {
-        proposal.unattended &= allows(level, case, &proposal.spec);
+        proposal.grounds.by_hand = case.investigation.by_hand;
+        proposal.grounds.paths = paths_of(case, &proposal.spec);
     }
     proposed
 }
 
-/// True when an automation level lets such an action run without a person. The levels between look at
-/// where the files lie: a mail and a value blocked everywhere lie nowhere, so they wait.
-fn allows(level: AutomationLevel, case: &Case<'_>, spec: &ActionSpec) -> bool {
-    let everywhere = |good: fn(&str) -> bool| match spec {
-        ActionSpec::QuarantineFile { paths, .. } => !paths.is_empty() && paths.iter().all(|path| good(path)),
+/// Where the file or the program lies.
+fn paths_of(case: &Case<'_>, spec: &ActionSpec) -> Vec<String> {
+    match spec {
+        ActionSpec::QuarantineFile { paths, .. } => paths.clone(),
         ActionSpec::StopProcessTree { process } => {
             let entity = EntityKey::process(process);
             let piece = case.investigation.evidence.iter().find(|piece| piece.entity == entity);
-            piece.and_then(|piece| piece.facts.get("path")).is_some_and(|path| good(path))
+            piece.and_then(|piece| piece.facts.get("path")).cloned().into_iter().collect()
         }
-        _ => false,
-    };
-    match level {
-        AutomationLevel::Full => true,
-        AutomationLevel::SemiCore => everywhere(|path| !is_system_path(path)),
-        AutomationLevel::SemiTemp => everywhere(is_temporary_path),
-        AutomationLevel::SemiAll | AutomationLevel::None => false,
+        _ => Vec::new(),
     }
 }
 
-fn add(proposed: &mut Vec<Proposed>, spec: ActionSpec, reason: Text, unattended: bool) {
+/// `sure`: the evidence suffices for an act without a person.
+fn add(proposed: &mut Vec<Proposed>, spec: ActionSpec, reason: Text, sure: bool) {
     let key = key_of(&spec);
     if proposed.iter().all(|known| known.key != key) {
-        proposed.push(Proposed { spec, reason, unattended, key });
+        proposed.push(Proposed { spec, reason, grounds: Grounds { sure, ..Grounds::default() }, key });
     }
 }
 
@@ -181,8 +176,7 @@ fn remove_mail(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
                 format!("{count} 個のメールボックスに、疑わしいメールがあります。"),
             ),
         };
-        let unattended = checked && count <= COPIES_UNATTENDED_MAX;
-        add(proposed, ActionSpec::SoftDeleteMessages { copies, senders_copy: false }, reason, unattended);
+        add(proposed, ActionSpec::SoftDeleteMessages { copies, senders_copy: false }, reason, checked);
     }
 }
 

@@ -31,6 +31,17 @@ pub enum Actions {
         #[arg(long)]
         yes: bool,
     },
+    /// Decline actions that wait for approval
+    Decline {
+        /// Ids
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// A remark for the record
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Order an action again that expired, was declined or was withdrawn before it began
+    Again(Change),
     /// Show an action with the receipt of every target, late copies too
     Show {
         /// Id
@@ -81,17 +92,10 @@ impl Actions {
                 Ok(table(json, &actions, language))
             }
             Actions::Approve { ids, comment, yes: true } => {
-                let ids = ids.iter().map(|id| id.parse().with_context(|| format!("{id:?} is not an action id")));
-                let ids: Vec<ActionId> = ids.collect::<Result<_>>()?;
-                let done: ApprovedActions = client.post("/actions/approve", &ApproveActions { ids, comment }).await?;
-                for failed in done.results.iter().filter_map(|one| Some((one.id, one.error.as_ref()?))) {
-                    eprintln!("{}: {} ({})", failed.0, output::printable(&failed.1.message_en), failed.1.code);
-                }
-                let all = done.results.len();
-                let actions: Vec<Action> = done.results.into_iter().filter_map(|one| one.action).collect();
-                table(json, &actions, language);
-                Ok(if actions.len() == all { exit::DONE } else { exit::NOTHING })
+                decide("approve", &ids, comment, client, json, language).await
             }
+            Actions::Decline { ids, comment } => decide("decline", &ids, comment, client, json, language).await,
+            Actions::Again(change) => change.run(client, "again", json, language).await,
             Actions::Approve { ids, .. } => {
                 let mut actions = Vec::new();
                 for id in &ids {
@@ -113,6 +117,27 @@ impl Actions {
             Actions::Disarm(change) => change.run(client, "disarm", json, language).await,
         }
     }
+}
+
+/// Decides about several actions; exit code 1 when one of them could not be.
+async fn decide(
+    verb: &str,
+    ids: &[String],
+    comment: Option<String>,
+    client: &Client,
+    json: bool,
+    language: Language,
+) -> Result<u8> {
+    let ids = ids.iter().map(|id| id.parse().with_context(|| format!("{id:?} is not an action id")));
+    let ids: Vec<ActionId> = ids.collect::<Result<_>>()?;
+    let done: ApprovedActions = client.post(&format!("/actions/{verb}"), &ApproveActions { ids, comment }).await?;
+    for failed in done.results.iter().filter_map(|one| Some((one.id, one.error.as_ref()?))) {
+        eprintln!("{}: {} ({})", failed.0, output::printable(&failed.1.message_en), failed.1.code);
+    }
+    let all = done.results.len();
+    let actions: Vec<Action> = done.results.into_iter().filter_map(|one| one.action).collect();
+    table(json, &actions, language);
+    Ok(if actions.len() == all { exit::DONE } else { exit::NOTHING })
 }
 
 fn table(json: bool, actions: &[Action], language: Language) -> u8 {
@@ -137,6 +162,14 @@ fn one(json: bool, action: &Action, language: Language) -> u8 {
         return exit::DONE;
     }
     table(false, std::slice::from_ref(action), language);
+    for given in &action.approval.given {
+        let of = format!("approved by {} at {} ({} needed)", given.by, given.at, action.approval.needed);
+        output::line(&output::printable(&of));
+    }
+    for note in &action.approval.history {
+        let text = format!("{}  {}  {}", note.at, note.by, note.text.get(language));
+        output::line(&output::printable(&text));
+    }
     if let Some(follow_up) = &action.follow_up {
         let armed = match (&follow_up.disarmed_by, follow_up.disarmed_at) {
             (Some(by), Some(at)) => format!("disarmed by {by} at {at}"),

@@ -2,6 +2,7 @@
 
 pub mod actions;
 pub mod audit;
+pub mod automation;
 pub mod crawl;
 pub mod demo;
 pub mod devices;

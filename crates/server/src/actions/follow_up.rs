@@ -12,6 +12,7 @@
 use super::{Proposal, announce, audit, load, propose};
 use crate::abort::abort_point;
 use crate::app::Ctx;
+use crate::automation::EXPIRY_HOURS_MAX;
 use crate::jobs::Outcome;
 use crate::mailboxes::{Looked, Order, Reading, Reason};
 use crate::{dry_run, ids, related};
@@ -65,7 +66,7 @@ pub(super) async fn keep_signs(ctx: &Ctx, tx: &mut Tx, action: &Action, signs: &
             }
         }
     }
-    let waits = super::PENDING_SECONDS + super::QUEUED_SECONDS;
+    let waits = i64::from(EXPIRY_HOURS_MAX) * 3_600 + super::QUEUED_SECONDS;
     tx.arm(action.id, &kept, action.created_at.plus_seconds(waits)).await
 }
 
@@ -393,6 +394,8 @@ async fn hold(ctx: &Ctx, action: &Action, row: &LateRow, copy: &MessageCopy) -> 
         idempotency_key: Some(format!("mail_late:{}", row.id)),
         approve_now: None,
         signs: Vec::new(),
+        grounds: None,
+        again: None,
     };
     propose(ctx, proposal).await?;
     nothing(ctx, row).await.map(Some)

@@ -4,36 +4,41 @@
 //! alerts and incident; what must happen outside (commands, mailboxes) is ordered by a job, so a
 //! server that dies at any point resumes without doing anything twice.
 
+mod approval;
 mod demo;
 pub mod follow_up;
 mod hold;
 mod receipts;
 mod run;
 mod spread;
+mod waiting;
 
+pub use approval::{again, approve, decline};
 pub use follow_up::{LATE_JOB, LOOK_JOB, disarm};
 pub use hold::{cancel, pause, resume, retry};
 pub(crate) use receipts::expire_commands;
 pub use receipts::on_command_result;
 pub(crate) use run::{give_up, run};
-pub(crate) use spread::{ended, spread};
+pub(crate) use spread::{counts, ended, spread};
+pub use waiting::{expire, look};
 
 use crate::abort::abort_point;
 use crate::app::Ctx;
+use crate::automation::{self, Rules};
 use crate::demos;
 use crate::ids;
 use crate::live::LiveEvent;
+use crate::notifications;
 use hinomi_api::Progress;
+use hinomi_cases::automation::Judged;
 use hinomi_cases::targets_of;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, DemoId, EntityKey, IncidentId, IndicatorKind, InvestigationId, Receipt,
-    ReceiptState, Text, Timestamp,
+    Action, ActionId, ActionSpec, ActionState, DemoId, EntityKey, Grounds, IncidentId, IndicatorKind, InvestigationId,
+    NotificationKind, Receipt, ReceiptState, Text, Timestamp,
 };
 use hinomi_store::{CommandState, Job, NewAudit, StoreError, Tx};
 use serde_json::json;
 
-/// Pending actions expire after 7 days, as in the reference.
-const PENDING_SECONDS: i64 = 7 * 24 * 3600;
 /// An approved action waits this long for a device that is away.
 const QUEUED_SECONDS: i64 = 72 * 3600;
 /// Kind of the job that runs an action.
@@ -63,6 +68,34 @@ pub struct Proposal<'a> {
     /// Signs of forwarded and replied copies that are meant too, now and later
     /// ([`crate::related::extend`]).
     pub signs: Vec<String>,
+    /// On what an investigation proposes it: the automation policy may let it run at once.
+    pub grounds: Option<Grounds>,
+    /// The action it takes the place of.
+    pub again: Option<ActionId>,
+}
+
+impl<'a> Proposal<'a> {
+    /// A proposal that waits for a person.
+    pub fn new(
+        spec: ActionSpec,
+        reason: Text,
+        by: &'a str,
+        incident: Option<IncidentId>,
+        investigation: Option<InvestigationId>,
+    ) -> Self {
+        Proposal {
+            spec,
+            reason,
+            by,
+            incident,
+            investigation,
+            idempotency_key: None,
+            approve_now: None,
+            signs: Vec::new(),
+            grounds: None,
+            again: None,
+        }
+    }
 }
 
 /// An action cannot be proposed or changed.
@@ -94,6 +127,15 @@ pub enum ActionError {
         /// Why.
         reason: Text,
     },
+    /// Somebody else must approve it: this person did.
+    #[error("{needed} different persons must approve it")]
+    SamePerson {
+        /// How many.
+        needed: u32,
+    },
+    /// A person must approve it, and the one who did is none.
+    #[error("an API token is no person")]
+    NoPerson,
     /// A part of the server it needs is not configured.
     #[error("{what} is not configured")]
     Unavailable {
@@ -134,6 +176,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         decided_by: None,
         decided_at: None,
         comment: None,
+        approval: Default::default(),
         incident_id: proposal.incident,
         investigation_id: proposal.investigation,
         receipts: fresh_receipts(targets_of(&proposal.spec), now),
@@ -142,7 +185,7 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         undoes: None,
         created_at: now,
         finished_at: None,
-        expires_at: now.plus_seconds(PENDING_SECONDS),
+        expires_at: now,
         version: 1,
         spec: proposal.spec,
     };
@@ -156,15 +199,28 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
         action.receipts = fresh_receipts(removed.map(|removed| restorable(&removed)).unwrap_or_default(), now);
         action.undoes = Some(*action_id);
     }
+    let rules = Rules::load(ctx, &mut tx).await?;
+    let judged = weigh(&mut tx, &rules, &mut action, proposal.grounds, now).await?;
     tx.insert_action(&action, proposal.idempotency_key.as_deref()).await?;
     follow_up::keep_signs(ctx, &mut tx, &action, &proposal.signs).await?;
-    let entry = audit(now, proposal.by, "action.propose", &action, json!({"reason": action.reason.en}));
-    demos::audit(&mut tx, demo, &entry).await?;
-    if let Some((by, comment)) = proposal.approve_now {
-        decide(&mut tx, &mut action, by, comment, now).await?;
-    } else {
-        crate::notifications::tell_approval(ctx, &mut tx, &action, now).await?;
-        spread(&mut tx, &action, now).await?;
+    let mut detail = json!({"reason": action.reason.en});
+    if let Some(judged) = &judged {
+        detail["automation"] = json!(judged.reason);
+    }
+    demos::audit(&mut tx, demo, &audit(now, proposal.by, "action.propose", &action, detail)).await?;
+    if let Some(id) = proposal.again {
+        replaced(&mut tx, id, &action, proposal.by, now).await?;
+    }
+    match (&judged, proposal.approve_now) {
+        (Some(judged), _) if judged.runs => {
+            let by = format!("automation:{}", judged.level.word());
+            decide(&mut tx, &mut action, &by, None, now, Some(&judged.reason)).await?;
+        }
+        (_, Some((by, comment))) => approve_own(ctx, &mut tx, &mut action, by, comment, now).await?,
+        _ => {
+            notifications::tell_pending(ctx, &mut tx, NotificationKind::Approval, &action, now).await?;
+            spread(&mut tx, &action, now).await?;
+        }
     }
     abort_point("action.proposing");
     tx.commit().await?;
@@ -173,43 +229,56 @@ pub async fn propose(ctx: &Ctx, proposal: Proposal<'_>) -> Result<Action, Action
     Ok(action)
 }
 
-/// Approves a pending action: it is queued and a job runs it.
-///
-/// # Errors
-/// [`ActionError`] when it is not pending.
-pub async fn approve(ctx: &Ctx, id: ActionId, by: &str, comment: Option<String>) -> Result<Action, ActionError> {
-    let _turn = ctx.desk.turn().await;
-    let mut tx = ctx.store.begin().await?;
-    let mut action = load(&mut tx, id).await?;
-    want(&action, "approve", &[ActionState::PendingApproval])?;
-    decide(&mut tx, &mut action, by, comment, ctx.now()).await?;
-    abort_point("action.approving");
-    tx.commit().await?;
-    abort_point("action.approved");
-    announce(ctx, &action);
-    Ok(action)
+/// Lets the automation policy look at a new action: what it decides, and what happens when nobody answers.
+async fn weigh(
+    tx: &mut Tx,
+    rules: &Rules,
+    action: &mut Action,
+    grounds: Option<Grounds>,
+    now: Timestamp,
+) -> Result<Option<Judged>, StoreError> {
+    let device = automation::device_concerned(tx, &action.spec, action.investigation_id).await?;
+    rules.plan(action, device.as_ref(), now);
+    let Some(grounds) = grounds else { return Ok(None) };
+    let others = automation::ran_unattended(tx, action.investigation_id).await?;
+    let judged = rules.judge(action, &grounds, device.as_ref(), &others);
+    action.approval.note(now, "automation", judged.reason.clone());
+    action.approval.grounds = Some(grounds);
+    Ok(Some(judged))
 }
 
-/// Declines a pending action.
-///
-/// # Errors
-/// [`ActionError`] when it is not pending.
-pub async fn decline(ctx: &Ctx, id: ActionId, by: &str, comment: Option<String>) -> Result<Action, ActionError> {
-    let _turn = ctx.desk.turn().await;
-    let mut tx = ctx.store.begin().await?;
-    let mut action = load(&mut tx, id).await?;
-    want(&action, "decline", &[ActionState::PendingApproval])?;
-    let now = ctx.now();
-    action.state = ActionState::Declined;
-    action.decided_by = Some(by.to_owned());
-    action.decided_at = Some(now);
-    action.comment = comment;
-    action.finished_at = Some(now);
-    save(&mut tx, &mut action, now).await?;
-    tx.audit(&audit(now, by, "action.decline", &action, json!({"comment": action.comment}))).await?;
-    tx.commit().await?;
-    announce(ctx, &action);
-    Ok(action)
+/// Who orders an action approves it; a second person follows where two are needed.
+async fn approve_own(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    action: &mut Action,
+    by: &str,
+    comment: Option<String>,
+    now: Timestamp,
+) -> Result<(), ActionError> {
+    let is_person = !by.contains(':') && by != "system";
+    if action.approval.needed < 2 {
+        return match is_person {
+            true => approval::give(ctx, tx, action, by, comment, now).await,
+            false => decide(tx, action, by, comment, now, None).await,
+        };
+    }
+    if is_person {
+        approval::give(ctx, tx, action, by, comment, now).await?;
+    } else {
+        notifications::tell_pending(ctx, tx, NotificationKind::Approval, action, now).await?;
+    }
+    Ok(spread(tx, action, now).await?)
+}
+
+/// Notes at an action which one was ordered in its place.
+async fn replaced(tx: &mut Tx, id: ActionId, by_action: &Action, by: &str, now: Timestamp) -> Result<(), ActionError> {
+    let mut old = load(tx, id).await?;
+    old.approval.again = Some(by_action.id);
+    old.approval.note(now, by, Text::new(format!("Ordered again by {by}."), format!("{by} がもう一度実行しました。")));
+    old.version = tx.put_action(&old).await?;
+    tx.audit(&audit(now, by, "action.again", &old, json!({"by_action": by_action.id.to_string()}))).await?;
+    Ok(())
 }
 
 /// Undoes what an action did: orders the opposite action for every target that was dealt with.
@@ -225,7 +294,10 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
     want(&done, "undo", &over)?;
     if let Some(undo) = done.undone_by
         && let Some(undo) = tx.action(undo).await?
-        && !matches!(undo.state, ActionState::Failed | ActionState::Expired | ActionState::Cancelled)
+        && !matches!(
+            undo.state,
+            ActionState::Failed | ActionState::Expired | ActionState::Cancelled | ActionState::Declined
+        )
     {
         return Ok(undo);
     }
@@ -240,6 +312,7 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
         decided_by: None,
         decided_at: None,
         comment: None,
+        approval: Default::default(),
         incident_id: done.incident_id,
         investigation_id: done.investigation_id,
         receipts: fresh_receipts(targets, now),
@@ -248,43 +321,23 @@ pub async fn undo(ctx: &Ctx, id: ActionId, by: &str) -> Result<Action, ActionErr
         undoes: Some(done.id),
         created_at: now,
         finished_at: None,
-        expires_at: now.plus_seconds(PENDING_SECONDS),
+        expires_at: now,
         version: 1,
     };
+    let rules = Rules::load(ctx, &mut tx).await?;
+    weigh(&mut tx, &rules, &mut action, None, now).await?;
     tx.insert_action(&action, None).await?;
     done.undone_by = Some(action.id);
     follow_up::stand_down(&mut tx, &mut done, by, now).await?;
     done.version = tx.put_action(&done).await?;
     tx.audit(&audit(now, by, "action.undo", &done, json!({"by_action": action.id.to_string()}))).await?;
-    decide(&mut tx, &mut action, by, None, now).await?;
+    approve_own(ctx, &mut tx, &mut action, by, None, now).await?;
     abort_point("undo.ordering");
     tx.commit().await?;
     abort_point("undo.ordered");
     announce(ctx, &done);
     announce(ctx, &action);
     Ok(action)
-}
-
-/// Ends actions nobody approved and devices that never came back.
-///
-/// # Errors
-/// When the store fails.
-pub(crate) async fn expire(ctx: &Ctx, now: Timestamp) -> Result<(), ActionError> {
-    if ctx.store.expired_actions(now).await?.is_empty() {
-        return Ok(());
-    }
-    let _turn = ctx.desk.turn().await;
-    let mut tx = ctx.store.begin().await?;
-    let mut changed = Vec::new();
-    for expired in tx.expired_actions(now).await? {
-        let mut action = load(&mut tx, expired.id).await?;
-        close(&mut tx, &mut action, ActionState::Expired, now).await?;
-        demos::audit(&mut tx, action.id.demo(), &audit(now, "system", "action.expire", &action, json!({}))).await?;
-        changed.push(action);
-    }
-    tx.commit().await?;
-    changed.iter().for_each(|action| announce(ctx, action));
-    Ok(())
 }
 
 /// Refuses what cannot be meant.
@@ -411,13 +464,14 @@ async fn queue(tx: &mut Tx, action: &mut Action, key: String, now: Timestamp) ->
     Ok(())
 }
 
-/// Marks an action approved and orders its job.
+/// Marks an action approved and orders its job; `why`: what automation decided it by.
 async fn decide(
     tx: &mut Tx,
     action: &mut Action,
     by: &str,
     comment: Option<String>,
     now: Timestamp,
+    why: Option<&Text>,
 ) -> Result<(), ActionError> {
     action.state = ActionState::Queued;
     action.decided_by = Some(by.to_owned());
@@ -431,7 +485,11 @@ async fn decide(
     }
     queue(tx, action, format!("action:{}", action.id), now).await?;
     save(tx, action, now).await?;
-    let entry = audit(now, by, "action.approve", action, json!({"comment": action.comment}));
+    let mut detail = json!({"comment": action.comment});
+    if let Some(why) = why {
+        detail["reason"] = json!(why);
+    }
+    let entry = audit(now, by, "action.approve", action, detail);
     Ok(demos::audit(tx, action.id.demo(), &entry).await?)
 }
 

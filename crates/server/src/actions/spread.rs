@@ -81,8 +81,7 @@ async fn to_investigation(
     }
     let filter = ActionFilter { investigation: Some(id), ..ActionFilter::default() };
     let actions = tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
-    // an undo is a person's second thought, not part of what the investigation ordered
-    let ordered: Vec<Action> = actions.into_iter().filter(|action| action.undoes.is_none()).collect();
+    let ordered: Vec<Action> = actions.into_iter().filter(counts).collect();
     let (state, reason) = final_state(&investigation, &ordered);
     investigation.state = state;
     investigation.state_reason = reason;
@@ -91,6 +90,12 @@ async fn to_investigation(
         tx.put_investigation(&investigation).await?;
     }
     Ok(())
+}
+
+/// True for what an investigation ordered and nothing took the place of: an undo is a person's second
+/// thought, and of an action ordered again the last one counts.
+pub(crate) fn counts(action: &Action) -> bool {
+    action.undoes.is_none() && action.approval.again.is_none()
 }
 
 /// True for states in which nothing more happens by itself.
@@ -149,10 +154,19 @@ async fn to_incident(
         (status, _) => status,
     };
     if action.state != ActionState::Running {
-        let actor = action.decided_by.as_deref().unwrap_or(&action.proposed_by).to_owned();
+        let actor = match action.state {
+            ActionState::Expired => "system",
+            _ => action.decided_by.as_deref().unwrap_or(&action.proposed_by),
+        };
+        let actor = actor.to_owned();
         let kind = action.spec.kind();
         let state = action.state.word();
-        let text = Text::new(format!("Action {kind}: {state}"), format!("対処 {kind}: {state}"));
+        let text = match (action.state, action.approval.history.last()) {
+            (ActionState::Expired, Some(last)) => {
+                Text::new(format!("Action {kind}: {}", last.text.en), format!("対処 {kind}: {}", last.text.ja))
+            }
+            _ => Text::new(format!("Action {kind}: {state}"), format!("対処 {kind}: {state}")),
+        };
         log(&mut incident, now, &actor, text);
     }
     incident.updated_at = now;

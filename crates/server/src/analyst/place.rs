@@ -187,8 +187,10 @@ async fn place_draft(ctx: &Ctx, tx: &mut Tx, mut draft: AlertDraft, now: Timesta
     let own = (!new).then_some(draft.alert.incident_id);
     let (mut incident, redirected) = find_incident(tx, &mut draft, own, now).await?;
     if !draft.alert.test {
-        let level = investigations::level(ctx, tx, draft.alert.device.as_ref().map(|device| device.id)).await?;
-        investigations::attach(tx, &mut draft.alert, &mut incident, level, now).await?;
+        let device = draft.alert.device.as_ref().map(|device| device.id);
+        let level = investigations::level(ctx, tx, device, now).await?;
+        let start = investigations::Start { level, by_hand: false };
+        investigations::attach(tx, &mut draft.alert, &mut incident, start, now).await?;
     }
     draft.alert.version = tx.put_alert(&draft.alert, &draft.entities).await?;
     tx.set_alert_dedupe(&draft.dedupe, draft.alert.id, now.plus_seconds(DEDUPE_SECONDS)).await?;

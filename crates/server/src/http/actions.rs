@@ -3,7 +3,7 @@
 use super::Http;
 use super::fail::{Answer, Fail};
 use super::request::{Created, Json, MaybeJson, Path, Query, Versioned, length, list_of, page, words};
-use crate::actions::Proposal;
+use crate::actions::{ActionError, Proposal};
 use crate::auth::Caller;
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 /// Most characters of reasons and remarks.
 const REMARK_MAX: usize = 2_000;
-/// Most actions approved at once.
+/// Most actions approved or declined at once.
 const BULK_MAX: usize = 200;
 /// Isolating another device within this time, seconds, counts as isolating several.
 const ISOLATION_WINDOW_SECONDS: i64 = 600;
@@ -82,6 +82,8 @@ pub async fn create(
         idempotency_key: key,
         approve_now: (!body.propose_only).then_some((name.as_str(), None)),
         signs,
+        grounds: None,
+        again: None,
     };
     let action = crate::actions::propose(&http.ctx, proposal).await?;
     caller.note(action.id, json!({ "kind": action.spec.kind(), "reason": body.reason, "state": action.state }));
@@ -229,17 +231,30 @@ fn remark(caller: &Caller, id: ActionId, body: Decision) -> Answer<Option<String
     Ok(body.comment.filter(|text| !text.trim().is_empty()))
 }
 
+/// `POST /actions/{id}/again`
+pub async fn again(
+    State(http): State<Http>,
+    caller: Caller,
+    Path(id): Path<ActionId>,
+    MaybeJson(body): MaybeJson<Decision>,
+) -> Answer<Versioned<Action>> {
+    let comment = remark(&caller, id, body)?;
+    let action = http.ctx.store.action(id).await?.ok_or_else(Fail::not_found)?;
+    if let ActionSpec::IsolateDevice { device_id, .. } = &action.spec {
+        check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
+    }
+    check_presence(&http, &caller, &action.spec)?;
+    let action = crate::actions::again(&http.ctx, id, &caller.name(), comment).await?;
+    Ok(Versioned(action.version, action))
+}
+
 /// `POST /actions/approve`
 pub async fn approve_many(
     State(http): State<Http>,
     caller: Caller,
     Json(body): Json<ApproveActions>,
 ) -> Answer<Json<ApprovedActions>> {
-    caller.note("", json!({ "ids": body.ids, "comment": body.comment }));
-    length("comment", body.comment.as_deref().unwrap_or_default(), 0, REMARK_MAX)?;
-    if body.ids.is_empty() || body.ids.len() > BULK_MAX {
-        return Err(Fail::field("ids", "1 to 200 ids", "1〜200 件を指定してください"));
-    }
+    check_many(&caller, &body)?;
     let mut isolated = BTreeSet::new();
     for id in &body.ids {
         let Some(action) = http.ctx.store.action(*id).await? else { continue };
@@ -254,10 +269,38 @@ pub async fn approve_many(
     let mut results = Vec::with_capacity(body.ids.len());
     for id in body.ids {
         let approved = crate::actions::approve(&http.ctx, id, &caller.name(), body.comment.clone()).await;
-        results.push(match approved {
-            Ok(action) => ApprovedAction { id, action: Some(action), error: None },
-            Err(error) => ApprovedAction { id, action: None, error: Some(Fail::from(error).problem("")) },
-        });
+        results.push(result_of(id, approved));
     }
     Ok(Json(ApprovedActions { results }))
+}
+
+/// `POST /actions/decline`
+pub async fn decline_many(
+    State(http): State<Http>,
+    caller: Caller,
+    Json(body): Json<ApproveActions>,
+) -> Answer<Json<ApprovedActions>> {
+    check_many(&caller, &body)?;
+    let mut results = Vec::with_capacity(body.ids.len());
+    for id in body.ids {
+        let declined = crate::actions::decline(&http.ctx, id, &caller.name(), body.comment.clone()).await;
+        results.push(result_of(id, declined));
+    }
+    Ok(Json(ApprovedActions { results }))
+}
+
+fn check_many(caller: &Caller, body: &ApproveActions) -> Answer<()> {
+    caller.note("", json!({ "ids": body.ids, "comment": body.comment }));
+    length("comment", body.comment.as_deref().unwrap_or_default(), 0, REMARK_MAX)?;
+    if body.ids.is_empty() || body.ids.len() > BULK_MAX {
+        return Err(Fail::field("ids", "1 to 200 ids", "1〜200 件を指定してください"));
+    }
+    Ok(())
+}
+
+fn result_of(id: ActionId, done: Result<Action, ActionError>) -> ApprovedAction {
+    match done {
+        Ok(action) => ApprovedAction { id, action: Some(action), error: None },
+        Err(error) => ApprovedAction { id, action: None, error: Some(Fail::from(error).problem("")) },
+    }
 }

@@ -283,6 +283,17 @@ impl From<ActionError> for Fail {
                 format!("the {what} is {state}: {wanted} is not possible"),
                 format!("現在の状態 ({state}) では実行できません ({wanted})"),
             ),
+            ActionError::SamePerson { needed } => Fail::conflict(
+                "same_person",
+                format!("{needed} different persons must approve this; you did already"),
+                format!("{needed} 人の異なる担当者の承認が必要です。すでに承認済みです"),
+            ),
+            ActionError::NoPerson => Fail::new(
+                StatusCode::FORBIDDEN,
+                "needs_person",
+                "two persons must approve this; an API token is none",
+                "2 人の担当者の承認が必要です。API トークンでは承認できません",
+            ),
             ActionError::Invalid { field, reason } => Fail::field(field, reason.en, reason.ja),
             ActionError::Unavailable { what } => {
                 Fail::unavailable(format!("{what} is not configured"), format!("{what} が設定されていません"))

@@ -14,6 +14,7 @@ mod tls;
 mod actions;
 mod alerts;
 mod audit;
+mod automation;
 mod connectors;
 mod demos;
 mod devices;
@@ -159,6 +160,9 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "importDirectory" => directory::import,
         "syncDirectory" => directory::sync,
         "updateSettings" => settings::update,
+        "getAutomation" => automation::get,
+        "updateAutomation" => automation::update,
+        "previewAutomation" => automation::preview,
         "testConnector" => connectors::test,
         "listIncidents" => incidents::list,
         "getIncident" => incidents::get,
@@ -209,6 +213,8 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listActions" => actions::list,
         "createAction" => actions::create,
         "approveActions" => actions::approve_many,
+        "declineActions" => actions::decline_many,
+        "orderActionAgain" => actions::again,
         "getAction" => actions::get,
         "approveAction" => actions::approve,
         "declineAction" => actions::decline,

@@ -4,14 +4,13 @@ use super::Http;
 use super::fail::Answer;
 use super::request::{IfMatch, Json, Versioned};
 use crate::auth::{Caller, LANGUAGE_SETTING};
+use crate::automation::LEVEL_SETTING;
 use axum::extract::State;
 use hinomi_api::{ServerFacts, Settings, UpdateSettings};
 use hinomi_model::{AutomationLevel, Language};
 use hinomi_store::{Backend, Store, StoreError};
 use serde_json::json;
 
-/// Setting that holds the automation level.
-pub const AUTOMATION_SETTING: &str = "automation_level";
 /// Setting that counts changes of settings.
 const VERSION_SETTING: &str = "settings_version";
 
@@ -26,7 +25,7 @@ pub async fn language(store: &Store) -> Result<Language, StoreError> {
 
 async fn read(http: &Http) -> Answer<Settings> {
     let (ctx, store) = (&http.ctx, &http.ctx.store);
-    let level = store.setting(AUTOMATION_SETTING).await?.and_then(|word| word.parse::<AutomationLevel>().ok());
+    let level = store.setting(LEVEL_SETTING).await?.and_then(|word| word.parse::<AutomationLevel>().ok());
     let version = store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(1);
     Ok(Settings {
         automation_level: level.unwrap_or(ctx.config.investigation.automation_level),
@@ -74,7 +73,7 @@ pub async fn update(
     let current = tx.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(1);
     version.check(current, &before)?;
     if let Some(level) = body.automation_level {
-        tx.set_setting(AUTOMATION_SETTING, &level.word()).await?;
+        tx.set_setting(LEVEL_SETTING, &level.word()).await?;
     }
     if let Some(language) = body.language {
         let word = serde_json::to_value(language).unwrap_or_default();

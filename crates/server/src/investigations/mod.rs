@@ -7,6 +7,7 @@ pub(crate) use runner::{give_up, run};
 
 use crate::actions::{ActionError, record};
 use crate::app::Ctx;
+use crate::automation::Rules;
 use crate::ids;
 use crate::live::LiveEvent;
 use hinomi_cases::playbook::Playbook;
@@ -19,8 +20,6 @@ use serde_json::json;
 
 /// Kind of the job that runs an investigation.
 pub const JOB: &str = "investigation";
-/// Setting that overrides the configured automation level.
-const LEVEL_SETTING: &str = "automation_level";
 /// Log lines kept.
 const LOG_MAX: usize = 1_000;
 /// Alerts that join a story late are gathered for this long before the playbook runs again.
@@ -29,16 +28,27 @@ const SETTLE_SECONDS: i64 = 2;
 /// server that is away) fails again soon.
 const FAILED_SETTLE_SECONDS: i64 = 20;
 
-/// Returns the automation level: the device's own, else the setting, else the configuration.
-pub(crate) async fn level(ctx: &Ctx, tx: &mut Tx, device: Option<DeviceId>) -> Result<AutomationLevel, StoreError> {
-    if let Some(id) = device
-        && let Some(device) = tx.device(id).await?
-        && let Some(level) = device.automation_level
-    {
-        return Ok(level);
-    }
-    let setting = tx.setting(LEVEL_SETTING).await?.and_then(|word| word.parse().ok());
-    Ok(setting.unwrap_or(ctx.config.investigation.automation_level))
+/// How an investigation begins.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start {
+    /// What automation may do now.
+    pub level: AutomationLevel,
+    /// A person asks for it: it runs whatever the level, and every action waits.
+    pub by_hand: bool,
+}
+
+/// Returns the automation level now: the device's own, that of its group, or of mail; else the server's.
+pub(crate) async fn level(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    device: Option<DeviceId>,
+    now: Timestamp,
+) -> Result<AutomationLevel, StoreError> {
+    let device = match device {
+        Some(id) => tx.device(id).await?,
+        None => None,
+    };
+    Ok(Rules::load(ctx, tx).await?.level(device.as_ref(), now))
 }
 
 /// Gives an alert its investigation in the transaction that stores it: the one of its story, run
@@ -47,10 +57,10 @@ pub(crate) async fn attach(
     tx: &mut Tx,
     alert: &mut Alert,
     incident: &mut Incident,
-    level: AutomationLevel,
+    start: Start,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    if level == AutomationLevel::None {
+    if start.level == AutomationLevel::None && !start.by_hand {
         return Ok(());
     }
     for id in incident.investigations.clone().iter().rev() {
@@ -64,7 +74,7 @@ pub(crate) async fn attach(
         return run_after(tx, &known, "", now, now.plus_seconds(SETTLE_SECONDS)).await;
     }
     let Some(playbook) = Playbook::for_alert(alert) else { return Ok(()) };
-    let investigation = begin(tx, playbook, alert, incident, level, now).await?;
+    let investigation = begin(tx, playbook, alert, incident, start, now).await?;
     alert.investigation_id = Some(investigation.id);
     incident.investigations.push(investigation.id);
     // it is the story's: alerts nobody could investigate before belong to it
@@ -84,7 +94,7 @@ async fn begin(
     playbook: &Playbook,
     alert: &Alert,
     incident: &Incident,
-    level: AutomationLevel,
+    start: Start,
     now: Timestamp,
 ) -> Result<Investigation, StoreError> {
     let investigation = Investigation {
@@ -97,7 +107,8 @@ async fn begin(
         alert_id: alert.id,
         incident_id: incident.id,
         device: alert.device.clone(),
-        automation_level: level,
+        automation_level: start.level,
+        by_hand: start.by_hand,
         steps: playbook.fresh_steps(),
         evidence: Vec::new(),
         edges: Vec::new(),
@@ -153,8 +164,8 @@ pub async fn start(ctx: &Ctx, alert: hinomi_model::AlertId, by: &str) -> Result<
     let mut incident =
         tx.incident(alert.incident_id).await?.ok_or_else(|| missing("incident", alert.incident_id.to_string()))?;
     let now = ctx.now();
-    // asked for by a person, it runs whatever the automation level, and every action waits
-    attach(&mut tx, &mut alert, &mut incident, AutomationLevel::SemiAll, now).await?;
+    let start = Start { level: AutomationLevel::SemiAll, by_hand: true };
+    attach(&mut tx, &mut alert, &mut incident, start, now).await?;
     let Some(id) = alert.investigation_id else {
         let reason = Text::new("no playbook fits this alert", "このアラートに合うプレイブックがありません");
         return Err(ActionError::Invalid { field: "alert", reason });

@@ -8,14 +8,16 @@ use crate::app::Ctx;
 use crate::jobs::Outcome as JobOutcome;
 use anyhow::{Context, Result};
 use hinomi_cases::playbook::{
-    Case, Fact, Outcome, Playbook, ROUNDS_MAX, StepName, StepSpec, conclude, final_state, grow, propose, queries,
+    COPIES_UNATTENDED_MAX, Case, Fact, Outcome, Playbook, ROUNDS_MAX, StepName, StepSpec, conclude, final_state, grow,
+    propose, queries,
 };
 use hinomi_model::{
-    Action, Alert, EntityKind, Investigation, InvestigationId, InvestigationState, LogLine, Step, StepState, Text,
-    Timestamp, Verdict,
+    Action, ActionSpec, ActionState, Alert, EntityKind, Investigation, InvestigationId, InvestigationState, LogLine,
+    MessageId, Step, StepState, Text, Timestamp, Verdict,
 };
 use hinomi_store::{ActionFilter, Page, Tx};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A job that finds its investigation running waits this long.
@@ -309,34 +311,36 @@ async fn try_step(ctx: &Ctx, id: InvestigationId, name: StepName) -> Result<Outc
     Ok(conclude(name, &case, &facts))
 }
 
-/// Proposes the actions; those the automation level allows are approved at once.
+/// Proposes the actions; those the automation policy lets run are approved at once.
 async fn order(ctx: &Ctx, case: &Case<'_>) -> Result<Outcome> {
     let by = format!("investigation:{}", case.investigation.number);
+    let (incident, investigation) = (Some(case.investigation.incident_id), Some(case.investigation.id));
     let (mut waiting, mut running) = (0, 0);
-    let mut refused = Vec::new();
+    let mut lines = Vec::new();
     for proposal in propose(case) {
-        let approve_now = proposal.unattended.then_some(("automation:full", None));
-        let unattended = proposal.unattended;
         let kind = proposal.spec.kind();
+        let mut grounds = proposal.grounds;
+        grounds.asks = asks(ctx, &proposal.spec).await?;
         let proposed = actions::propose(
             ctx,
             Proposal {
-                spec: proposal.spec,
-                reason: proposal.reason,
-                by: &by,
-                incident: Some(case.investigation.incident_id),
-                investigation: Some(case.investigation.id),
                 idempotency_key: Some(format!("{by}:{}", digest(&proposal.key))),
-                approve_now,
-                signs: Vec::new(),
+                grounds: Some(grounds),
+                ..Proposal::new(proposal.spec, proposal.reason, &by, incident, investigation)
             },
         )
         .await;
         match proposed {
-            Ok(_) if unattended => running += 1,
-            Ok(_) => waiting += 1,
+            Ok(action) => {
+                let waits = action.state == ActionState::PendingApproval;
+                *(if waits { &mut waiting } else { &mut running }) += 1;
+                if let Some(first) = action.approval.history.first() {
+                    let Text { en, ja } = &first.text;
+                    lines.push(Text::new(format!("{kind}: {en}"), format!("{kind}: {ja}")));
+                }
+            }
             Err(actions::ActionError::Store(error)) => return Err(error.into()),
-            Err(error) => refused.push(Text::same(format!("{kind}: {error}"))),
+            Err(error) => lines.push(Text::same(format!("{kind}: {error}"))),
         }
     }
     let mut outcome = Outcome {
@@ -350,8 +354,28 @@ async fn order(ctx: &Ctx, case: &Case<'_>) -> Result<Outcome> {
     if running + waiting == 0 {
         outcome.result = Text::new("Nothing new to do.", "新たに必要な対処はありません。");
     }
-    outcome.lines = refused;
+    outcome.lines = lines;
     Ok(outcome)
+}
+
+/// What about the mails of an action asks for a person.
+async fn asks(ctx: &Ctx, spec: &ActionSpec) -> Result<Option<Text>> {
+    let Some((_, copies)) = spec.message_remedy() else { return Ok(None) };
+    let messages: BTreeSet<MessageId> = copies.iter().map(|copy| copy.message_id).collect();
+    for message in messages {
+        let delivered = ctx.store.message_copies(message).await?;
+        if delivered.iter().any(|copy| copy.bulk) {
+            return Ok(Some(Text::new("it is a newsletter", "一斉配信のメールです")));
+        }
+        if delivered.len() > COPIES_UNATTENDED_MAX {
+            let count = delivered.len();
+            return Ok(Some(Text::new(
+                format!("it was delivered {count} times"),
+                format!("{count} 通のメールで届いています"),
+            )));
+        }
+    }
+    Ok(None)
 }
 
 /// Keys name every target and may be long; the store wants short ones.
@@ -452,7 +476,7 @@ async fn mailboxes(tx: &mut Tx, investigation: &Investigation, now: Timestamp) -
 async fn finish(tx: &mut Tx, investigation: &mut Investigation, now: Timestamp) -> Result<()> {
     let filter = ActionFilter { investigation: Some(investigation.id), ..ActionFilter::default() };
     let actions = tx.actions(&filter, &Page::first(ACTIONS_MAX)).await?.items;
-    let ordered: Vec<Action> = actions.into_iter().filter(|action| action.undoes.is_none()).collect();
+    let ordered: Vec<Action> = actions.into_iter().filter(actions::counts).collect();
     let (state, reason) = final_state(investigation, &ordered);
     investigation.state = state;
     investigation.state_reason = reason;

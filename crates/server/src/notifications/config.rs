@@ -198,7 +198,9 @@ impl About {
     pub fn of(kind: NotificationKind) -> Option<About> {
         match kind {
             NotificationKind::Alert => Some(About::Alerts),
-            NotificationKind::Approval => Some(About::Approvals),
+            NotificationKind::Approval | NotificationKind::ApprovalExpiring | NotificationKind::ApprovalUnanswered => {
+                Some(About::Approvals)
+            }
             NotificationKind::DeviceSilent => Some(About::Devices),
             NotificationKind::ConnectorBroken => Some(About::Connectors),
             NotificationKind::Escalation | NotificationKind::Digest | NotificationKind::Test => None,

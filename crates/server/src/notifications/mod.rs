@@ -118,8 +118,15 @@ pub(crate) async fn tell_alert(
     Ok(any)
 }
 
-/// Tells that an action waits for a person; those of one incident together.
-pub(crate) async fn tell_approval(ctx: &Ctx, tx: &mut Tx, action: &Action, now: Timestamp) -> Result<(), StoreError> {
+/// Tells about an action that waits for a person: that it does (those of an investigation together), that
+/// it expires soon, or that nobody answers.
+pub(crate) async fn tell_pending(
+    ctx: &Ctx,
+    tx: &mut Tx,
+    kind: NotificationKind,
+    action: &Action,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let Some(config) = &ctx.config.notify else { return Ok(()) };
     if action.state != ActionState::PendingApproval || action.id.demo().is_some() {
         return Ok(());
@@ -129,20 +136,35 @@ pub(crate) async fn tell_approval(ctx: &Ctx, tx: &mut Tx, action: &Action, now: 
         None => None,
     };
     let about = action.investigation_id.map_or(action.id.to_string(), |investigation| investigation.to_string());
-    for rule in rules(config, About::Approvals, now) {
-        let news = News {
-            kind: NotificationKind::Approval,
-            severity: None,
-            incident,
-            subject: action.id.to_string(),
-            key: format!("approval/{about}"),
-            rule: &rule.name,
-        };
-        for channel in channels(config, &rule.channels) {
-            make(tx, config, &channel, &news, rule.when == When::Digest, now).await?;
+    let (key, rules) = match kind {
+        // what was noticed in one look is told together
+        NotificationKind::ApprovalExpiring => {
+            (format!("expiring/{about}/{now}"), rules_about(config, About::Approvals))
+        }
+        NotificationKind::ApprovalUnanswered => {
+            (format!("unanswered/{about}/{now}"), rules_about(config, About::Approvals))
+        }
+        // the second person is told too
+        _ if !action.approval.given.is_empty() => {
+            (format!("approval/{}/second", action.id), rules(config, About::Approvals, now))
+        }
+        _ => (format!("approval/{about}"), rules(config, About::Approvals, now)),
+    };
+    for rule in rules {
+        let news =
+            News { kind, severity: None, incident, subject: action.id.to_string(), key: key.clone(), rule: &rule.name };
+        let escalates = kind == NotificationKind::ApprovalUnanswered && !rule.escalate_to.is_empty();
+        let held = kind == NotificationKind::Approval && rule.when == When::Digest;
+        for channel in channels(config, if escalates { &rule.escalate_to } else { &rule.channels }) {
+            make(tx, config, &channel, &news, held, now).await?;
         }
     }
     Ok(())
+}
+
+/// Rules about something, whatever the hour.
+fn rules_about(config: &NotifyConfig, about: About) -> Vec<Rule> {
+    config.all_rules().into_iter().filter(|rule| rule.about.contains(&about)).collect()
 }
 
 /// Rules about something that hold now.

@@ -228,12 +228,18 @@ async fn notice(ctx: &Ctx, one: &Notification, channel: &Channel) -> Result<Opti
             }
             notice
         }
-        NotificationKind::Approval => {
+        NotificationKind::Approval | NotificationKind::ApprovalExpiring | NotificationKind::ApprovalUnanswered => {
             let waiting = waiting(ctx, one).await?;
             if waiting.is_empty() {
                 return Ok(None);
             }
-            let mut notice = plain(words.approvals(waiting.len()));
+            let expires = waiting.iter().map(|action| action.expires_at).min().unwrap_or_default();
+            let mut notice = plain(match one.kind {
+                NotificationKind::ApprovalExpiring => words.expiring(waiting.len()),
+                NotificationKind::ApprovalUnanswered => words.unanswered(waiting.len()),
+                _ => words.approvals(waiting.len()),
+            });
+            notice.rows = vec![(words.expires.to_owned(), utc(expires))];
             let names = waiting.iter().map(|action| action.reason.get(channel.language).to_owned());
             notice.list = (words.waiting.to_owned(), if channel.names { names.collect() } else { Vec::new() });
             notice.link = match one.incident {
@@ -341,6 +347,8 @@ fn kind(kind: NotificationKind) -> &'static str {
         NotificationKind::Alert => "alert",
         NotificationKind::Escalation => "escalation",
         NotificationKind::Approval => "approval",
+        NotificationKind::ApprovalExpiring => "approval_expiring",
+        NotificationKind::ApprovalUnanswered => "approval_unanswered",
         NotificationKind::DeviceSilent => "device_silent",
         NotificationKind::ConnectorBroken => "connector_broken",
         NotificationKind::Digest => "digest",

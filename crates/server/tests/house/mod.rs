@@ -108,6 +108,8 @@ impl House {
             idempotency_key: None,
             approve_now: Some((by, None)),
             signs: Vec::new(),
+            grounds: None,
+            again: None,
         };
         actions::propose(&self.running().ctx, proposal).await.expect("ordered").id
     }
