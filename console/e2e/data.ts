@@ -189,8 +189,12 @@ export const timeline: IncidentTimeline = {
   markers: seeds.map((seed) => ({ at: at(seed.seconds), tactic: seed.tactic, technique: seed.technique, alert_id: id(3, seed.n), title: seed.title, severity: seed.severity, entity: null })),
 };
 
+/** How an action came to run: nothing decided yet, unless told. */
+export const approval = (more: Partial<Action['approval']> = {}): Action['approval'] => ({
+  needed: 1, given: [], grounds: null, unanswered: null, notice_at: null, noticed_at: null, escalated_at: null, again: null, history: [], ...more,
+});
 const propose = (n: number, spec: ActionSpec, reason: Text): Action => ({
-  id: id(6, n), spec, state: 'pendingApproval', reason, proposed_by: 'investigation:17', decided_by: null, decided_at: null, comment: null, incident_id: INCIDENT, investigation_id: INVESTIGATION, receipts: [], follow_up: null, undone_by: null, undoes: null, created_at: at(BEGIN - 95), finished_at: null, expires_at: at(-7 * 86_400 + 3_600), version: 1,
+  id: id(6, n), spec, state: 'pendingApproval', reason, proposed_by: 'investigation:17', decided_by: null, decided_at: null, comment: null, approval: approval(), incident_id: INCIDENT, investigation_id: INVESTIGATION, receipts: [], follow_up: null, undone_by: null, undoes: null, created_at: at(BEGIN - 95), finished_at: null, expires_at: at(-7 * 86_400 + 3_600), version: 1,
 });
 const block = (kind: 'fileSha256' | 'senderAddress', value: string): ActionSpec => ({ kind: 'add_indicator', indicator: { kind, value, action: 'block', severity: 'high', note: 'INC-1042', expires_at: null } });
 export const actions: Action[] = [
@@ -200,17 +204,17 @@ export const actions: Action[] = [
   propose(4, block('fileSha256', SHA.script), text('Stop the file on every device and at the gateway.', 'すべての端末とゲートウェイでこのファイルを止めます。')),
   propose(5, block('senderAddress', SENDER), text('The sender only sent this file.', 'この送信者はこのファイルだけを送信しています。')),
   { ...propose(6, { kind: 'isolate_device', device_id: devices[2]!.id, lease_seconds: 14_400 }, text('Web shell behaviour', 'Web シェルの挙動')), state: 'failed', proposed_by: 'sato', decided_by: 'sato', decided_at: at(90_000), incident_id: incidents[5]!.id, investigation_id: null, created_at: at(90_100), finished_at: at(89_900), receipts: [{ target: `device:${devices[2]!.id}`, state: 'failed', detail: text('nftables is not available on this device', 'この端末では nftables を使用できません'), proof: null, at: at(89_900) }] },
-  { ...propose(7, { kind: 'isolate_device', device_id: PC.id, lease_seconds: 86_400 }, text('The device still talks to the attacker.', 'この端末は攻撃者と通信を続けています。')), proposed_by: 'sato', investigation_id: null, incident_id: incidents[1]!.id, approval: {
+  { ...propose(7, { kind: 'isolate_device', device_id: PC.id, lease_seconds: 86_400 }, text('The device still talks to the attacker.', 'この端末は攻撃者と通信を続けています。')), proposed_by: 'sato', investigation_id: null, incident_id: incidents[1]!.id, approval: approval({
     needed: 2, given: [{ by: 'sato', at: at(BEGIN - 95), comment: null }], unanswered: { then: 'escalate', at: at(-1_800) },
     history: [{ at: at(BEGIN - 95), by: 'sato', text: text('Approved by sato (1/2).', 'sato が承認しました (1/2)。') }],
-  } },
-  { ...propose(8, { kind: 'quarantine_file', device_id: devices[2]!.id, sha256: SHA.script, paths: ['/var/www/html/up.php'] }, text('up.php is suspicious.', 'up.php は疑わしいファイルです。')), state: 'expired', incident_id: incidents[5]!.id, investigation_id: null, created_at: at(8 * 86_400), finished_at: at(86_400), expires_at: at(86_400), approval: {
-    needed: 1, given: [], history: [
+  }) },
+  { ...propose(8, { kind: 'quarantine_file', device_id: devices[2]!.id, sha256: SHA.script, paths: ['/var/www/html/up.php'] }, text('up.php is suspicious.', 'up.php は疑わしいファイルです。')), state: 'expired', incident_id: incidents[5]!.id, investigation_id: null, created_at: at(8 * 86_400), finished_at: at(86_400), expires_at: at(86_400), approval: approval({
+    history: [
       { at: at(8 * 86_400), by: 'automation', text: text('Waits for a person: the evidence is not enough to act without a person; level full (devices).', '承認待ち: 人の確認なしで対処するには根拠が足りません。レベル full (デバイス)。') },
       { at: at(2 * 86_400), by: 'system', text: text('Approvers were told that it expires soon.', '期限が近いことを承認者に通知しました。') },
       { at: at(86_400), by: 'system', text: text('Expired: it was not approved in time. It can be ordered again.', '期限までに承認されなかったため、期限切れになりました。もう一度実行できます。') },
     ],
-  } },
+  }) },
 ];
 
 const step = (name: string, title: Text, state: Investigation['steps'][number]['state'], result: Text, from: number | null, took: number) => ({
@@ -218,7 +222,7 @@ const step = (name: string, title: Text, state: Investigation['steps'][number]['
 });
 export const investigations: Investigation[] = [
   {
-    id: INVESTIGATION, number: 17, playbook: 'malicious_file', title: text('Malicious file: invoice.sh', '悪意のあるファイル: invoice.sh'), state: 'pendingApproval', state_reason: text('5 actions wait for approval.', '5 件の対処が承認を待っています。'), alert_id: id(3, 1), incident_id: INCIDENT, device: ref, automation_level: 'semiAll',
+    id: INVESTIGATION, number: 17, playbook: 'malicious_file', title: text('Malicious file: invoice.sh', '悪意のあるファイル: invoice.sh'), state: 'pendingApproval', state_reason: text('5 actions wait for approval.', '5 件の対処が承認を待っています。'), alert_id: id(3, 1), incident_id: INCIDENT, device: ref, automation_level: 'semiAll', by_hand: false,
     steps: [
       step('collect', text('Collect the process tree', 'プロセス ツリーの収集'), 'done', text('13 processes, files and connections', 'プロセス、ファイル、通信 13 件'), BEGIN - 72, 0.4),
       step('judge', text('Judge the file', 'ファイルの判定'), 'done', text('malicious: started a shell, fetched a second stage', '悪意あり: シェルを起動し第 2 段階を取得'), BEGIN - 73, 0.2),
@@ -232,7 +236,7 @@ export const investigations: Investigation[] = [
     started_at: at(BEGIN - 72), ended_at: null, version: 8,
   },
   {
-    id: id(4, 16), number: 16, playbook: 'malicious_file', title: text('Malicious file: backdoor.php', '悪意のあるファイル: backdoor.php'), state: 'failed', state_reason: text('The device did not answer.', '端末が応答しませんでした。'), alert_id: id(3, 2), incident_id: incidents[5]!.id, device: { id: devices[2]!.id, name: 'SRV-FILE01' }, automation_level: 'full',
+    id: id(4, 16), number: 16, playbook: 'malicious_file', title: text('Malicious file: backdoor.php', '悪意のあるファイル: backdoor.php'), state: 'failed', state_reason: text('The device did not answer.', '端末が応答しませんでした。'), alert_id: id(3, 2), incident_id: incidents[5]!.id, device: { id: devices[2]!.id, name: 'SRV-FILE01' }, automation_level: 'full', by_hand: false,
     steps: [
       step('collect', text('Collect the process tree', 'プロセス ツリーの収集'), 'done', text('4 processes', 'プロセス 4 個'), 91_000, 0.5),
       step('judge', text('Judge the file', 'ファイルの判定'), 'failed', text('SRV-FILE01 closed the connection while the file was read (timed out after 30 s).', 'ファイルの読み取り中に SRV-FILE01 との接続が切れました (30 秒で時間切れ)。'), 90_990, 30),
@@ -241,7 +245,7 @@ export const investigations: Investigation[] = [
     evidence: evidence.slice(-2), edges: [], actions: [], log: [{ at: at(90_960), step: 'judge', state: 'failed', text: text('timed out', '時間切れ'), duration_us: 30_000_000 }], started_at: at(91_000), ended_at: at(90_900), version: 4,
   },
   {
-    id: id(4, 18), number: 18, playbook: 'malicious_file', title: text('Blocked file opened again', 'ブロック済みファイルの再実行'), state: 'running', state_reason: null, alert_id: id(3, 8), incident_id: INCIDENT, device: ref, automation_level: 'semiAll',
+    id: id(4, 18), number: 18, playbook: 'malicious_file', title: text('Blocked file opened again', 'ブロック済みファイルの再実行'), state: 'running', state_reason: null, alert_id: id(3, 8), incident_id: INCIDENT, device: ref, automation_level: 'semiAll', by_hand: false,
     steps: [step('collect', text('Collect the process tree', 'プロセス ツリーの収集'), 'done', text('2 processes', 'プロセス 2 個'), 60, 0.5), step('judge', text('Judge the file', 'ファイルの判定'), 'running', same(''), 50, 0), step('find_mail', text('Find the mail it came from', '発生元のメールを特定'), 'pending', same(''), null, 0)],
     evidence: [], edges: [], actions: [], log: [], started_at: at(60), ended_at: null, version: 2,
   },

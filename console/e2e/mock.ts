@@ -519,13 +519,13 @@ export class Mock {
     const errors = new Map<string, Problem>();
     for (const action of done) {
       if (verb === 'again') {
-        const again: Action = { ...clone(action), id: seed.id(6, 100 + data.actions.length), proposed_by: 'admin', approval: { needed: 1, given: [{ by: 'admin', at: seed.at(0), comment: null }] }, created_at: seed.at(0) };
+        const again: Action = { ...clone(action), id: seed.id(6, 100 + data.actions.length), proposed_by: 'admin', approval: seed.approval({ given: [{ by: 'admin', at: seed.at(0), comment: null }] }), created_at: seed.at(0) };
         action.approval = { ...action.approval, again: again.id };
         data.actions.unshift(again);
         this.run(again);
         return again;
       }
-      const { needed = 1, given: before = [] } = action.approval ?? {};
+      const { needed, given: before } = action.approval;
       if (verb === 'approve' && before.some((one) => one.by === 'admin')) {
         errors.set(action.id, { type: 'about:blank', title: 'same person', status: 409, code: 'same_person', message_en: '2 different persons must approve this; you did already', message_ja: '2 人の異なる担当者の承認が必要です。すでに承認済みです', field: null, request_id: '' });
         continue;

@@ -55,13 +55,19 @@ export function canUndo(action: Action): boolean {
 /** It ended before anything was done, and nothing took its place. */
 export function canOrderAgain(action: Action): boolean {
   const untouched = action.receipts.every((receipt) => ['pending', 'cancelled'].includes(receipt.state));
-  return ['expired', 'declined', 'cancelled'].includes(action.state) && untouched && !action.undoes && !action.approval?.again;
+  return ['expired', 'declined', 'cancelled'].includes(action.state) && untouched && !action.undoes && !action.approval.again;
+}
+
+/** This person approved it, and another one must follow. */
+export function isApprovedBy(action: Action, name?: string): boolean {
+  const { given, needed } = action.approval;
+  return given.length < needed && given.some((one) => one.by === name);
 }
 
 /** How many of the persons needed have approved, and who. */
 export function Approvals({ action }: { action: Action }) {
   const { t } = useT();
-  const { needed = 1, given = [] } = action.approval ?? {};
+  const { needed, given } = action.approval;
   if (needed < 2) return null;
   return (
     <Chip tone={given.length < needed ? 'medium' : 'ok'}>
@@ -78,7 +84,7 @@ export function History({ action }: { action: Action }) {
     <div className="receipts small" data-test="history">
       <div className="strong">{t('approval.history')}</div>
       <ul className="column" style={{ gap: 4, marginTop: 4 }}>
-        {action.approval?.history?.map((note, at) => (
+        {action.approval.history.map((note, at) => (
           <li key={at} className="row wrapping"><span className="secondary"><Time at={note.at} /> {visible(note.by)}</span> <span className="wrap">{visible(text(note.text))}</span></li>
         ))}
       </ul>
@@ -105,8 +111,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
   const { busy, run } = useDecisions();
   const { title, target } = describe(action.spec);
   const why = !may && t('states.needRole', { role: t('role.responder') });
-  const given = action.approval?.given ?? [];
-  const own = given.length < (action.approval?.needed ?? 1) && given.some((one) => one.by === me?.user.name) && t('approval.own');
+  const own = isApprovedBy(action, me?.user.name) && t('approval.own');
   const start = (decision: Decision) => {
     setComment('');
     setAsking(decision);
@@ -132,7 +137,7 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
           {action.decided_by ? <span>· {t('actions.decidedBy', { who: action.decided_by })}</span> : null}
           {action.comment ? <span>· “{visible(action.comment)}”</span> : null}
           {action.state === 'pendingApproval' ? <Expiry at={action.expires_at} /> : null}
-          {action.state === 'pendingApproval' && action.approval?.unanswered ? (
+          {action.state === 'pendingApproval' && action.approval.unanswered ? (
             <span>· {t(`approval.turn.${action.approval.unanswered.then}`)} <Ago at={action.approval.unanswered.at} /></span>
           ) : null}
           {showIncident && action.incident_id ? <Link to={to.incident(action.incident_id)}>{t('actions.incident')}</Link> : null}
@@ -193,8 +198,8 @@ export function ActionItem({ action, showIncident, selected, onSelect, openRecei
         ) : null}
       </div>
       {action.receipts.length > 0 ? <Receipts receipts={action.receipts} open={openReceipts} /> : null}
-      {openReceipts && action.approval?.history?.length ? <History action={action} /> : null}
-      {action.approval?.again ? (
+      {openReceipts && action.approval.history.length > 0 ? <History action={action} /> : null}
+      {action.approval.again ? (
         <div className="receipts small secondary row">
           <RotateCcw size={13} aria-hidden />
           {t('approval.orderedAgain')} <Link className="mono" to={to.action(action.approval.again)} data-test="ordered-again">{action.approval.again.slice(-8)}</Link>

@@ -53,7 +53,7 @@ export default function ActionPage() {
       }>
       <Stale query={query} />
       <Blocks ids={(params.get('with') ?? '').split(',').filter(Boolean).slice(0, BLOCK_MAX)} />
-      {action.approval?.history?.length ? <div className="card"><History action={action} /></div> : null}
+      {action.approval.history.length > 0 ? <div className="card"><History action={action} /></div> : null}
       <Progress actions={[action]} />
       <FollowUps actions={[action]} />
     </Page>

@@ -1,15 +1,15 @@
 // Progress and receipts of an action on mail, copy by copy, with what can still be done about it.
-import { Ban, Check, Pause, Play, RefreshCw, ShieldOff, Undo2, X } from 'lucide-react';
+import { Ban, Check, Pause, Play, RefreshCw, RotateCcw, ShieldOff, Undo2, X } from 'lucide-react';
 import { useMutation } from '@tanstack/react-query';
 import { useMemo, useState } from 'react';
 import { Link } from '../lib/router';
 import { post } from '../api/client';
-import { invalidate, useCan, type Decision } from '../api/queries';
+import { invalidate, useCan, useMe, type Decision } from '../api/queries';
 import type { Action, MailBulk, ReceiptState } from '../api/types';
 import { useNow, useT } from '../i18n';
 import { to, visible } from '../lib/entity';
 import { number } from '../lib/time';
-import { canUndo, isArmed, Proof, ReceiptTable, useDecisions } from '../actions/item';
+import { canOrderAgain, canUndo, isApprovedBy, isArmed, Proof, ReceiptTable, useDecisions } from '../actions/item';
 import { Button } from '../ui/button';
 import { ReceiptChip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
@@ -29,6 +29,7 @@ type Held = 'pause' | 'resume' | 'cancel';
 export function ProgressButtons({ actions, bulk }: { actions: Action[]; bulk?: MailBulk }) {
   const { t } = useT();
   const may = useCan('act');
+  const me = useMe();
   const now = useNow();
   const { busy, run } = useDecisions();
   const toast = useToast();
@@ -45,6 +46,7 @@ export function ProgressButtons({ actions, bulk }: { actions: Action[]; bulk?: M
   const of: Record<Decision, Action[]> = {
     approve: within('pendingApproval'), decline: within('pendingApproval'), pause: within('queued', 'running'), resume: within('paused'),
     cancel: within('queued', 'running', 'paused'), retry: failed, undo: actions.filter(canUndo), disarm: actions.filter((action) => isArmed(action, now)),
+    again: actions.filter(canOrderAgain),
   };
   const offered = (what: Held) => of[what].length > 0 || (bulk && { pause: ['expanding'], resume: ['paused'], cancel: ['expanding', 'paused'] }[what].includes(bulk.state));
   const start = (decision: Decision) => {
@@ -60,7 +62,7 @@ export function ProgressButtons({ actions, bulk }: { actions: Action[]; bulk?: M
     <>
       {of.approve.length > 0 ? (
         <>
-          <Button variant="primary" why={why} busy={busy} data-test="approve" onClick={() => order('approve')}><Check size={15} aria-hidden />{t('decision.approve')}</Button>
+          <Button variant="primary" why={why || (of.approve.every((action) => isApprovedBy(action, me?.user.name)) && t('approval.own'))} busy={busy} data-test="approve" onClick={() => order('approve')}><Check size={15} aria-hidden />{t('decision.approve')}</Button>
           <Button why={why} data-test="decline" onClick={() => start('decline')}><X size={15} aria-hidden />{t('decision.decline')}</Button>
         </>
       ) : null}
@@ -68,6 +70,7 @@ export function ProgressButtons({ actions, bulk }: { actions: Action[]; bulk?: M
       {offered('resume') ? <Button why={why} busy={waiting} data-test="resume" onClick={() => order('resume')}><Play size={15} aria-hidden />{t('decision.resume')}</Button> : null}
       {offered('cancel') ? <Button why={why} data-test="cancel" onClick={() => start('cancel')}><Ban size={15} aria-hidden />{t('decision.stop')}</Button> : null}
       {failed.length > 0 ? <Button why={why} busy={busy} data-test="retry" onClick={() => order('retry')}><RefreshCw size={15} aria-hidden />{t('removal.retry', { count: failed.reduce((sum, action) => sum + failedOf(action), 0) })}</Button> : null}
+      {of.again.length > 0 ? <Button why={why} busy={busy} data-test="again" onClick={() => order('again')}><RotateCcw size={15} aria-hidden />{t('approval.again')}</Button> : null}
       {of.disarm.length > 0 ? <Button why={why} data-test="disarm" onClick={() => start('disarm')}><ShieldOff size={15} aria-hidden />{t('decision.disarm')}</Button> : null}
       {of.undo.length > 0 ? <Button why={why} data-test="undo" onClick={() => start('undo')}><Undo2 size={15} aria-hidden />{t('decision.undo')}</Button> : null}
       <Dialog open={asking !== null} onClose={() => setAsking(null)} title={asking ? t(`decision.${asking}`) : ''} confirm={asking ? t(`decision.${asking}`) : undefined}

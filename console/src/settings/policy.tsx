@@ -35,16 +35,16 @@ function Editor({ base, server }: { base: AutomationPolicy; server: AutomationLe
   const [draft, setDraft] = useState(base);
   const set = (part: Partial<AutomationPolicy>) => setDraft({ ...draft, ...part });
   const change = changes(base, draft);
-  const groups = draft.groups ?? [];
-  const guards = draft.guards!;
+  const groups = draft.groups;
+  const guards = draft.guards;
   const group = (at: number, next: Partial<(typeof groups)[number]>) => set({ groups: groups.map((one, index) => (index === at ? { ...one, ...next } : one)) });
   return (
     <>
       <Preview server={server} change={change} />
-      <Card title={t('policy.title')} head={base.changed_at ? <span className="secondary small">{t('policy.changed', { who: base.changed_by ?? '' })} <Ago at={base.changed_at} /></span> : null}>
+      <Card title={t('policy.title')} head={base.changed_at ? <span className="secondary small">{t('policy.changed', { who: base.changed_by })} <Ago at={base.changed_at} /></span> : null}>
         <fieldset className="column" style={{ border: 0, margin: 0, padding: 0, gap: 18 }} disabled={!may}>
           <legend className="secondary" style={{ marginBottom: 10 }}>{may ? t('policy.hint') : t('states.needRole', { role: t('role.administrator') })}</legend>
-          <Field label={t('policy.zone')} hint={t('policy.zoneHint')} value={draft.time_zone ?? ''} onChange={(event) => set({ time_zone: event.target.value })} style={{ maxWidth: 260 }} />
+          <Field label={t('policy.zone')} hint={t('policy.zoneHint')} value={draft.time_zone} onChange={(event) => set({ time_zone: event.target.value })} style={{ maxWidth: 260 }} />
           {groups.map((one, at) => (
             <Part key={at} title={`${t('policy.group')}: ${visible(one.name)}`} remove={
               <Button compact icon title={t('policy.removeGroup', { name: one.name })} aria-label={t('policy.removeGroup', { name: one.name })}
@@ -62,26 +62,26 @@ function Editor({ base, server }: { base: AutomationPolicy; server: AutomationLe
               <Plus size={14} aria-hidden />{t('policy.addGroup')}
             </Button>
           </div>
-          <Part title={t('policy.devices')}><Scope scope={draft.devices ?? EMPTY} server={server} change={(devices) => set({ devices })} /></Part>
-          <Part title={t('policy.mail')}><Scope scope={draft.mail ?? EMPTY} server={server} change={(mail) => set({ mail })} /></Part>
+          <Part title={t('policy.devices')}><Scope scope={draft.devices} server={server} change={(devices) => set({ devices })} /></Part>
+          <Part title={t('policy.mail')}><Scope scope={draft.mail} server={server} change={(mail) => set({ mail })} /></Part>
           <Part title={t('policy.guards')}>
             <p className="secondary small">{t('policy.guardsHint')}</p>
             <div className="policy-lists">
               {([['processes', 'policy.processes'], ['devices', 'policy.guardDevices'], ['device_tags', 'policy.guardTags'], ['mailboxes', 'policy.mailboxes']] as const).map(([name, label]) => (
-                <Lines key={name} label={t(label)} values={guards[name] ?? []} change={(values) => set({ guards: { ...guards, [name]: values } })} />
+                <Lines key={name} label={t(label)} values={guards[name]} change={(values) => set({ guards: { ...guards, [name]: values } })} />
               ))}
             </div>
             <div className="row wrapping" style={{ gap: 12 }}>
-              <Field label={t('policy.copiesMax')} type="number" min={0} max={5000} value={guards.copies_max ?? 0} onChange={(event) => set({ guards: { ...guards, copies_max: Number(event.target.value) } })} />
-              <Field label={t('policy.devicesMax')} type="number" min={0} max={5000} value={guards.devices_max ?? 0} onChange={(event) => set({ guards: { ...guards, devices_max: Number(event.target.value) } })} />
+              <Field label={t('policy.copiesMax')} type="number" min={0} max={5000} value={guards.copies_max} onChange={(event) => set({ guards: { ...guards, copies_max: Number(event.target.value) } })} />
+              <Field label={t('policy.devicesMax')} type="number" min={0} max={5000} value={guards.devices_max} onChange={(event) => set({ guards: { ...guards, devices_max: Number(event.target.value) } })} />
             </div>
           </Part>
           <Part title={t('policy.twoPersons')}>
             <div className="policy-lists">
               {actionKinds.map((kind) => (
                 <label key={kind} className="row">
-                  <input type="checkbox" className="checkbox" checked={draft.two_persons?.includes(kind) ?? false} data-test={`two-${kind}`}
-                    onChange={(event) => set({ two_persons: actionKinds.filter((one) => (one === kind ? event.target.checked : draft.two_persons?.includes(one))) })} />
+                  <input type="checkbox" className="checkbox" checked={draft.two_persons.includes(kind)} data-test={`two-${kind}`}
+                    onChange={(event) => set({ two_persons: actionKinds.filter((one) => (one === kind ? event.target.checked : draft.two_persons.includes(one))) })} />
                   {t(`actionKind.${kind}`)}
                 </label>
               ))}
@@ -89,13 +89,13 @@ function Editor({ base, server }: { base: AutomationPolicy; server: AutomationLe
           </Part>
           <Part title={t('policy.expiry')}>
             <div className="row wrapping" style={{ gap: 12 }}>
-              <Field label={t('policy.expiryHours')} type="number" min={1} max={2160} value={draft.expiry_hours ?? 0} onChange={(event) => set({ expiry_hours: Number(event.target.value) })} />
-              <Field label={t('policy.noticeHours')} type="number" min={0} max={2159} value={draft.notice_hours ?? 0} onChange={(event) => set({ notice_hours: Number(event.target.value) })} />
+              <Field label={t('policy.expiryHours')} type="number" min={1} max={2160} value={draft.expiry_hours} onChange={(event) => set({ expiry_hours: Number(event.target.value) })} />
+              <Field label={t('policy.noticeHours')} type="number" min={0} max={2159} value={draft.notice_hours} onChange={(event) => set({ notice_hours: Number(event.target.value) })} />
             </div>
           </Part>
           <div>
             <Button variant="primary" busy={save.isPending} why={Object.keys(change).length === 0 && t('policy.unchanged')} data-test="policy-save"
-              onClick={() => save.mutate({ body: change, base: { ...base, version: base.version ?? 0 } }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })}>
+              onClick={() => save.mutate({ body: change, base }, { onSuccess: () => toast.ok(t('words.saved')), onError: toast.failed })}>
               {t('policy.save')}
             </Button>
           </div>

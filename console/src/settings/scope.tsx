@@ -24,7 +24,7 @@ function Silence({ value, inherited, change }: { value?: Unanswered | null; inhe
       <Select label={t('policy.unanswered')} value={value?.then ?? ''} onChange={set}
         choices={[...(inherited ? [{ value: '', label: inherited }] : []), ...unansweredThens.map((then) => ({ value: then, label: t(`policy.then.${then}`) }))]} />
       {value && value.then !== 'wait' ? (
-        <Field label={t('policy.minutes')} type="number" min={1} max={43_200} value={value.minutes ?? 0} style={{ width: 110 }}
+        <Field label={t('policy.minutes')} type="number" min={1} max={43_200} value={value.minutes} style={{ width: 110 }}
           onChange={(event) => change({ ...value, minutes: Number(event.target.value) })} />
       ) : null}
     </>
@@ -33,13 +33,13 @@ function Silence({ value, inherited, change }: { value?: Unanswered | null; inhe
 
 export function Scope({ scope, server, change }: { scope: AutomationScope; server: AutomationLevel; change: (scope: AutomationScope) => void }) {
   const { t } = useT();
-  const hours = scope.hours ?? [];
+  const { hours } = scope;
   const put = (at: number, next: AutomationHours) => change({ ...scope, hours: hours.map((one, index) => (index === at ? next : one)) });
   return (
     <div className="column" style={{ gap: 12 }}>
       <div className="row wrapping" style={{ gap: 12, alignItems: 'flex-end' }}>
         <Level value={scope.level} inherited={t('policy.serverLevel', { level: t(`automation.${server}`) })} change={(level) => change({ ...scope, level })} />
-        <Silence value={scope.unanswered ?? { then: 'wait', minutes: 0 }} change={(unanswered) => change({ ...scope, unanswered: unanswered ?? { then: 'wait', minutes: 0 } })} />
+        <Silence value={scope.unanswered} change={(unanswered) => change({ ...scope, unanswered: unanswered ?? { then: 'wait', minutes: 0 } })} />
       </div>
       {hours.map((one, at) => (
         <fieldset key={at} className="policy-hours" data-test="policy-hours">
