@@ -121,6 +121,22 @@ fn a_server_is_asked_backed_up_and_restored() {
     let (code, out, talk) = ask(&server, &data, &["audit", "verify", "--json"]);
     let audit: Value = serde_json::from_str(&out).expect("JSON");
     assert!(code == 0 && audit["intact"] == true && audit["records"].as_i64() > Some(0), "{out}{talk}");
+    let night = dir.join("night.json");
+    let change = r#"{"two_persons": ["isolate_device"], "mail": {"hours": [{"days": ["fri"], "from": "22:00", "to": "06:00", "level": "full"}]}}"#;
+    fs::write(&night, change).expect("write");
+    let file = night.to_str().expect("path");
+    let (code, out, talk) = ask(&server, &data, &["automation", "set", file, "--version", "0", "--json"]);
+    let policy: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 0 && policy["version"] == 1 && policy["changed_by"] == "token:cli", "{out}{talk}");
+    let (code, _, talk) = ask(&server, &data, &["automation", "set", file, "--version", "0"]);
+    assert!(code == 2 && talk.contains("version_conflict"), "{talk}");
+    let (code, out, _) = ask(&server, &data, &["automation", "show"]);
+    assert!(code == 0 && out.contains("fri 22:00-06:00") && out.contains("isolate_device"), "{out}");
+    let (code, out, _) = ask(&server, &data, &["automation", "preview", "--level", "full", "--file", file, "--json"]);
+    let preview: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 0 && preview["actions"] == 0, "{out}");
+    let (code, _, talk) = ask(&server, &data, &["automation", "preview", "--level", "nonsense"]);
+    assert!(code == 2 && talk.contains("nonsense"), "{talk}");
     let (code, _, talk) = ask(&server, &data, &["incidents", "show", "INC-7"]);
     assert_eq!(code, 2);
     assert!(talk.contains("not_found"), "{talk}");
@@ -176,6 +192,19 @@ fn a_demo_is_played_listed_and_removed() {
     let (code, out, talk) = ask(&["demo"]);
     assert_eq!(code, 0, "{talk}");
     assert!(out.starts_with("INC-") && out.contains("[high]") && out.contains("/incidents/1"), "{out}");
+    // an action is declined and ordered again
+    let (code, out, talk) = ask(&["actions", "list", "--state", "pendingApproval", "--json"]);
+    assert_eq!(code, 0, "{talk}");
+    let id = json(out.lines().next().expect("an action"))["id"].as_str().expect("id").to_owned();
+    assert_eq!(ask(&["actions", "again", &id]).0, 2, "it waits still");
+    let (code, out, talk) = ask(&["actions", "decline", &id, "--json"]);
+    assert!(code == 0 && json(&out)["state"] == "declined", "{out}{talk}");
+    let (code, _, talk) = ask(&["actions", "decline", &id]);
+    assert!(code == 1 && talk.contains("wrong_state"), "{talk}");
+    let (code, out, talk) = ask(&["actions", "again", &id, "--json"]);
+    assert!(code == 0 && json(&out)["id"] != id.as_str(), "{out}{talk}");
+    let (code, out, _) = ask(&["actions", "show", &id]);
+    assert!(code == 0 && out.contains("Waits for a person") && out.contains("Ordered again by token:cli"), "{out}");
     // the pivot says the same here and over HTTP
     let hash = "e6a3c7d72a7140858d9fdefe73200fe303797e2829e0a96081424cd5e7260877";
     let (code, out, talk) = ask(&["pivot", hash, "--json"]);

@@ -279,6 +279,32 @@ async fn what_nobody_answers_runs_is_escalated_or_expires_and_is_ordered_again()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn listed_devices_wait_at_full_automation_and_so_does_what_is_past_the_number() -> Result<()> {
+    let mut policy = AutomationPolicy::default();
+    policy.devices.level = Some(AutomationLevel::Full);
+    policy.devices.unanswered = Unanswered { then: UnansweredThen::Run, minutes: 1 };
+    policy.guards.device_tags = vec!["office".to_owned()];
+    let mut stage = Stage::at("2026-11-23T10:00:00Z", policy.clone()).await?;
+    let actions = stage.attack().await?;
+    let stop = of(&actions, "stop_process_tree").first().context("a process")?.id;
+    stage.wait(120).await?;
+    let held = stage.action(stop).await?;
+    ensure!(held.state == ActionState::PendingApproval && held.approval.escalated_at.is_some(), "{held:?}");
+    ensure!(held.approval.history.iter().all(|one| one.text.en.contains("is a listed device")), "{held:?}");
+    stage.house.close().await?;
+
+    policy.guards.device_tags.clear();
+    policy.guards.devices_max = 0;
+    let mut stage = Stage::at("2026-11-23T10:00:00Z", policy).await?;
+    let actions = stage.attack().await?;
+    for action in of(&actions, "stop_process_tree") {
+        let why = &action.approval.history[0].text;
+        ensure!(action.state == ActionState::PendingApproval && why.en.contains("more than the 0"), "{action:?}");
+    }
+    stage.house.close().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_changed_policy_counts_for_what_waits_already_and_takes_nobody_by_surprise() -> Result<()> {
     let mut stage = Stage::at("2026-11-23T10:00:00Z", AutomationPolicy::default()).await?;
     let actions = stage.attack().await?;
