@@ -1,7 +1,7 @@
 // The story as data: a mail with an archive, one recipient who opened it, everything that followed.
 import type {
   Action, ActionSpec, ApiToken, AlertDetail, AuditRecord, AutomationLevel, AutomationPolicy, AutomationPreview, CrawlStatus, Device, EnrolmentTokenInfo, EventRow, Evidence, GraphEdge, IncidentDetail,
-  IncidentTimeline, Indicator, Investigation, MessageCopy, NewTuningRule, Notification, NotificationChannel, RuleQuality, SessionInfo, Settings, Severity, StoryNode, Text, TuningPreview, TuningRule, User,
+  FeedRun, IncidentTimeline, Indicator, IndicatorEffect, IndicatorFeed, IndicatorLook, IndicatorReach, IndicatorWhy, Investigation, MessageCopy, NewTuningRule, Notification, NotificationChannel, RuleQuality, SessionInfo, Settings, Severity, StoryNode, Text, TuningPreview, TuningRule, User,
 } from '../src/api/types';
 
 export const NOW = Date.parse('2026-11-22T09:40:00Z');
@@ -255,8 +255,47 @@ alerts[7]!.investigation_state = 'running';
 alerts[7]!.investigation_number = 18;
 
 export const indicators: Indicator[] = [
-  { id: id(7, 1), spec: { kind: 'domain', value: 'supplier-invoices.example', action: 'audit', severity: 'medium', note: 'look-alike of a supplier', expires_at: at(-80 * 86_400) }, created_by: 'admin', created_at: at(86_400 * 10), incident_id: null, import_id: null, hits: 12, last_hit: at(BEGIN), version: 1 },
-  { id: id(7, 2), spec: { kind: 'fileSha256', value: SHA.bash, action: 'allow', severity: 'informational', note: 'system shell', expires_at: null }, created_by: 'admin', created_at: at(86_400 * 12), incident_id: null, import_id: null, hits: 0, last_hit: null, version: 1 },
+  { id: id(7, 1), spec: { kind: 'domain', value: 'supplier-invoices.example', action: 'audit', severity: 'medium', note: 'look-alike of a supplier', expires_at: at(-80 * 86_400) }, created_by: 'admin', created_at: at(86_400 * 10), incident_id: null, import_id: null, list_version: null, hits: 12, last_hit: at(BEGIN), version: 1 },
+  { id: id(7, 2), spec: { kind: 'fileSha256', value: SHA.bash, action: 'allow', severity: 'informational', note: 'system shell', expires_at: null }, created_by: 'admin', created_at: at(86_400 * 12), incident_id: null, import_id: null, list_version: null, hits: 0, last_hit: null, version: 1 },
+  { id: id(7, 3), spec: { kind: 'fileSha256', value: SHA.stage2, action: 'blockAndRemediate', severity: 'high', note: 'second stage', expires_at: null, scope: { device_tags: ['servers'], mail_domains: [] } }, created_by: 'admin', created_at: at(86_400), incident_id: null, import_id: null, list_version: 4, hits: 3, last_hit: at(BEGIN), version: 1 },
+  { id: id(7, 4), spec: { kind: 'subjectPattern', value: '*支払い期限のお知らせ*', action: 'warn', severity: 'low', note: 'wave of April', expires_at: at(-20 * 86_400) }, created_by: 'feed:isac', created_at: at(86_400), incident_id: null, import_id: null, list_version: null, hits: 0, last_hit: null, version: 1 },
+  { id: id(7, 5), spec: { kind: 'certificateSha256', value: sha('certificate'), action: 'block', severity: 'medium', note: 'stolen signing key', expires_at: null }, created_by: 'admin', created_at: at(86_400), incident_id: null, import_id: null, list_version: null, hits: 0, last_hit: null, version: 1 },
+];
+
+const text = (en: string, ja: string): Text => ({ en, ja });
+export const effects: IndicatorEffect[] = [
+  { place: 'sensor', enforced: true, text: text('Sensors refuse to run the file.', 'センサーがファイルの実行を拒否します。') },
+  { place: 'gateway', enforced: true, text: text('The mail is stopped.', 'メールを停止します。') },
+  { place: 'alert', enforced: true, text: text('An alert is raised where it is seen.', '確認された場合にアラートを作成します。') },
+];
+export const why: IndicatorWhy = {
+  value: 'pay.supplier-invoices.example', decided_by: id(7, 1), precedence: text('Allow beats block and remediate beats block beats warn beats audit; among equals the most exact value decides. What has ended decides nothing.', '許可、ブロックと修復、ブロック、警告、監査の順に優先し、同じ操作では最も具体的な値が優先します。有効期限が切れたものは適用されません。'),
+  considered: [
+    { id: id(7, 1), kind: 'domain', value: 'supplier-invoices.example', action: 'audit', reason: text('It decides: the strongest action, and among equals the most exact value.', 'これが適用されます。最も優先される操作で、同じ操作では最も具体的な値が優先します。'), enforced_by: ['alert'], expires_at: at(-80 * 86_400), ended: false, scope: { device_tags: [], mail_domains: ['sales.example.jp'] },
+      effects: [{ place: 'sensor', enforced: false, text: text('Nothing is stopped.', '何も停止しません。') }, { place: 'gateway', enforced: false, text: text('Nothing is stopped.', '何も停止しません。') }, effects[2]!] },
+    { id: id(7, 9), kind: 'domain', value: 'pay.supplier-invoices.example', action: 'block', reason: text('It has ended.', '有効期限が切れています。'), enforced_by: [], effects, expires_at: at(86_400), ended: true, scope: { device_tags: [], mail_domains: [] } },
+  ],
+};
+export const reach: IndicatorReach = {
+  list_version: 4, in_force: 2, not_yet: 1, cannot: 1, out_of_scope: 3, effects,
+  devices: [
+    { id: id(1, 3), name: 'SRV-FILE01', state: 'cannot', online: true, has: 4, reason: text('Prevention does not work there: fanotify is not available', '実行の阻止が機能していません: fanotify is not available') },
+    { id: id(1, 4), name: 'PC-SUZUKI', state: 'notYet', online: false, has: 2, reason: null },
+    { id: PC.id, name: PC.name, state: 'inForce', online: true, has: 4, reason: null },
+  ],
+};
+export const looks: IndicatorLook[] = [
+  { id: id(7, 20), by: 'admin', at: at(60), state: 'done', indicators: [id(7, 3)], import_id: null, from: at(31 * 86_400), to: at(60), days_done: 30, days: 30, events: 1_240_551, messages: 18_204, truncated: false, counts: true, found_count: 1, finished_at: at(40), reason: null,
+    found: [{ id: id(7, 3), kind: 'fileSha256', value: SHA.stage2, action: 'blockAndRemediate', hits: 3, first_seen: at(BEGIN + 60), last_seen: at(BEGIN), devices: [PC.id], device_count: 1, mailboxes: [], mailbox_count: 0, incidents: [id(1, 1)], actions: [id(6, 1)], not_ordered: [text('mailboxes is not configured', 'mailboxes is not configured')] }] },
+  { id: id(7, 21), by: 'feed:isac', at: at(7_200), state: 'running', indicators: [], import_id: id(11, 1), from: at(31 * 86_400), to: at(7_200), days_done: 12, days: 30, events: 402_118, messages: 5_120, truncated: false, counts: true, found: [], found_count: 0, finished_at: null, reason: null },
+];
+const run = (number: number, more: Partial<FeedRun>): FeedRun => ({ id: id(7, 30 + number), feed: 'isac', by: 'schedule', at: at(number * 3_600), dry_run: false, state: 'done', finished_at: at(number * 3_600 - 4), requests: 5, bytes: 48_212, more: false, added: 14, changed: 3, unchanged: 2, refused_count: 1, refused: [{ place: 'indicator--0001', value: "[ipv4-addr:value = '10.0.0.1' AND domain-name:value = 'a.example']", reason: text('its pattern needs several values together; each alone would say too much', '複数の値の組み合わせを必要とするパターンです') }], import_id: null, reason: null, ...more });
+export const feedRuns: FeedRun[] = [run(1, {}), run(2, { state: 'unchanged', added: 0, changed: 0, unchanged: 0, refused_count: 0, refused: [] })];
+export const feedTest = run(0, { by: 'admin', dry_run: true, added: 6, id: id(7, 39) });
+export const feeds: IndicatorFeed[] = [
+  { name: 'isac', kind: 'taxii', url: 'https://taxii.isac.example/taxii2/', every_minutes: 60, action: 'audit', severity: 'medium', expires_days: 30, scope: { device_tags: [], mail_domains: [] }, next_at: at(-1_800), failing_since: null, last_run: feedRuns[0]! },
+  { name: 'partner', kind: 'mispFeed', url: 'https://misp.partner.example/feed/', every_minutes: 360, action: 'block', severity: 'high', expires_days: 14, scope: { device_tags: ['servers'], mail_domains: [] }, next_at: at(-900), failing_since: at(9_000),
+    last_run: run(3, { feed: 'partner', state: 'failed', added: 0, changed: 0, unchanged: 0, refused_count: 0, refused: [], reason: text('read manifest.json: the feed answers 503 Service Unavailable', '取得できませんでした: read manifest.json: the feed answers 503 Service Unavailable') }) },
 ];
 
 export const events: EventRow[] = [];

@@ -157,7 +157,7 @@ export class Mock {
       this.calls.push(`${method} ${route}`);
       if (this.mode.broken?.test(route)) fail(500, 'internal', 'The server could not answer.', 'サーバーが応答できませんでした。');
       const answer = this.answer(method, route, url.searchParams, body ? JSON.parse(body) : {}, request);
-      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens|mail\/bulk|indicators\/imports)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
+      response.writeHead(answer === undefined ? 204 : method === 'POST' && /^\/(actions|users|tokens|enrolment-tokens|mail\/bulk|indicators\/imports|indicators\/feeds\/[^/]+\/runs)$/.test(route) ? 201 : 200, { 'content-type': 'application/json' });
       response.end(answer === undefined ? undefined : JSON.stringify(answer));
     } catch (error) {
       const problem = error instanceof Fail ? error.problem : { type: 'about:blank', title: String(error), status: 500, code: 'mock', message_en: String(error), message_ja: String(error), field: null, request_id: 'req-mock' };
@@ -323,6 +323,11 @@ export class Mock {
         return this.actions(method, key, sub, query, body);
       case 'indicators':
         if (key === 'imports') return this.imports(method, query, body as unknown as NewIndicatorImport);
+        if (key === 'why') return query.get('value')?.includes('supplier') ? seed.why : { ...seed.why, value: query.get('value') ?? '', decided_by: null, considered: [] };
+        if (key === 'looks') return this.page(seed.looks, query);
+        if (key === 'feeds') return !sub ? this.page(seed.feeds, query) : method === 'POST' ? seed.feedTest : this.page(seed.feedRuns, query);
+        if (key === 'feed-runs') return seed.feedTest;
+        if (sub === 'devices') return seed.reach;
         return this.page(data.indicators.filter((one) => within('kind', one.spec.kind) && within('action', one.spec.action) && has(one.spec)), query);
       case 'rules':
         return this.page(this.mode.empty ? [] : seed.ruleQuality, query);
@@ -581,7 +586,7 @@ export class Mock {
     } else if (spec.kind === 'stop_process_tree') {
       action.receipts = [receipt(`device:${spec.process.split('/')[0]}`, '3 processes stopped', 'プロセス 3 個を停止', { killed: [4711, 4712, 4733] })];
     } else if (spec.kind === 'add_indicator') {
-      data.indicators.unshift({ id: seed.id(7, 50 + data.indicators.length), spec: spec.indicator, created_by: action.proposed_by, created_at: seed.at(0), incident_id: action.incident_id ?? null, import_id: null, hits: 0, last_hit: null, version: 1 });
+      data.indicators.unshift({ id: seed.id(7, 50 + data.indicators.length), spec: spec.indicator, created_by: action.proposed_by, created_at: seed.at(0), incident_id: action.incident_id ?? null, import_id: null, list_version: null, hits: 0, last_hit: null, version: 1 });
       action.receipts = [receipt(`device:${data.devices[0]!.id}`, 'block list version 13 in force', 'ブロック リスト 13 版を適用', { block_list_version: 13 })];
     } else if ('device_id' in spec) {
       const device = data.devices.find((one) => one.id === spec.device_id);

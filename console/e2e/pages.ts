@@ -131,4 +131,11 @@ export const pages: PageTest[] = [
   { name: 'action-two-persons', path: `/actions/${id(6, 7)}`, ready: '[data-test=approvals]' },
   { name: 'action-expired', path: `/actions/${id(6, 8)}`, ready: '[data-test=history]' },
   { name: 'phone-automation', path: '/settings/automation', ready: '[data-test=preview-ask]', width: 390, height: 844, act: async (page) => { await page.locator('[data-test=preview-ask]').click(); await page.locator('[data-test=preview-count]').first().waitFor(); } },
+  { name: 'indicators-feeds', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicators-feeds]').click(); await page.locator('[data-test=feed-test]').first().click(); await page.locator('[data-test=feed-answer] .chip').waitFor(); } },
+  { name: 'indicators-looks', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicators-looks]').click(); await page.locator('[data-test=looks] tbody tr').waitFor(); } },
+  { name: 'indicators-why', path: '/indicators?text=pay.supplier-invoices.example', ready: '[data-test=indicators-why]', act: async (page) => { await page.locator('[data-test=indicators-why]').click(); await page.locator('[data-test=why]').waitFor(); } },
+  { name: 'indicators-devices', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicator-devices]').first().click(); await page.locator('[data-test=reach] tbody tr').first().waitFor(); } },
+  { name: 'indicators-add', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicators-add]').click(); await page.locator('.dialog textarea').waitFor(); } },
+  { name: 'phone-indicators', path: '/indicators', ready: '.grid-row', width: 390, height: 844 },
+  { name: 'phone-indicators-feeds', path: '/indicators', ready: '.grid-row', width: 390, height: 844, act: async (page) => { await page.locator('[data-test=indicators-feeds]').click(); await page.locator('[data-test=feeds]').waitFor(); } },
 ];

@@ -114,6 +114,18 @@ enum Simulate {
 
 #[derive(Subcommand)]
 enum Bench {
+    /// What a million indicators cost: taking them in, starting with them, ingest without and with them
+    Indicators {
+        /// Print nothing but the JSON object
+        #[arg(long)]
+        json: bool,
+        /// Indicators
+        #[arg(long, default_value_t = 1_000_000)]
+        count: u64,
+        /// Events taken in
+        #[arg(long, default_value_t = 200_000)]
+        events: u64,
+    },
     /// Find, quarantine, restore, expunge and search one mail in many mailboxes, beside doveadm
     MailRemove {
         /// Print nothing but the JSON object
@@ -215,6 +227,11 @@ fn run(task: Task) -> Result<ExitCode> {
             let words = numbers.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]);
             let words: Vec<String> = std::iter::once("--mail-remove".to_owned()).chain(words).collect();
             bench(&["--bench", "mail_remove"], &words, json)
+        }
+        Task::Bench { what: Some(Bench::Indicators { json, count, events }) } => {
+            let words = [("--count", count), ("--events", events)];
+            let words = words.into_iter().flat_map(|(name, number)| [name.to_owned(), number.to_string()]);
+            bench(&["--bench", "indicators_bench"], &words.collect::<Vec<_>>(), json)
         }
         Task::Bench { what: Some(Bench::Pivot { json, rows }) } => {
             bench(&["--bench", "pivot_bench"], &["--rows".to_owned(), rows.to_string()], json)

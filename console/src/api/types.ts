@@ -47,6 +47,14 @@ export type TuningPreview = S['TuningPreview'];
 export type RuleQuality = S['RuleQuality'];
 export type IndicatorImport = S['IndicatorImport'];
 export type NewIndicatorImport = S['NewIndicatorImport'];
+export type IndicatorScope = S['IndicatorScope'];
+export type IndicatorWhy = S['IndicatorWhy'];
+export type IndicatorEffect = S['IndicatorEffect'];
+export type IndicatorReach = S['IndicatorReach'];
+export type IndicatorLook = S['IndicatorLook'];
+export type IndicatorFeed = S['IndicatorFeed'];
+export type FeedRun = S['FeedRun'];
+export type NewFeedRun = S['NewFeedRun'];
 export type Role = S['Role'];
 export type Notification = S['Notification'];
 export type NotificationState = S['NotificationState'];
@@ -209,10 +217,10 @@ export const roles = [
   'viewer', 'auditor', 'responder', 'administrator',
 ] as const satisfies readonly Role[];
 export const indicatorKinds = [
-  'fileSha256', 'fileSha1', 'fileMd5', 'senderAddress', 'senderDomain', 'url', 'domain', 'ip', 'cidr',
+  'fileSha256', 'fileSha1', 'fileMd5', 'senderAddress', 'senderDomain', 'url', 'domain', 'ip', 'cidr', 'certificateSha256', 'subjectPattern',
 ] as const satisfies readonly IndicatorKind[];
 export const indicatorActions = [
-  'allow', 'audit', 'block',
+  'allow', 'audit', 'warn', 'block', 'blockAndRemediate',
 ] as const satisfies readonly IndicatorAction[];
 export const tuningFields = [
   'rule', 'fileName', 'filePath', 'fileSha256', 'commandLine', 'parentName', 'parentPath', 'parentCommandLine', 'user', 'device', 'deviceTag',

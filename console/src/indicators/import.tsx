@@ -6,6 +6,7 @@ import { invalidate, useList } from '../api/queries';
 import { indicatorActions, type IndicatorAction, type IndicatorImport, type NewIndicatorImport } from '../api/types';
 import { useT } from '../i18n';
 import { visible } from '../lib/entity';
+import { EVERYWHERE, ScopeFields, scopeOf } from './scope';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { Field, Select, TextArea } from '../ui/field';
@@ -21,12 +22,12 @@ export function ImportIndicators({ onClose }: { onClose: () => void }) {
   const { t } = useT();
   const toast = useToast();
   const file = useId();
-  const [form, setForm] = useState({ name: '', text: '', action: 'audit' as IndicatorAction, days: '90', replace: false });
+  const [form, setForm] = useState({ name: '', text: '', action: 'audit' as IndicatorAction, days: '90', replace: false, scope: EVERYWHERE });
   const [seen, setSeen] = useState<IndicatorImport | null>(null);
   const change = (next: Partial<typeof form>) => { setForm({ ...form, ...next }); setSeen(null); };
   const send = useMutation<IndicatorImport, ApiError, boolean>({
     mutationFn: (dry_run) => post<IndicatorImport>('/indicators/imports', {
-      name: form.name.trim(), text: form.text, action: form.action, replace: form.replace, dry_run,
+      name: form.name.trim(), text: form.text, action: form.action, replace: form.replace, dry_run, scope: scopeOf(form.scope),
       expires_at: form.days ? new Date(Date.now() + Number(form.days) * 86_400_000).toISOString() : null,
     } satisfies NewIndicatorImport),
     onSuccess: (answer) => {
@@ -60,6 +61,7 @@ export function ImportIndicators({ onClose }: { onClose: () => void }) {
           choices={DAYS.map((one) => ({ value: one, label: one ? t('words.days', { count: Number(one) }) : t('words.never') }))} />
         <label className="row"><input type="checkbox" checked={form.replace} onChange={(event) => change({ replace: event.target.checked })} />{t('indicator.replace')}</label>
       </div>
+      <ScopeFields scope={form.scope} onChange={(scope) => change({ scope })} />
       {seen ? <Seen seen={seen} /> : null}
     </Dialog>
   );

@@ -2,7 +2,7 @@
 import type { EntityKey, EntityKind, MailField } from '../api/types';
 
 export const entityKinds = [
-  'device', 'user', 'mailbox', 'message', 'messageCopy', 'file', 'process', 'ip', 'domain', 'url', 'sender',
+  'device', 'user', 'mailbox', 'message', 'messageCopy', 'file', 'process', 'ip', 'domain', 'url', 'sender', 'certificate', 'subject',
 ] as const satisfies readonly EntityKind[];
 
 export interface Entity { kind: EntityKind; value: string }
@@ -49,6 +49,9 @@ export function pageOf(key: EntityKey): string | undefined {
       return to.messagesBy('url', value);
     case 'process':
       return to.device(value.split('/')[0] ?? value);
+    case 'certificate':
+    case 'subject':
+      return undefined;
     default:
       return to.pivot(key);
   }

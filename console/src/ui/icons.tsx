@@ -40,7 +40,7 @@ export function SeverityShape({ severity, size = 14 }: { severity: Severity; siz
 
 const ENTITY_ICONS: Record<EntityKind, LucideIcon> = {
   device: Laptop, user: UserRound, mailbox: Inbox, message: Mail, messageCopy: Mail, file: FileText, process: Play,
-  ip: Network, domain: Globe, url: Link2, sender: Send,
+  ip: Network, domain: Globe, url: Link2, sender: Send, certificate: FileText, subject: Mail,
 };
 
 export function EntityIcon({ kind, size = 16 }: { kind: EntityKind; size?: number }) {

@@ -2,7 +2,8 @@
 
 use crate::Problem;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, IncidentId, IndicatorAction, IndicatorFormat, InvestigationId, Severity, Timestamp,
+    Action, ActionId, ActionSpec, IncidentId, IndicatorAction, IndicatorFormat, IndicatorId, IndicatorScope,
+    InvestigationId, Severity, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -119,12 +120,39 @@ pub struct NewIndicatorImport {
     /// When they end; a value that ends earlier keeps its own end.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
+    /// Where they count; everywhere when left out.
+    #[serde(default)]
+    pub scope: IndicatorScope,
     /// What the list says about a value that has an indicator counts; otherwise that one stays.
     #[serde(default)]
     pub replace: bool,
     /// Only tell what would happen.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// A look back to make.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewIndicatorLook {
+    /// Indicators to look for, 1 to 200.
+    pub indicators: Vec<IndicatorId>,
+    /// Days to look back, 1 to 365.
+    #[serde(default = "thirty")]
+    pub days: i64,
+}
+
+/// A feed to fetch now.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewFeedRun {
+    /// Only tell what it would do.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+fn thirty() -> i64 {
+    30
 }
 
 fn auto() -> IndicatorFormat {

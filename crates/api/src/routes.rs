@@ -559,6 +559,26 @@ fn response() -> Vec<Route> {
             .step_up()
             .takes::<NewIndicatorImport>()
             .creates::<IndicatorImport>(),
+        get("/indicators/{id}/devices", "listIndicatorDevices", Read, "Tell which devices have an indicator in force")
+            .gives::<IndicatorReach>(),
+        get("/indicators/feeds", "listIndicatorFeeds", Read, "List the feeds of indicators and how they do")
+            .lists::<IndicatorFeed>(),
+        post("/indicators/feeds/{name}/runs", "runIndicatorFeed", Act, "Fetch a feed now, or tell what it would do")
+            .takes::<NewFeedRun>()
+            .creates::<FeedRun>(),
+        get("/indicators/feeds/{name}/runs", "listIndicatorFeedRuns", Read, "List what a feed brought, newest first")
+            .query::<PageQuery>()
+            .lists::<FeedRun>(),
+        get("/indicators/feed-runs/{id}", "getIndicatorFeedRun", Read, "Tell what one fetch of a feed brought")
+            .gives::<FeedRun>(),
+        get("/indicators/looks", "listIndicatorLooks", Read, "List looks back for indicators, newest first")
+            .query::<PageQuery>()
+            .lists::<IndicatorLook>(),
+        post("/indicators/looks", "lookBack", Act, "Compare indicators with the events and mail that are there")
+            .takes::<NewIndicatorLook>()
+            .creates::<IndicatorLook>(),
+        get("/indicators/looks/{id}", "getIndicatorLook", Read, "Tell how far a look back is and what it found")
+            .gives::<IndicatorLook>(),
         delete("/indicators/imports/{id}", "removeIndicatorImport", Act, "Take out what a list added")
             .step_up()
             .gives::<IndicatorImport>(),

@@ -6,8 +6,8 @@ use crate::places::is_system_path;
 use hinomi_model::{
     ActionSpec, Alert, AlertId, AlertStatus, Classification, Detection, DetectionSource, DetectionStatus,
     Determination, DeviceRef, EntityKey, EntityKind, Evidence, EvidenceRole, IncidentId, IndicatorAction,
-    IndicatorKind, IndicatorSpec, MessageCopy, MessageCopyRef, NextStep, RemediationStatus, ServiceSource, Severity,
-    Table, Text, Timestamp, Why,
+    IndicatorKind, IndicatorScope, IndicatorSpec, MessageCopy, MessageCopyRef, NextStep, RemediationStatus,
+    ServiceSource, Severity, Table, Text, Timestamp, Why,
 };
 
 /// Firings kept per alert; more are counted.
@@ -401,5 +401,6 @@ fn block(kind: IndicatorKind, value: &str, alert: &Alert) -> IndicatorSpec {
         severity: alert.severity.max(Severity::Medium),
         note: alert.title.en.clone(),
         expires_at: None,
+        scope: IndicatorScope::default(),
     }
 }

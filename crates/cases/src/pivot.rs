@@ -63,6 +63,7 @@ fn keyed(text: &str) -> Option<Vec<(PivotType, String)>> {
         Kind::User => PivotType::Account,
         Kind::Device => PivotType::Device,
         Kind::Process => return Some(vec![(PivotType::Device, key.as_process()?.device_id.to_string())]),
+        Kind::Certificate | Kind::Subject => return None,
     };
     Some(vec![(pivot_type, key.value)])
 }

@@ -1,35 +1,118 @@
 //! Indicators: values an administrator allows, audits or blocks, looked up in events.
 
+mod explain;
+mod pattern;
+
+pub use explain::effects;
+pub use pattern::PATTERNS_MAX;
+pub(crate) use pattern::{LITERALS_MIN, PATTERN_CHARS_MAX, literals};
+
 use crate::cidr::Cidr;
 use crate::content;
 use hinomi_model::{
-    ConsideredIndicator, Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId,
-    IndicatorKind, IndicatorPlace, IndicatorWhy, MatchedField, Severity, Table, Text, Timestamp,
+    Detection, DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind,
+    IndicatorScope, MatchedField, Severity, Table, Text, Timestamp,
 };
+use pattern::Pattern;
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 
 /// Most parent domains looked at for one name; DNS allows 127 labels.
 const LABELS_MAX: usize = 127;
+/// No entry.
+const NONE: u32 = u32::MAX;
 
 /// Indicators in force, indexed by kind and value.
 ///
-/// For each observed value the strongest indicator decides: allow beats block beats audit. An
-/// allowed value says nothing about other values of the same event.
+/// For each observed value the strongest indicator decides: allow beats block and remediate beats
+/// block beats warn beats audit. An allowed value says nothing about other values of the same event.
 #[derive(Debug, Default, Clone)]
 pub struct IndicatorSet {
-    by_value: HashMap<IndicatorKind, HashMap<String, Vec<Entry>>>,
+    /// Value → its first entry; a million values are held, so entries lie in one row.
+    by_value: HashMap<IndicatorKind, HashMap<Box<str>, u32>>,
+    entries: Vec<Entry>,
+    /// Notes and scopes are shared by most entries of a list.
+    notes: Shared<String>,
+    scopes: Shared<IndicatorScope>,
     /// Prefix lengths of the networks in the set: true is IPv6.
     prefixes: BTreeSet<(bool, u32)>,
+    subjects: Vec<Pattern>,
+    /// Some entry does not count everywhere.
+    scoped: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Entry {
     id: IndicatorId,
+    expires_at: Option<Timestamp>,
+    note: u32,
+    scope: u32,
+    /// Next entry of the same value, or [`NONE`].
+    next: u32,
     action: IndicatorAction,
     severity: Severity,
-    note: String,
-    expires_at: Option<Timestamp>,
+}
+
+/// Values held once.
+#[derive(Debug, Clone)]
+struct Shared<T> {
+    values: Vec<T>,
+    known: HashMap<T, u32>,
+}
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Shared { values: Vec::new(), known: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + std::hash::Hash> Shared<T> {
+    fn place(&mut self, value: &T) -> u32 {
+        if let Some(known) = self.known.get(value) {
+            return *known;
+        }
+        let place = u32::try_from(self.values.len()).unwrap_or(NONE);
+        self.values.push(value.clone());
+        self.known.insert(value.clone(), place);
+        place
+    }
+}
+
+/// Where a value was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scene<'a> {
+    /// Nobody knows: only what counts everywhere counts.
+    #[default]
+    Anywhere,
+    /// On a device with these tags.
+    Device(&'a [String]),
+    /// In a mail to recipients of these domains, lower case.
+    Mail(&'a [String]),
+}
+
+/// When and where a value was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct When<'a> {
+    /// When.
+    pub at: Timestamp,
+    /// Where.
+    pub scene: Scene<'a>,
+}
+
+impl From<Timestamp> for When<'_> {
+    fn from(at: Timestamp) -> Self {
+        When { at, scene: Scene::Anywhere }
+    }
+}
+
+impl When<'_> {
+    fn is_in(&self, scope: &IndicatorScope) -> bool {
+        match self.scene {
+            Scene::Anywhere => scope.is_everything(),
+            Scene::Device(tags) => scope.has_device(tags),
+            Scene::Mail(domains) => scope.has_mail(domains),
+        }
+    }
 }
 
 /// The indicator that decides about one observed value.
@@ -53,68 +136,116 @@ impl IndicatorSet {
     /// Builds the set.
     pub fn new(indicators: &[Indicator]) -> Self {
         let mut set = IndicatorSet::default();
-        for indicator in indicators {
-            let spec = &indicator.spec;
-            let entry = Entry {
-                id: indicator.id,
-                action: spec.action,
-                severity: spec.severity,
-                note: spec.note.clone(),
-                expires_at: spec.expires_at,
-            };
-            let value = normal(spec.kind, &spec.value);
-            if let Some(network) = Cidr::parse(&value).filter(|_| spec.kind == IndicatorKind::Cidr) {
-                set.prefixes.insert(network.prefix());
-            }
-            set.by_value.entry(spec.kind).or_default().entry(value).or_default().push(entry);
-        }
+        indicators.iter().for_each(|indicator| set.add(indicator));
         set
+    }
+
+    /// Adds an indicator. Beyond four billion nothing is added.
+    pub fn add(&mut self, indicator: &Indicator) {
+        let spec = &indicator.spec;
+        let value = normal(spec.kind, &spec.value);
+        if let Some(network) = Cidr::parse(&value).filter(|_| spec.kind == IndicatorKind::Cidr) {
+            self.prefixes.insert(network.prefix());
+        }
+        let place = u32::try_from(self.entries.len()).unwrap_or(NONE);
+        if place == NONE {
+            return;
+        }
+        self.scoped |= !spec.scope.is_everything();
+        let known = self.by_value.entry(spec.kind).or_default().entry(value.as_str().into()).or_insert(NONE);
+        let (new, next) = (*known == NONE, *known);
+        *known = place;
+        if new && spec.kind == IndicatorKind::SubjectPattern && self.subjects.len() < PATTERNS_MAX {
+            self.subjects.push(Pattern::new(&value));
+        }
+        self.entries.push(Entry {
+            id: indicator.id,
+            expires_at: spec.expires_at,
+            note: self.notes.place(&spec.note),
+            scope: self.scopes.place(&spec.scope),
+            next,
+            action: spec.action,
+            severity: spec.severity,
+        });
     }
 
     /// True when no indicator is in the set.
     pub fn is_empty(&self) -> bool {
-        self.by_value.is_empty()
+        self.entries.is_empty()
     }
 
-    /// Returns the indicator that decides about a file.
-    pub fn file(&self, sha256: &str, at: Timestamp) -> Option<Hit> {
-        self.has(IndicatorKind::FileSha256)?;
-        self.decide(&[(IndicatorKind::FileSha256, normal(IndicatorKind::FileSha256, sha256))], at)
+    /// Indicators in the set.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when some indicator does not count everywhere: where a value was seen matters.
+    pub fn is_scoped(&self) -> bool {
+        self.scoped
+    }
+
+    /// True when an indicator of one of these kinds is in the set.
+    pub fn has_any(&self, kinds: &[IndicatorKind]) -> bool {
+        kinds.iter().any(|kind| self.has(*kind).is_some())
+    }
+
+    /// How many subject patterns there are.
+    pub fn patterns(&self) -> usize {
+        self.subjects.len()
+    }
+
+    /// Returns the indicator that decides about a file by its SHA-256.
+    pub fn file<'a>(&self, sha256: &str, when: impl Into<When<'a>>) -> Option<Hit> {
+        self.hash(IndicatorKind::FileSha256, sha256, when)
+    }
+
+    /// Returns the indicator that decides about a file by one of its hashes.
+    pub fn hash<'a>(&self, kind: IndicatorKind, value: &str, when: impl Into<When<'a>>) -> Option<Hit> {
+        self.has(kind)?;
+        self.decide(&[(kind, normal(kind, value))], when.into())
     }
 
     /// Returns the indicator that decides about a sender: its address, its domain or a parent domain.
-    pub fn sender(&self, address: &str, at: Timestamp) -> Option<Hit> {
+    pub fn sender<'a>(&self, address: &str, when: impl Into<When<'a>>) -> Option<Hit> {
         self.has(IndicatorKind::SenderAddress).or(self.has(IndicatorKind::SenderDomain))?;
         let address = normal(IndicatorKind::SenderAddress, address);
         let domain = address.rsplit_once('@').map(|(_, domain)| domain.to_owned()).unwrap_or_default();
         let mut keys = vec![(IndicatorKind::SenderAddress, address)];
         keys.extend(parents(&domain).map(|name| (IndicatorKind::SenderDomain, name.to_owned())));
-        self.decide(&keys, at)
+        self.decide(&keys, when.into())
+    }
+
+    /// Returns the indicator that decides about a subject.
+    pub fn subject<'a>(&self, subject: &str, when: impl Into<When<'a>>) -> Option<Hit> {
+        if self.subjects.is_empty() {
+            return None;
+        }
+        self.decide(&self.subject_keys(subject), when.into())
     }
 
     /// Returns the indicator that decides about a URL: itself, its host or a parent domain.
-    pub fn url(&self, url: &str, at: Timestamp) -> Option<Hit> {
+    pub fn url<'a>(&self, url: &str, when: impl Into<When<'a>>) -> Option<Hit> {
         let host = host_of(url).map(|host| normal(IndicatorKind::Domain, host)).unwrap_or_default();
         let mut keys = vec![(IndicatorKind::Url, normal(IndicatorKind::Url, url))];
         keys.extend(parents(&host).map(|name| (IndicatorKind::Domain, name.to_owned())));
         if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
             keys.extend(self.address_keys(&canonical(address)));
         }
-        self.decide(&keys, at)
+        self.decide(&keys, when.into())
     }
 
     /// Returns the indicator that decides about a domain name or one of its parents.
-    pub fn domain(&self, name: &str, at: Timestamp) -> Option<Hit> {
+    pub fn domain<'a>(&self, name: &str, when: impl Into<When<'a>>) -> Option<Hit> {
         self.has(IndicatorKind::Domain)?;
         let name = normal(IndicatorKind::Domain, name);
         let keys: Vec<_> = parents(&name).map(|name| (IndicatorKind::Domain, name.to_owned())).collect();
-        self.decide(&keys, at)
+        self.decide(&keys, when.into())
     }
 
     /// Returns the indicator that decides about an address.
-    pub fn ip(&self, address: &str, at: Timestamp) -> Option<Hit> {
+    pub fn ip<'a>(&self, address: &str, when: impl Into<When<'a>>) -> Option<Hit> {
         self.has(IndicatorKind::Ip).or(self.has(IndicatorKind::Cidr))?;
-        self.decide(&self.address_keys(address), at)
+        self.decide(&self.address_keys(address), when.into())
     }
 
     /// The address itself and every network of the set it may be in, the narrowest first.
@@ -129,61 +260,22 @@ impl IndicatorSet {
         keys
     }
 
-    /// Tells every indicator that says something about a value, whatever kind of value it is, what
-    /// decides first. `own` turns the value into what it is compared as.
-    pub fn why(&self, value: &str, at: Timestamp) -> IndicatorWhy {
-        let written = crate::indicator_list::refang(value.trim());
-        let mut keys: Vec<(IndicatorKind, String)> = Vec::new();
-        for kind in [IndicatorKind::FileSha256, IndicatorKind::FileSha1, IndicatorKind::FileMd5] {
-            keys.push((kind, normal(kind, &written)));
-        }
-        keys.extend(self.address_keys(&written));
-        let mut names = |name: &str, kinds: &[IndicatorKind]| {
-            let name = normal(IndicatorKind::Domain, name);
-            for kind in kinds {
-                keys.extend(parents(&name).map(|name| (*kind, name.to_owned())));
-            }
-        };
-        match (host_of(&written), written.rsplit_once('@')) {
-            (Some(host), _) => names(host, &[IndicatorKind::Domain]),
-            (None, Some((_, domain))) => names(domain, &[IndicatorKind::SenderDomain]),
-            (None, None) => names(&written, &[IndicatorKind::Domain, IndicatorKind::SenderDomain]),
-        }
-        if let Some(host) = host_of(&written) {
-            keys.push((IndicatorKind::Url, normal(IndicatorKind::Url, &written)));
-            keys.extend(self.address_keys(host.trim_matches(['[', ']'])));
-        }
-        keys.push((IndicatorKind::SenderAddress, normal(IndicatorKind::SenderAddress, &written)));
-        let mut found: Vec<(&Entry, &(IndicatorKind, String))> = Vec::new();
-        for key in &keys {
-            let entries = self.by_value.get(&key.0).and_then(|values| values.get(&key.1));
-            found.extend(entries.into_iter().flatten().map(|entry| (entry, key)));
-        }
-        let ended = |entry: &Entry| entry.expires_at.is_some_and(|end| end <= at);
-        // stable: among equals the first key, the most exact one, decides, as in `decide`
-        found.sort_by_key(|(entry, _)| (ended(entry), std::cmp::Reverse(rank(entry.action))));
-        let decided = found.first().filter(|(entry, _)| !ended(entry)).map(|(entry, _)| (entry.id, entry.action));
-        let considered = found.iter().map(|(entry, (kind, value))| {
-            let key = match decided {
-                _ if ended(entry) => "why.ended",
-                Some((id, _)) if id == entry.id => "why.decides",
-                Some((_, action)) if action == entry.action => "why.exact",
-                _ => "why.weaker",
-            };
-            ConsideredIndicator {
-                id: entry.id,
-                kind: *kind,
-                value: value.clone(),
-                action: entry.action,
-                reason: content::text(&format!("indicator.{key}")),
-                enforced_by: places(*kind, entry.action),
-            }
-        });
-        IndicatorWhy { value: written.clone(), decided_by: decided.map(|(id, _)| id), considered: considered.collect() }
+    /// The patterns a subject fits, the longest first.
+    fn subject_keys(&self, subject: &str) -> Vec<(IndicatorKind, String)> {
+        let subject = pattern::lower(subject);
+        let mut fits: Vec<&Pattern> = self.subjects.iter().filter(|pattern| pattern.fits(&subject)).collect();
+        fits.sort_by_key(|pattern| std::cmp::Reverse(pattern.text().len()));
+        fits.into_iter().map(|pattern| (IndicatorKind::SubjectPattern, pattern.text().to_owned())).collect()
     }
 
-    /// Looks up every value of the event. Allowed values are left out.
-    pub fn hits(&self, event: &Event) -> Vec<(Hit, MatchedField)> {
+    fn entries_of(&self, kind: IndicatorKind, value: &str) -> impl Iterator<Item = &Entry> {
+        let first = self.by_value.get(&kind).and_then(|values| values.get(value));
+        let first = first.and_then(|place| self.entries.get(*place as usize));
+        std::iter::successors(first, |entry| self.entries.get(entry.next as usize))
+    }
+
+    /// Looks up every value of the event, seen in this scene. Allowed values are left out.
+    pub fn hits(&self, event: &Event, scene: Scene<'_>) -> Vec<(Hit, MatchedField)> {
         if self.is_empty() {
             return Vec::new();
         }
@@ -196,7 +288,7 @@ impl IndicatorSet {
                 hits.push((hit, matched));
             }
         };
-        let at = event.timestamp;
+        let at = When { at: event.timestamp, scene };
         for field in ["SHA256", "InitiatingProcessSHA256"] {
             if let Some(value) = event.str(field) {
                 look(field, value, self.file(value, at));
@@ -208,26 +300,33 @@ impl IndicatorSet {
             ("MD5", IndicatorKind::FileMd5),
             ("InitiatingProcessMD5", IndicatorKind::FileMd5),
         ] {
-            if let Some(value) = event.str(field).filter(|_| self.has(kind).is_some()) {
-                look(field, value, self.decide(&[(kind, normal(kind, value))], at));
+            if let Some(value) = event.str(field) {
+                look(field, value, self.hash(kind, value, at));
             }
         }
-        for (name, field) in [
-            ("ScriptSHA256", "AdditionalFields.ScriptSHA256"),
-            ("ParentSHA256", "AdditionalFields.ParentSHA256"),
-            ("IndicatorSha256", "AdditionalFields.IndicatorSha256"),
+        for (name, field, kind) in [
+            ("ScriptSHA256", "AdditionalFields.ScriptSHA256", IndicatorKind::FileSha256),
+            ("ParentSHA256", "AdditionalFields.ParentSHA256", IndicatorKind::FileSha256),
+            ("IndicatorSha256", "AdditionalFields.IndicatorSha256", IndicatorKind::FileSha256),
+            // attachments have no columns for these
+            ("SHA1", "AdditionalFields.SHA1", IndicatorKind::FileSha1),
+            ("MD5", "AdditionalFields.MD5", IndicatorKind::FileMd5),
         ] {
             // most events have no such entry: the JSON is only read when its name occurs in it
-            if event.str("AdditionalFields").is_some_and(|json| json.contains(name))
+            if self.has(kind).is_some()
+                && event.str("AdditionalFields").is_some_and(|json| json.contains(name))
                 && let Some(serde_json::Value::String(value)) = event.additional(name)
             {
-                look(field, &value, self.file(&value, at));
+                look(field, &value, self.hash(kind, &value, at));
             }
         }
         for field in ["SenderMailFromAddress", "SenderFromAddress"] {
             if let Some(value) = event.str(field) {
                 look(field, value, self.sender(value, at));
             }
+        }
+        if let Some(value) = event.str("Subject") {
+            look("Subject", value, self.subject(value, at));
         }
         for field in ["Url", "RemoteUrl", "FileOriginUrl"] {
             if let Some(value) = event.str(field) {
@@ -248,12 +347,12 @@ impl IndicatorSet {
 
     /// Looks up every value of the event and returns the indicators seen. Allowed values are left out.
     pub fn matches(&self, event: &Event) -> Vec<(IndicatorId, MatchedField)> {
-        self.hits(event).into_iter().map(|(hit, matched)| (hit.id, matched)).collect()
+        self.hits(event, Scene::Anywhere).into_iter().map(|(hit, matched)| (hit.id, matched)).collect()
     }
 
     /// Looks up every value of the event and returns one detection per indicator seen.
-    pub fn detections(&self, event: &Event) -> Vec<Detection> {
-        self.hits(event).into_iter().map(|(hit, matched)| detection(hit, matched, event)).collect()
+    pub fn detections(&self, event: &Event, scene: Scene<'_>) -> Vec<Detection> {
+        self.hits(event, scene).into_iter().map(|(hit, matched)| detection(hit, matched, event)).collect()
     }
 
     /// `None` when there is no indicator of the kind at all: then nothing needs to be normalised.
@@ -261,26 +360,25 @@ impl IndicatorSet {
         self.by_value.contains_key(&kind).then_some(())
     }
 
-    fn decide(&self, keys: &[(IndicatorKind, String)], at: Timestamp) -> Option<Hit> {
-        let mut best: Option<Hit> = None;
-        for (kind, value) in keys {
-            let Some(entries) = self.by_value.get(kind).and_then(|values| values.get(value)) else { continue };
-            for entry in entries {
-                let expired = entry.expires_at.is_some_and(|end| end <= at);
-                if expired || best.as_ref().is_some_and(|best| rank(best.action) >= rank(entry.action)) {
-                    continue;
+    fn decide(&self, keys: &[(IndicatorKind, String)], when: When<'_>) -> Option<Hit> {
+        let mut best: Option<(&Entry, &(IndicatorKind, String))> = None;
+        for key in keys {
+            for entry in self.entries_of(key.0, &key.1) {
+                let ended = entry.expires_at.is_some_and(|end| end <= when.at);
+                let stronger = best.is_none_or(|(best, _)| best.action.rank() < entry.action.rank());
+                if !ended && stronger && when.is_in(&self.scopes.values[entry.scope as usize]) {
+                    best = Some((entry, key));
                 }
-                best = Some(Hit {
-                    id: entry.id,
-                    kind: *kind,
-                    value: value.clone(),
-                    action: entry.action,
-                    severity: entry.severity,
-                    note: entry.note.clone(),
-                });
             }
         }
-        best
+        best.map(|(entry, (kind, value))| Hit {
+            id: entry.id,
+            kind: *kind,
+            value: value.clone(),
+            action: entry.action,
+            severity: entry.severity,
+            note: self.notes.values[entry.note as usize].clone(),
+        })
     }
 }
 
@@ -288,36 +386,14 @@ fn is_file(kind: IndicatorKind) -> bool {
     matches!(kind, IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5)
 }
 
-/// Where an indicator takes effect: sensors refuse files by SHA-256, the gateway looks at files,
-/// senders and links; the rest is noticed in what is told.
-fn places(kind: IndicatorKind, action: IndicatorAction) -> Vec<IndicatorPlace> {
-    let blocks = action == IndicatorAction::Block;
-    let mut places = Vec::new();
-    if blocks && kind == IndicatorKind::FileSha256 {
-        places.push(IndicatorPlace::Sensor);
-    }
-    if blocks && !matches!(kind, IndicatorKind::FileSha1 | IndicatorKind::FileMd5) {
-        places.push(IndicatorPlace::Gateway);
-    }
-    if action != IndicatorAction::Allow {
-        places.push(IndicatorPlace::Alert);
-    }
-    places
-}
-
-/// Allow beats block beats audit, as in the reference.
-fn rank(action: IndicatorAction) -> u8 {
-    match action {
-        IndicatorAction::Audit => 1,
-        IndicatorAction::Block => 2,
-        IndicatorAction::Allow => 3,
-    }
-}
-
 pub(crate) fn normal(kind: IndicatorKind, value: &str) -> String {
     let value = value.trim();
     match kind {
-        IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => value.to_ascii_lowercase(),
+        IndicatorKind::FileSha256
+        | IndicatorKind::FileSha1
+        | IndicatorKind::FileMd5
+        | IndicatorKind::CertificateSha256 => value.to_ascii_lowercase(),
+        IndicatorKind::SubjectPattern => pattern::normal(value),
         IndicatorKind::Cidr => Cidr::parse(value).map_or_else(|| value.to_lowercase(), |network| network.to_string()),
         IndicatorKind::SenderAddress => value.trim_matches(['<', '>']).to_lowercase(),
         IndicatorKind::SenderDomain | IndicatorKind::Domain => value.trim_end_matches('.').to_lowercase(),
@@ -356,12 +432,15 @@ fn host_of(url: &str) -> Option<&str> {
     Some(host.split_once(':').map_or(host, |(name, _)| name))
 }
 
-fn detection(hit: Hit, matched: MatchedField, event: &Event) -> Detection {
+/// Builds the detection of an indicator that was seen in an event.
+pub fn detection(hit: Hit, matched: MatchedField, event: &Event) -> Detection {
     let kind = match hit.kind {
         IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => "file",
         IndicatorKind::SenderAddress | IndicatorKind::SenderDomain => "sender",
         IndicatorKind::Url | IndicatorKind::Domain => "url",
         IndicatorKind::Ip | IndicatorKind::Cidr => "ip",
+        IndicatorKind::CertificateSha256 => "certificate",
+        IndicatorKind::SubjectPattern => "subject",
     };
     let text = |key: &str| content::text(&format!("indicator.{key}"));
     let value = |text: Text| Text::new(text.en.replace("{value}", &hit.value), text.ja.replace("{value}", &hit.value));

@@ -66,7 +66,7 @@ pub use engine::{CorrelationDrops, Engine, Match};
 pub use error::{RuleError, RuleErrorCode};
 pub use example::{Example, Examples};
 pub use fields::{FieldMap, LogSource};
-pub use indicator::{Hit, IndicatorSet};
+pub use indicator::{Hit, IndicatorSet, PATTERNS_MAX, Scene, When, detection as indicator_detection, effects};
 pub use json::JsonError;
 pub use logs::{Kind, LogEngine, LogOptions, LogScratch};
 pub use logsource::{Class, Derive, LogsourceMap};

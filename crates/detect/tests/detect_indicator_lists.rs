@@ -4,7 +4,13 @@ use hinomi_detect::indicator_list::{Defaults, IndicatorList, read};
 use hinomi_model::{IndicatorAction, IndicatorFormat, IndicatorKind, Severity, Timestamp};
 
 fn defaults() -> Defaults {
-    Defaults { action: IndicatorAction::Block, severity: Severity::High, note: "list".to_owned(), expires_at: None }
+    Defaults {
+        action: IndicatorAction::Block,
+        severity: Severity::High,
+        note: "list".to_owned(),
+        expires_at: None,
+        scope: Default::default(),
+    }
 }
 
 fn list(text: &str) -> IndicatorList {
@@ -48,9 +54,11 @@ fn a_table_says_more() {
                 CertificateThumbprint,00,,Block,High,x\n\
                 IpAddress,192.0.2.0/24,someday,Block,High,x\n\
                 IpAddress,,,Block,High,x\n\
-                Url,http://b.attacker.test,2027-01-01T10:00:00+09:00,Warn,High,x\n";
+                Url,http://b.attacker.test,2027-01-01T10:00:00+09:00,Warn,High,x\n\
+                Url,http://c.attacker.test,,Erase,High,x\n";
     let list = list(text);
-    assert_eq!(list.entries.len(), 2);
+    assert_eq!(list.entries.len(), 3);
+    assert_eq!(list.entries[2].action, IndicatorAction::Warn);
     let first = &list.entries[0];
     assert_eq!(
         (first.kind, first.action, first.severity),
@@ -63,10 +71,10 @@ fn a_table_says_more() {
     assert_eq!(
         why,
         [
-            "nothing here compares values of the kind \"CertificateThumbprint\"",
+            "it is not 64 hexadecimal digits",
             "\"someday\" is not a time",
             "there is no value",
-            "\"Warn\" is not an action: allow, audit or block",
+            "\"Erase\" is not an action: allow, audit, warn, block or block and remediate",
         ]
     );
     assert!(list.refused.iter().all(|one| one.reason.ja != one.reason.en));

@@ -1,6 +1,6 @@
 //! Indicators over events: which value decides, and what becomes of it.
 
-use hinomi_detect::IndicatorSet;
+use hinomi_detect::{IndicatorSet, Scene};
 use hinomi_model::{
     DetectionSource, DetectionStatus, Event, Indicator, IndicatorAction, IndicatorId, IndicatorKind, IndicatorSpec,
     Severity, Table, Timestamp,
@@ -16,6 +16,7 @@ fn indicator(number: u128, kind: IndicatorKind, value: &str, action: IndicatorAc
         severity: Severity::High,
         note: String::new(),
         expires_at: None,
+        scope: Default::default(),
     };
     Indicator {
         id: IndicatorId(uuid::Uuid::from_u128(number)),
@@ -24,6 +25,7 @@ fn indicator(number: u128, kind: IndicatorKind, value: &str, action: IndicatorAc
         created_at: Timestamp::from_micros(0),
         incident_id: None,
         import_id: None,
+        list_version: None,
         hits: 0,
         last_hit: None,
         version: 1,
@@ -104,7 +106,7 @@ fn a_prevented_run_is_told_as_prevented() {
     blocked.set("SHA256", HASH);
     blocked.set_additional("IndicatorSha256", HASH);
     blocked.set_additional("DetectionStatus", "prevented");
-    let [detection] = set.detections(&blocked).try_into().expect("one");
+    let [detection] = set.detections(&blocked, Scene::Anywhere).try_into().expect("one");
     assert_eq!((detection.status, detection.source), (DetectionStatus::Prevented, DetectionSource::CustomTi));
     assert_eq!(detection.rule_id, format!("indicator:{}", uuid::Uuid::from_u128(1)));
     assert!(detection.title.ja.contains("ファイル") && detection.description.en.contains(HASH));
@@ -168,5 +170,61 @@ fn why_a_value_is_decided() {
     for value in ["hxxp://pay[.]phish[.]example/now", "http://198.51.100.200/x"] {
         let url = hinomi_detect::indicator_list::refang(value);
         assert_eq!(set.url(&url, at).map(|hit| hit.id), set.why(value, at).decided_by, "{value}");
+    }
+}
+
+#[test]
+fn subjects_are_compared_by_patterns_and_warn_lies_between_block_and_audit() {
+    use IndicatorAction::{Allow, Audit, Block, BlockAndRemediate, Warn};
+    let subject = |number, value, action| indicator(number, IndicatorKind::SubjectPattern, value, action);
+    let mail = event(Table::EmailEvents, "Subject", "Re:  Your INVOICE 42");
+    let set = IndicatorSet::new(&[subject(1, "*invoice*", Audit), subject(2, "*invoice ??", Warn)]);
+    assert_eq!(seen(&set, &mail), [2]);
+    let set = IndicatorSet::new(&[subject(1, "*invoice*", Block), subject(2, "re: your*", BlockAndRemediate)]);
+    assert_eq!(seen(&set, &mail), [2]);
+    let set = IndicatorSet::new(&[subject(1, "*invoice*", Block), subject(2, "re: your invoice 42", Allow)]);
+    assert!(seen(&set, &mail).is_empty());
+    let why = set.why("re: your invoice 42", Timestamp::from_micros(10));
+    assert_eq!(why.considered.iter().map(|one| one.id.0.as_u128()).collect::<Vec<_>>(), [2, 1]);
+    assert!(seen(&IndicatorSet::new(&[subject(1, "invoice", Block)]), &mail).is_empty(), "the whole subject counts");
+}
+
+#[test]
+fn a_scope_leaves_out_other_devices_and_other_mail() {
+    let mut scoped = indicator(1, IndicatorKind::FileSha256, HASH, IndicatorAction::Block);
+    scoped.spec.scope.device_tags = vec!["servers".to_owned()];
+    let set = IndicatorSet::new(&[scoped.clone()]);
+    let file = event(Table::DeviceFileEvents, "SHA256", HASH);
+    let (server, other) = (["servers".to_owned()], ["pcs".to_owned()]);
+    let hits = |set: &IndicatorSet, scene| set.hits(&file, scene).len();
+    assert!(set.is_scoped());
+    assert_eq!(
+        [Scene::Device(&server), Scene::Device(&other), Scene::Anywhere].map(|scene| hits(&set, scene)),
+        [1, 0, 0]
+    );
+    let (below, beside) = (["mail.corp.example".to_owned()], ["notcorp.example".to_owned()]);
+    assert_eq!(hits(&set, Scene::Mail(&below)), 0, "named tags: mail is left out");
+    scoped.spec.scope.mail_domains = vec!["corp.example".to_owned()];
+    let set = IndicatorSet::new(&[scoped]);
+    assert_eq!([Scene::Mail(&below), Scene::Mail(&beside)].map(|scene| hits(&set, scene)), [1, 0]);
+}
+
+#[test]
+fn what_is_not_enforced_says_so_and_why() {
+    use hinomi_model::IndicatorPlace::{Alert, Gateway, Sensor};
+    for (kind, action, enforced) in [
+        (IndicatorKind::FileSha256, IndicatorAction::Block, vec![Sensor, Gateway, Alert]),
+        (IndicatorKind::FileSha1, IndicatorAction::Block, vec![Gateway, Alert]),
+        (IndicatorKind::SubjectPattern, IndicatorAction::Warn, vec![Gateway, Alert]),
+        (IndicatorKind::Domain, IndicatorAction::Audit, vec![Alert]),
+        (IndicatorKind::CertificateSha256, IndicatorAction::Block, vec![]),
+    ] {
+        let all = hinomi_detect::effects(kind, action);
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|effect| !effect.text.en.is_empty() && !effect.text.ja.is_empty()), "{all:?}");
+        let found: Vec<_> = all.iter().filter(|effect| effect.enforced).map(|effect| effect.place).collect();
+        assert_eq!(found, enforced, "{kind:?} {action:?}");
+        let told = all.iter().filter(|effect| !effect.enforced && kind == IndicatorKind::CertificateSha256);
+        assert!(told.into_iter().all(|effect| effect.text.en.starts_with("Not enforced here")));
     }
 }

@@ -224,6 +224,34 @@ impl Lake {
         Ok(answer)
     }
 
+    /// Gives every event that fulfils the query to `take`, batch by batch, table by table, in no order and
+    /// with no more columns than these and `Timestamp`; there is no limit of rows. Ends early when `take`
+    /// says false.
+    ///
+    /// # Errors
+    /// When something cannot be read. Damaged files are set aside then, so that trying again helps.
+    pub async fn scan(
+        &self,
+        query: &LakeQuery,
+        columns: &[&str],
+        take: &mut (dyn FnMut(Vec<Event>) -> bool + Send),
+    ) -> Result<()> {
+        query::check(query)?;
+        for table in &query.tables {
+            let (sources, _) = self.sources(query, *table);
+            let files = sources.files.clone();
+            match query::scan(&self.inner.engine, query, columns, sources, take).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    self.probe(&files).await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Picks what a query has to look at in a table, one consistent moment of it.
     fn sources(&self, query: &LakeQuery, table: Table) -> (Sources, Vec<(String, String)>) {
         let (candidates, tail) = {

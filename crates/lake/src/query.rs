@@ -8,6 +8,7 @@ use datafusion::arrow::array::RecordBatch;
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
 use hinomi_model::{DeviceId, Event, Kind, Table, Timestamp, Value};
 use std::sync::Arc;
 
@@ -166,6 +167,31 @@ pub(crate) async fn run(engine: &Engine, query: &LakeQuery, sources: Sources) ->
         events.extend(to_events(sources.table, &batch));
     }
     Ok(events)
+}
+
+/// Gives the rows of one table to `take` batch by batch, in no order, with these columns of theirs and
+/// `Timestamp`; ends early when it says so.
+pub(crate) async fn scan(
+    engine: &Engine,
+    query: &LakeQuery,
+    columns: &[&str],
+    sources: Sources,
+    take: &mut (dyn FnMut(Vec<Event>) -> bool + Send),
+) -> Result<bool> {
+    let table = sources.table;
+    let Some(condition) = condition(query, table)? else { return Ok(true) };
+    let wanted = columns.iter().filter(|name| **name != "Timestamp" && table.column_index(name).is_some());
+    let wanted: Vec<Expr> = std::iter::once(&"Timestamp").chain(wanted).map(|name| ident(*name)).collect();
+    let rows = engine.rows(table, &sources.files, sources.tail)?.filter(condition)?.select(wanted)?;
+    let mut batches = rows.execute_stream().await?;
+    while let Some(batch) = batches.next().await {
+        if !take(to_events(table, &batch?)) {
+            return Ok(false);
+        }
+        // a long look must not keep others from their turn
+        tokio::task::yield_now().await;
+    }
+    Ok(true)
 }
 
 /// Orders the events of several tables and cuts them to the limit.

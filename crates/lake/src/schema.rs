@@ -95,15 +95,19 @@ pub(crate) fn to_batch(table: Table, events: &[&Event]) -> RecordBatch {
     RecordBatch::try_new(schema_of(table), arrays).expect("builders follow the schema")
 }
 
-/// Reads the rows of a batch that has the schema of `table`.
+/// Reads the rows of a batch that has columns of `table`, `Timestamp` first.
 pub(crate) fn to_events(table: Table, batch: &RecordBatch) -> Vec<Event> {
-    let columns = table.columns();
+    let schema = batch.schema();
+    let columns = schema.fields().iter().map(|field| {
+        let index = table.column_index(field.name()).expect("batches hold columns of their table");
+        &table.columns()[usize::from(index)]
+    });
     let mut events: Vec<Event> = Vec::with_capacity(batch.num_rows());
     let times = batch.column(0).as_primitive::<TimestampMicrosecondType>();
     for row in 0..batch.num_rows() {
         events.push(Event::new(table, Timestamp::from_micros(times.value(row))));
     }
-    for (column, array) in columns.iter().zip(batch.columns()).skip(1) {
+    for (column, array) in columns.zip(batch.columns()).skip(1) {
         if array.null_count() == array.len() {
             continue;
         }

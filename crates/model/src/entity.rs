@@ -33,6 +33,10 @@ pub enum EntityKind {
     Url,
     /// A mail address that sends, lower case.
     Sender,
+    /// A signing certificate; value: SHA-256, lower-case hex.
+    Certificate,
+    /// The subject of a mail, or a pattern of subjects, lower case.
+    Subject,
 }
 
 impl EntityKind {
@@ -50,10 +54,12 @@ impl EntityKind {
             EntityKind::Domain => "domain",
             EntityKind::Url => "url",
             EntityKind::Sender => "sender",
+            EntityKind::Certificate => "certificate",
+            EntityKind::Subject => "subject",
         }
     }
 
-    const ALL: [EntityKind; 11] = [
+    const ALL: [EntityKind; 13] = [
         EntityKind::Device,
         EntityKind::User,
         EntityKind::Mailbox,
@@ -65,6 +71,8 @@ impl EntityKind {
         EntityKind::Domain,
         EntityKind::Url,
         EntityKind::Sender,
+        EntityKind::Certificate,
+        EntityKind::Subject,
     ];
 }
 
@@ -111,6 +119,16 @@ impl EntityKey {
     /// Key of a sender address.
     pub fn sender(address: &str) -> Self {
         Self::new(EntityKind::Sender, address.to_lowercase())
+    }
+
+    /// Key of a signing certificate by its SHA-256.
+    pub fn certificate(sha256: &str) -> Self {
+        Self::new(EntityKind::Certificate, sha256.to_ascii_lowercase())
+    }
+
+    /// Key of a subject or a pattern of subjects.
+    pub fn subject(subject: &str) -> Self {
+        Self::new(EntityKind::Subject, subject.to_lowercase())
     }
 
     /// Key of an account on devices.

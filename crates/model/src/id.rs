@@ -74,6 +74,10 @@ id! {
     IndicatorId;
     /// A list of indicators that was taken in.
     ImportId;
+    /// One time a feed of indicators was fetched.
+    FeedRunId;
+    /// A look back for new indicators.
+    LookId;
     /// A message as the gateway saw it (NetworkMessageId); with a recipient it is one mailbox copy.
     MessageId;
     /// A console user.

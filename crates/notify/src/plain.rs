@@ -19,6 +19,10 @@ pub struct PlainWords {
     pub last_seen: &'static str,
     /// Title: a mail system is away.
     pub connector: &'static str,
+    /// Title: a feed of indicators cannot be fetched.
+    pub feed: &'static str,
+    /// What to do about it.
+    pub feed_step: &'static str,
     /// Heading over the lines of a digest.
     pub held: &'static str,
     /// Title of a test.
@@ -34,6 +38,8 @@ const EN: PlainWords = PlainWords {
     silent: "A device has not been heard of",
     last_seen: "Last seen",
     connector: "A mail system does not answer",
+    feed: "A feed of indicators cannot be fetched",
+    feed_step: "Find out why with `hinomi indicators feeds`.",
     held: "Since the last digest",
     test: "Test of a notification channel",
 };
@@ -47,6 +53,8 @@ const JA: PlainWords = PlainWords {
     silent: "端末からの通信が途絶えています",
     last_seen: "最終通信",
     connector: "メールシステムが応答しません",
+    feed: "インジケーターのフィードを取得できません",
+    feed_step: "`hinomi indicators feeds` で原因を確認してください。",
     held: "前回のまとめ以降",
     test: "通知先のテスト",
 };

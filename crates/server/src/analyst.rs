@@ -4,6 +4,7 @@
 mod copies;
 pub(crate) mod correlation;
 mod finding;
+mod later;
 mod place;
 mod weak;
 
@@ -16,12 +17,14 @@ use crate::rules::Hits;
 use anyhow::{Context, Result};
 use copies::Copies;
 use correlation::Together;
+pub(crate) use finding::Around;
 use finding::Finding;
 use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies};
 use hinomi_model::{
     DemoId, Event, FileHashes, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table, Timestamp,
 };
 use hinomi_store::Tx;
+pub(crate) use later::{prepare, tell_later};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, PoisonError};

@@ -3,6 +3,7 @@
 //! Relative paths are relative to the file. Secrets are named by file, never written here.
 
 use crate::directory::LdapConfig;
+pub use crate::indicators::config::{FeedConfig, IndicatorsConfig};
 pub use crate::notifications::{NotifyConfig, NotifyRecipient};
 use crate::secrets::SecretKind;
 use hinomi_mail::connector::imap::RootTemplate;
@@ -48,6 +49,8 @@ pub struct Config {
     pub investigation: InvestigationConfig,
     /// What is kept for how long.
     pub retention: RetentionConfig,
+    /// Indicators, and feeds that bring them.
+    pub indicators: IndicatorsConfig,
 }
 
 /// `[listen]`
@@ -450,6 +453,7 @@ impl Config {
         if let Some(notify) = &mut config.notify {
             notify.rebase(base);
         }
+        config.indicators.rebase(base);
         config.check()?;
         Ok(config)
     }
@@ -488,6 +492,9 @@ impl Config {
             return bad(key, message);
         }
         if let Some(Err((key, message))) = self.directory.as_ref().map(LdapConfig::check) {
+            return bad(key, message);
+        }
+        if let Err((key, message)) = self.indicators.check() {
             return bad(key, message);
         }
         if let Some(url) = &self.store.url

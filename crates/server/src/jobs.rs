@@ -22,6 +22,8 @@ const LEASE_SECONDS: i64 = 30;
 const IDLE: Duration = Duration::from_millis(250);
 /// Chores are done this often.
 const CHORES_EVERY: Duration = Duration::from_secs(15);
+/// Changes another server made to indicators are noticed this often: they count within 5 s.
+const INDICATORS_EVERY: Duration = Duration::from_secs(2);
 /// Done jobs are kept this long, seconds; their keys stay used until then.
 const KEEP_SECONDS: i64 = 14 * 24 * 3600;
 /// Longest pause between two attempts, seconds.
@@ -48,6 +50,7 @@ pub async fn run(ctx: Ctx) -> Result<()> {
     let places = Arc::new(Semaphore::new(WORKERS));
     let mut running = JoinSet::new();
     let mut chores = tokio::time::interval(CHORES_EVERY);
+    let mut changes = tokio::time::interval(INDICATORS_EVERY);
     loop {
         while running.try_join_next().is_some() {}
         let place = tokio::select! {
@@ -55,6 +58,12 @@ pub async fn run(ctx: Ctx) -> Result<()> {
             () = ctx.stop.cancelled() => break,
             _ = chores.tick() => {
                 chore(&ctx).await;
+                continue;
+            }
+            _ = changes.tick() => {
+                if let Err(error) = indicators::refresh(&ctx, ctx.now()).await {
+                    tracing::error!("indicators could not be read again: {error:#}");
+                }
                 continue;
             }
             place = places.clone().acquire_owned() => place?,
@@ -120,6 +129,8 @@ async fn attempt(ctx: &Ctx, job: &LeasedJob) -> Result<Outcome> {
         investigations::JOB => investigations::run(ctx, &job.payload).await,
         actions::LATE_JOB => actions::follow_up::run_late(ctx, &job.payload).await,
         actions::LOOK_JOB => actions::follow_up::run_look(ctx, &job.payload).await,
+        indicators::feeds::JOB => indicators::feeds::run(ctx, &job.payload).await,
+        indicators::look::JOB => indicators::look::run(ctx, &job.payload).await,
         bulk::JOB => bulk::run(ctx, &job.payload).await.map(|()| Outcome::Done),
         notifications::JOB => notifications::run(ctx, &job.payload).await,
         notifications::DIGEST_JOB => notifications::run_digest(ctx, &job.payload).await,
@@ -150,6 +161,7 @@ async fn end(ctx: &Ctx, job: &LeasedJob, ended: Result<Outcome>) -> Result<(), S
                 actions::JOB => actions::give_up(ctx, &job.payload, &text).await,
                 investigations::JOB => investigations::give_up(ctx, &job.payload, &text).await,
                 notifications::JOB => notifications::give_up(ctx, &job.payload).await,
+                indicators::look::JOB => indicators::look::give_up(ctx, &job.payload, &text).await,
                 _ => Ok(()),
             };
             if let Err(error) = gave_up {
@@ -165,7 +177,7 @@ fn attempts_max(kind: &str) -> i64 {
         // a mail server may be away for a night: about six hours
         notifications::JOB => 80,
         notifications::DIGEST_JOB | notifications::ESCALATE_JOB => 80,
-        actions::JOB | bulk::JOB => 8,
+        actions::JOB | bulk::JOB | indicators::look::JOB | indicators::feeds::JOB => 8,
         // waiting for each other counts as attempts too
         investigations::JOB => 50,
         // a look that waits for the mail to arrive counts as an attempt too
@@ -184,7 +196,7 @@ async fn chores(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
     actions::look(ctx, now).await?;
     actions::expire(ctx, now).await?;
-    indicators::refresh(ctx, now).await?;
+    indicators::feeds::chores(ctx, now).await?;
     actions::expire_commands(ctx, now).await?;
     ctx.store.prune_armed(now).await?;
     notifications::chores(ctx, now).await?;

@@ -211,6 +211,7 @@ async fn what_is_real_stays_as_it_was() -> Result<()> {
         severity: hinomi_model::Severity::Medium,
         note: String::new(),
         expires_at: None,
+        scope: Default::default(),
     };
     let proposal = |spec, incident, idempotency_key: Option<&str>| Proposal {
         spec,

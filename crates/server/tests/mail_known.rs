@@ -70,6 +70,7 @@ fn blocked(sender: &str) -> hinomi_model::IndicatorSpec {
         severity: hinomi_model::Severity::Medium,
         note: "test".to_owned(),
         expires_at: None,
+        scope: Default::default(),
     }
 }
 

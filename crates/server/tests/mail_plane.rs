@@ -63,6 +63,7 @@ impl House {
             severity: Severity::High,
             note: "test".to_owned(),
             expires_at: None,
+            scope: Default::default(),
         };
         let indicator = Indicator {
             id: hinomi_server::ids::new(),
@@ -71,6 +72,7 @@ impl House {
             created_at: Timestamp::default(),
             incident_id: None,
             import_id: None,
+            list_version: None,
             hits: 0,
             last_hit: None,
             version: 1,

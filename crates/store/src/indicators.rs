@@ -6,7 +6,8 @@ use crate::db::{
 use crate::error::{Result, StoreError};
 use crate::sql::{Arg, Cells, Filter, Sql, search_text};
 use hinomi_model::{
-    ImportId, Indicator, IndicatorAction, IndicatorId, IndicatorImport, IndicatorKind, IndicatorSpec, Timestamp,
+    FeedRun, FeedRunId, ImportId, Indicator, IndicatorAction, IndicatorId, IndicatorImport, IndicatorKind,
+    IndicatorLook, IndicatorSpec, LookId, Timestamp,
 };
 use sqlx::any::AnyRow;
 use std::collections::HashMap;
@@ -26,6 +27,27 @@ pub struct ListChange {
     pub changed: u64,
     /// Values about which it says the same.
     pub unchanged: u64,
+}
+
+/// Which indicators in force a list may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaces {
+    /// None: what is known stays.
+    Nothing,
+    /// Those put in force by this name (a feed).
+    Own(String),
+    /// All.
+    Everything,
+}
+
+impl Replaces {
+    fn takes(&self, known: &Indicator) -> bool {
+        match self {
+            Replaces::Nothing => false,
+            Replaces::Own(by) => known.created_by == *by,
+            Replaces::Everything => true,
+        }
+    }
 }
 
 /// Which indicators to list; empty means all.
@@ -48,12 +70,35 @@ reads! {
     fn indicator_of(kind: IndicatorKind, value: &str) -> Option<Indicator>;
     /// Returns every indicator in force at `now`, oldest first.
     fn indicators_in_force(now: Timestamp) -> Vec<Indicator>;
+    /// Returns indicators in force at `now`, oldest first, at most `max`, after the one that was created
+    /// then with this id.
+    fn indicators_in_force_after(
+        now: Timestamp,
+        after: Option<(Timestamp, IndicatorId)>,
+        max: i64,
+    ) -> Vec<Indicator>;
+    /// Returns the indicators of these values, also those that have ended.
+    fn indicators_of(values: &[(IndicatorKind, String)]) -> Vec<Indicator>;
     /// Tells what [`Tx::add_indicators`] would do.
-    fn compare_indicators(indicators: &[Indicator], now: Timestamp) -> ListChange;
+    fn compare_indicators(indicators: &[Indicator], replaces: &Replaces, now: Timestamp) -> ListChange;
     /// Returns a list that was taken in.
     fn import(id: ImportId) -> Option<IndicatorImport>;
     /// Lists the lists that were taken in, newest first.
     fn imports(page: &Page) -> Listed<IndicatorImport>;
+    /// Returns indicators a list added, in order of their ids, at most `max` after this one.
+    fn indicators_of_import(id: ImportId, after: Option<IndicatorId>, max: i64) -> Vec<Indicator>;
+    /// Returns a look back, and what it keeps to go on.
+    fn look(id: LookId) -> Option<(IndicatorLook, String)>;
+    /// Lists looks back, newest first.
+    fn looks(page: &Page) -> Listed<IndicatorLook>;
+    /// Returns how far a feed was read.
+    fn feed_state(name: &str) -> Option<String>;
+    /// Returns a run of a feed.
+    fn feed_run(id: FeedRunId) -> Option<FeedRun>;
+    /// Returns the last run of a feed that was no dry run and has ended.
+    fn last_feed_run(feed: &str) -> Option<FeedRun>;
+    /// Lists runs of a feed, newest first.
+    fn feed_runs(feed: &str, page: &Page) -> Listed<FeedRun>;
     /// Lists indicators, newest first.
     fn indicators(filter: &IndicatorFilter, page: &Page) -> Listed<Indicator>;
 }
@@ -65,12 +110,22 @@ writes! {
     /// [`StoreError::Duplicate`](crate::StoreError::Duplicate) when the value has one in force.
     fn add_indicator(indicator: &Indicator, now: Timestamp) -> ();
     /// Adds the indicators of a list: a value that has none in force at `now` gets one, another stays
-    /// unless `replaces`. Tells how many were added, changed and left.
-    fn add_indicators(indicators: &[Indicator], replaces: bool, now: Timestamp) -> ListChange;
+    /// unless `replaces` takes it. Tells how many were added, changed and left.
+    fn add_indicators(indicators: &[Indicator], replaces: &Replaces, now: Timestamp) -> ListChange;
     /// Removes what a list added, at most `max` indicators at a time; returns how many.
     fn delete_imported(id: ImportId, max: i64) -> u64;
     /// Notes a list that was taken in, or what is known of it now.
     fn put_import(import: &IndicatorImport) -> ();
+    /// Notes a look back and what it keeps to go on.
+    fn put_look(look: &IndicatorLook, kept: &str) -> ();
+    /// Notes how far a feed was read.
+    fn put_feed_state(name: &str, state: &str) -> ();
+    /// Notes a run of a feed.
+    fn put_feed_run(run: &FeedRun) -> ();
+    /// Removes runs of a feed but the newest; returns how many.
+    fn prune_feed_runs(feed: &str, keep: i64) -> u64;
+    /// Counts that an indicator was seen so many times, at last then; its version stays.
+    fn add_indicator_hits(id: IndicatorId, hits: i64, last: Timestamp) -> ();
     /// Replaces an indicator at the expected version; returns it with its new version.
     fn update_indicator(indicator: &Indicator, expected: i64) -> Indicator;
     /// Removes an indicator; false when there is none.
@@ -136,6 +191,33 @@ async fn indicators_in_force(db: &mut Db<'_>, now: Timestamp) -> Result<Vec<Indi
     rows.iter().map(read).collect()
 }
 
+async fn indicators_in_force_after(
+    db: &mut Db<'_>,
+    now: Timestamp,
+    after: Option<(Timestamp, IndicatorId)>,
+    max: i64,
+) -> Result<Vec<Indicator>> {
+    let mut sql =
+        Sql::new("SELECT doc, version, hits, last_hit FROM indicators WHERE (expires_at IS NULL OR expires_at > ");
+    sql.arg(now).push(")");
+    if let Some((at, id)) = after {
+        sql.push(" AND (created_at > ").arg(at).push(" OR (created_at = ").arg(at);
+        sql.push(" AND id > ").arg(Arg::id(id)).push("))");
+        // the index begins here
+        sql.push(" AND created_at >= ").arg(at);
+    }
+    sql.push(" ORDER BY created_at, id LIMIT ").arg(max);
+    sql.rows(db).await?.iter().map(read).collect()
+}
+
+async fn indicators_of(db: &mut Db<'_>, values: &[(IndicatorKind, String)]) -> Result<Vec<Indicator>> {
+    let mut found = Vec::new();
+    for (kind, value) in values {
+        found.extend(indicator_of(db, *kind, value).await?);
+    }
+    Ok(found)
+}
+
 async fn indicators(db: &mut Db<'_>, wanted: &IndicatorFilter, page: &Page) -> Result<Listed<Indicator>> {
     const LISTING: Listing = Listing {
         select: COLUMNS,
@@ -171,16 +253,36 @@ async fn delete_indicator(db: &mut Db<'_>, id: IndicatorId) -> Result<bool> {
 }
 
 async fn count_indicator_hit(db: &mut Db<'_>, id: IndicatorId, at: Timestamp) -> Result<()> {
+    add_indicator_hits(db, id, 1, at).await
+}
+
+async fn add_indicator_hits(db: &mut Db<'_>, id: IndicatorId, hits: i64, last: Timestamp) -> Result<()> {
     Sql::new(
-        "UPDATE indicators SET hits = hits + 1, last_hit = CASE WHEN last_hit > $1 THEN last_hit ELSE $2 END \
-         WHERE id = $3",
+        "UPDATE indicators SET hits = hits + $1, last_hit = CASE WHEN last_hit > $2 THEN last_hit ELSE $3 END \
+         WHERE id = $4",
     )
-    .bind(at)
-    .bind(at)
+    .bind(hits)
+    .bind(last)
+    .bind(last)
     .bind(Arg::id(id))
     .run(db)
     .await?;
     Ok(())
+}
+
+async fn indicators_of_import(
+    db: &mut Db<'_>,
+    id: ImportId,
+    after: Option<IndicatorId>,
+    max: i64,
+) -> Result<Vec<Indicator>> {
+    let mut sql = Sql::new("SELECT doc, version, hits, last_hit FROM indicators WHERE import_id = ");
+    sql.arg(Arg::id(id));
+    if let Some(after) = after {
+        sql.push(" AND id > ").arg(Arg::id(after));
+    }
+    sql.push(" ORDER BY id LIMIT ").arg(max);
+    sql.rows(db).await?.iter().map(read).collect()
 }
 
 /// Indicators in force of these values.
@@ -207,10 +309,18 @@ async fn known(
 }
 
 fn says_the_same(one: &IndicatorSpec, other: &IndicatorSpec) -> bool {
-    one.action == other.action && one.severity == other.severity && one.expires_at == other.expires_at
+    one.action == other.action
+        && one.severity == other.severity
+        && one.expires_at == other.expires_at
+        && one.scope == other.scope
 }
 
-async fn compare_indicators(db: &mut Db<'_>, indicators: &[Indicator], now: Timestamp) -> Result<ListChange> {
+async fn compare_indicators(
+    db: &mut Db<'_>,
+    indicators: &[Indicator],
+    replaces: &Replaces,
+    now: Timestamp,
+) -> Result<ListChange> {
     let mut change = ListChange::default();
     for some in indicators.chunks(TOGETHER) {
         let specs: Vec<&IndicatorSpec> = some.iter().map(|indicator| &indicator.spec).collect();
@@ -218,8 +328,8 @@ async fn compare_indicators(db: &mut Db<'_>, indicators: &[Indicator], now: Time
         for spec in specs {
             match known.get(&(spec.kind.word(), spec.value.clone())) {
                 None => change.added += 1,
-                Some(there) if says_the_same(&there.spec, spec) => change.unchanged += 1,
-                Some(_) => change.changed += 1,
+                Some(there) if !says_the_same(&there.spec, spec) && replaces.takes(there) => change.changed += 1,
+                Some(_) => change.unchanged += 1,
             }
         }
     }
@@ -229,7 +339,7 @@ async fn compare_indicators(db: &mut Db<'_>, indicators: &[Indicator], now: Time
 async fn add_indicators(
     db: &mut Db<'_>,
     indicators: &[Indicator],
-    replaces: bool,
+    replaces: &Replaces,
     now: Timestamp,
 ) -> Result<ListChange> {
     let mut change = ListChange::default();
@@ -240,7 +350,7 @@ async fn add_indicators(
         for indicator in some {
             match known.get(&(indicator.spec.kind.word(), indicator.spec.value.clone())) {
                 None => new.push(indicator),
-                Some(there) if !says_the_same(&there.spec, &indicator.spec) && replaces => {
+                Some(there) if !says_the_same(&there.spec, &indicator.spec) && replaces.takes(there) => {
                     let said = Indicator { spec: indicator.spec.clone(), ..there.clone() };
                     update_indicator(db, &said, there.version).await?;
                     change.changed += 1;
@@ -317,4 +427,93 @@ async fn imports(db: &mut Db<'_>, page: &Page) -> Result<Listed<IndicatorImport>
         descending: true,
     };
     list(db, &LISTING, &Filter::new(), page, read_import).await
+}
+
+async fn put_look(db: &mut Db<'_>, look: &IndicatorLook, kept: &str) -> Result<()> {
+    let doc = plain_json("look back", look)?;
+    let mut sql = Sql::new("INSERT INTO indicator_looks (id, at, doc, kept) VALUES ");
+    sql.args([Arg::id(look.id), Arg::from(look.at), Arg::from(doc.clone()), Arg::from(kept)]);
+    sql.push(" ON CONFLICT (id) DO UPDATE SET doc = ").arg(doc).push(", kept = ").arg(kept);
+    sql.run(db).await?;
+    Ok(())
+}
+
+fn read_look(row: &AnyRow) -> Result<IndicatorLook> {
+    serde_json::from_str(&row.text("doc")?).map_err(|error| StoreError::damaged("look back", error))
+}
+
+async fn look(db: &mut Db<'_>, id: LookId) -> Result<Option<(IndicatorLook, String)>> {
+    let row = Sql::new("SELECT doc, kept FROM indicator_looks WHERE id = $1").bind(Arg::id(id)).row(db).await?;
+    row.map(|row| Ok((read_look(&row)?, row.text("kept")?))).transpose()
+}
+
+async fn looks(db: &mut Db<'_>, page: &Page) -> Result<Listed<IndicatorLook>> {
+    const LISTING: Listing = Listing {
+        select: "doc, at, id",
+        from: "indicator_looks",
+        order: &[Key::Int("at"), Key::Text("id")],
+        descending: true,
+    };
+    list(db, &LISTING, &Filter::new(), page, read_look).await
+}
+
+fn plain_json<T: serde::Serialize>(what: &'static str, value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Invalid { what, reason: error.to_string() })
+}
+
+async fn feed_state(db: &mut Db<'_>, name: &str) -> Result<Option<String>> {
+    let row = Sql::new("SELECT doc FROM indicator_feeds WHERE name = $1").bind(name).row(db).await?;
+    row.map(|row| row.text("doc")).transpose()
+}
+
+async fn put_feed_state(db: &mut Db<'_>, name: &str, state: &str) -> Result<()> {
+    Sql::new("INSERT INTO indicator_feeds (name, doc) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET doc = $3")
+        .bind(name)
+        .bind(state)
+        .bind(state)
+        .run(db)
+        .await?;
+    Ok(())
+}
+
+fn read_run(row: &AnyRow) -> Result<FeedRun> {
+    serde_json::from_str(&row.text("doc")?).map_err(|error| StoreError::damaged("run of a feed", error))
+}
+
+async fn feed_run(db: &mut Db<'_>, id: FeedRunId) -> Result<Option<FeedRun>> {
+    let row = Sql::new("SELECT doc FROM indicator_feed_runs WHERE id = $1").bind(Arg::id(id)).row(db).await?;
+    row.map(|row| read_run(&row)).transpose()
+}
+
+async fn last_feed_run(db: &mut Db<'_>, feed: &str) -> Result<Option<FeedRun>> {
+    let runs = feed_runs(db, feed, &Page::first(50)).await?.items;
+    Ok(runs.into_iter().find(|run| !run.dry_run && run.finished_at.is_some()))
+}
+
+async fn feed_runs(db: &mut Db<'_>, feed: &str, page: &Page) -> Result<Listed<FeedRun>> {
+    const LISTING: Listing = Listing {
+        select: "doc",
+        from: "indicator_feed_runs",
+        order: &[Key::Int("at"), Key::Text("id")],
+        descending: true,
+    };
+    let mut filter = Filter::new();
+    filter.and("feed = ").arg(feed);
+    list(db, &LISTING, &filter, page, read_run).await
+}
+
+async fn put_feed_run(db: &mut Db<'_>, run: &FeedRun) -> Result<()> {
+    let doc = plain_json("run of a feed", run)?;
+    let mut sql = Sql::new("INSERT INTO indicator_feed_runs (id, feed, at, doc) VALUES ");
+    sql.args([Arg::id(run.id), Arg::from(run.feed.as_str()), Arg::from(run.at), Arg::from(doc.clone())]);
+    sql.push(" ON CONFLICT (id) DO UPDATE SET doc = ").arg(doc);
+    sql.run(db).await?;
+    Ok(())
+}
+
+async fn prune_feed_runs(db: &mut Db<'_>, feed: &str, keep: i64) -> Result<u64> {
+    let mut sql = Sql::new("DELETE FROM indicator_feed_runs WHERE feed = ");
+    sql.arg(feed).push(" AND id NOT IN (SELECT id FROM indicator_feed_runs WHERE feed = ").arg(feed);
+    sql.push(" ORDER BY at DESC, id DESC LIMIT ").arg(keep).push(")");
+    sql.run(db).await
 }

@@ -72,7 +72,7 @@ pub use directory::PersonFilter;
 pub use error::{Result, StoreError};
 pub use follow_up::LateRow;
 pub use incidents::{IncidentCounts, IncidentFilter, IncidentSort};
-pub use indicators::{IndicatorFilter, ListChange};
+pub use indicators::{IndicatorFilter, ListChange, Replaces};
 pub use investigations::InvestigationFilter;
 pub use jobs::{Job, JobFilter, JobRow, JobState, LeasedJob};
 pub use journal::JournalRow;

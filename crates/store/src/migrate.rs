@@ -54,6 +54,11 @@ pub(crate) const SQLITE: &[Migration] = &[
         sql: include_str!("../migrations/sqlite/20261122_80_automation.sql"),
     },
     Migration {
+        version: 20261122_82,
+        name: "indicator_looks",
+        sql: include_str!("../migrations/sqlite/20261122_82_indicator_looks.sql"),
+    },
+    Migration {
         version: 20261122_84,
         name: "tuning",
         sql: include_str!("../migrations/sqlite/20261122_84_tuning.sql"),
@@ -116,6 +121,11 @@ pub(crate) const POSTGRES: &[Migration] = &[
         version: 20261122_80,
         name: "automation",
         sql: include_str!("../migrations/postgres/20261122_80_automation.sql"),
+    },
+    Migration {
+        version: 20261122_82,
+        name: "indicator_looks",
+        sql: include_str!("../migrations/postgres/20261122_82_indicator_looks.sql"),
     },
     Migration {
         version: 20261122_84,

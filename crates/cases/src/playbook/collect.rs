@@ -71,10 +71,14 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
             }
             Fact::Indicator { entity, indicator: Some(indicator) } => {
                 let Some(file) = files.get_mut(entity) else { continue };
-                file.facts.insert("indicator".to_owned(), indicator.spec.action.word());
+                let action = match indicator.spec.action {
+                    IndicatorAction::BlockAndRemediate => IndicatorAction::Block,
+                    other => other,
+                };
+                file.facts.insert("indicator".to_owned(), action.word());
                 let by = &indicator.created_by;
-                let (verdict, reason) = match indicator.spec.action {
-                    IndicatorAction::Block => (
+                let (verdict, reason) = match action {
+                    IndicatorAction::Block | IndicatorAction::BlockAndRemediate => (
                         Verdict::Malicious,
                         Text::new(
                             format!("On the block list (added by {by})."),
@@ -85,7 +89,7 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
                         Verdict::NoThreatsFound,
                         Text::new(format!("Allowed by {by}."), format!("{by} が許可しています。")),
                     ),
-                    IndicatorAction::Audit => continue,
+                    IndicatorAction::Audit | IndicatorAction::Warn => continue,
                 };
                 outcome.verdicts.push((entity.clone(), verdict, reason));
             }

@@ -5,7 +5,7 @@ use super::proof::scanner;
 use super::{Case, Fact, Outcome, Query, edge, used_widely};
 use crate::evidence::{of_message, piece};
 use crate::url_domain;
-use hinomi_model::{EntityKey, EntityKind, EvidenceRole, IndicatorAction, MessageCopy, MessageId, Text};
+use hinomi_model::{EntityKey, EntityKind, EvidenceRole, MessageCopy, MessageId, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages looked at.
@@ -71,7 +71,7 @@ pub(super) fn identify(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     let blocked: BTreeMap<&EntityKey, &str> = facts
         .iter()
         .filter_map(|fact| match fact {
-            Fact::Indicator { entity, indicator: Some(known) } if known.spec.action == IndicatorAction::Block => {
+            Fact::Indicator { entity, indicator: Some(known) } if known.spec.action.blocks() => {
                 Some((entity, known.created_by.as_str()))
             }
             _ => None,

@@ -251,6 +251,7 @@ fn indicator(case: &Case<'_>, kind: IndicatorKind, value: &str, name: &str) -> A
             severity: Severity::High,
             note: format!("{name} (investigation {})", case.investigation.number),
             expires_at: None,
+            scope: Default::default(),
         },
     }
 }

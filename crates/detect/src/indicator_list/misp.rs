@@ -55,6 +55,9 @@ fn take(attribute: &Value, info: &str, reading: &mut Reading) -> Result<(), List
         (true, comment) => comment.to_owned(),
         (false, comment) => format!("{info}: {comment}"),
     };
+    // a subject of MISP is literal
+    let literal = value.replace(['*', '?'], "?");
+    let value = if kind == "email-subject" { literal.as_str() } else { value };
     // `filename|sha256`, `domain|ip`, `ip-dst|port`: the parts that can be compared
     let kinds = kind.split('|');
     let values = if kind.contains('|') { value.split('|').collect() } else { vec![value] };
@@ -81,6 +84,8 @@ fn of_type(word: &str) -> Option<IndicatorKind> {
         "domain" | "hostname" => IndicatorKind::Domain,
         "url" | "uri" | "link" => IndicatorKind::Url,
         "email-src" | "email" => IndicatorKind::SenderAddress,
+        "email-subject" => IndicatorKind::SubjectPattern,
+        "x509-fingerprint-sha256" => IndicatorKind::CertificateSha256,
         _ => return None,
     })
 }

@@ -12,7 +12,8 @@ mod value;
 pub use value::{guess, refang, sound};
 
 use hinomi_model::{
-    IndicatorAction, IndicatorFormat, IndicatorKind, IndicatorSpec, RefusedIndicator, Severity, Text, Timestamp,
+    IndicatorAction, IndicatorFormat, IndicatorKind, IndicatorScope, IndicatorSpec, RefusedIndicator, Severity, Text,
+    Timestamp,
 };
 
 /// Largest list, bytes.
@@ -37,6 +38,8 @@ pub struct Defaults {
     pub note: String,
     /// End; an entry that ends earlier keeps its own.
     pub expires_at: Option<Timestamp>,
+    /// Where all of them count.
+    pub scope: IndicatorScope,
 }
 
 /// A list that was read.
@@ -163,7 +166,7 @@ impl<'a> Reading<'a> {
         if !self.known.insert((kind, value.clone())) {
             return Ok(());
         }
-        let Defaults { action, severity, note, expires_at } = self.defaults;
+        let Defaults { action, severity, note, expires_at, scope } = self.defaults;
         let note = said.note.filter(|note| !note.trim().is_empty()).unwrap_or_else(|| note.clone());
         let ends = [said.expires_at, *expires_at].into_iter().flatten().min();
         self.entries.push(IndicatorSpec {
@@ -173,6 +176,7 @@ impl<'a> Reading<'a> {
             severity: said.severity.unwrap_or(*severity),
             note: note.trim().chars().take(NOTE_CHARS_MAX).collect(),
             expires_at: ends,
+            scope: scope.clone(),
         });
         Ok(())
     }

@@ -48,6 +48,8 @@ fn take(object: &Value, reading: &mut Reading) -> Result<(), ListError> {
     };
     let note = if text("name").is_empty() { text("description") } else { text("name") };
     for (path, value) in comparisons {
+        // a subject of STIX is literal
+        let value = if path.ends_with(":subject") { value.replace('*', "?") } else { value };
         let Some(kind) = of_path(&path) else {
             let en = format!("nothing here compares {path}");
             reading.refuse(place, &value, &en, &format!("{path} には対応していません"));
@@ -69,6 +71,8 @@ fn of_path(path: &str) -> Option<IndicatorKind> {
         "ipv4addr:value" | "ipv6addr:value" => IndicatorKind::Ip,
         "domainname:value" => IndicatorKind::Domain,
         "url:value" => IndicatorKind::Url,
+        "emailmessage:subject" => IndicatorKind::SubjectPattern,
+        "x509certificate:hashes.sha256" => IndicatorKind::CertificateSha256,
         "emailaddr:value" | "emailmessage:fromref.value" | "emailmessage:senderref.value" => {
             IndicatorKind::SenderAddress
         }

@@ -88,8 +88,13 @@ fn take(row: &csv::StringRecord, columns: &[Option<Column>], reading: &mut Readi
     }
     if let Some(word) = cell(Column::Action) {
         let Some(action) = action(word) else {
-            let en = format!("{word:?} is not an action: allow, audit or block");
-            reading.refuse(&place, value, &en, &format!("{word:?} は操作ではありません (allow、audit、block)"));
+            let en = format!("{word:?} is not an action: allow, audit, warn, block or block and remediate");
+            reading.refuse(
+                &place,
+                value,
+                &en,
+                &format!("{word:?} は操作ではありません (allow、audit、warn、block、blockAndRemediate)"),
+            );
             return Ok(());
         };
         said.action = Some(action);
@@ -124,6 +129,10 @@ fn kind(word: &str) -> Option<IndicatorKind> {
         "url" | "uri" => IndicatorKind::Url,
         "senderaddress" | "sender" | "email" | "emailaddress" | "emailsrc" => IndicatorKind::SenderAddress,
         "senderdomain" | "emaildomain" => IndicatorKind::SenderDomain,
+        "certificatesha256" | "certificatethumbprint" | "certificate" | "x509fingerprintsha256" => {
+            IndicatorKind::CertificateSha256
+        }
+        "subjectpattern" | "subject" | "emailsubject" | "件名" => IndicatorKind::SubjectPattern,
         _ => return None,
     })
 }
@@ -132,7 +141,9 @@ fn action(word: &str) -> Option<IndicatorAction> {
     Some(match plain(word).as_str() {
         "allow" | "allowed" => IndicatorAction::Allow,
         "audit" | "alert" | "alertonly" => IndicatorAction::Audit,
-        "block" | "alertandblock" | "blockandremediate" => IndicatorAction::Block,
+        "warn" | "alertandwarn" => IndicatorAction::Warn,
+        "block" | "alertandblock" => IndicatorAction::Block,
+        "blockandremediate" => IndicatorAction::BlockAndRemediate,
         _ => return None,
     })
 }

@@ -1,6 +1,6 @@
 //! What a value is, and whether it is one.
 
-use crate::indicator::normal;
+use crate::indicator::{LITERALS_MIN, PATTERN_CHARS_MAX, literals, normal};
 use hinomi_model::{IndicatorKind, Text};
 use std::net::IpAddr;
 
@@ -50,7 +50,7 @@ pub fn sound(kind: IndicatorKind, value: &str) -> Result<String, Text> {
     let value = normal(kind, value);
     let hex = |digits: usize| value.len() == digits && value.bytes().all(|byte| byte.is_ascii_hexdigit());
     let fits = match kind {
-        IndicatorKind::FileSha256 => hex(64),
+        IndicatorKind::FileSha256 | IndicatorKind::CertificateSha256 => hex(64),
         IndicatorKind::FileSha1 => hex(40),
         IndicatorKind::FileMd5 => hex(32),
         IndicatorKind::Ip => value.parse::<IpAddr>().is_ok(),
@@ -64,12 +64,17 @@ pub fn sound(kind: IndicatorKind, value: &str) -> Result<String, Text> {
             let host = value.split_once("://").map(|(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
             host.is_some_and(|host| !host.is_empty()) && no_blanks(&value)
         }
+        IndicatorKind::SubjectPattern => {
+            value.chars().count() <= PATTERN_CHARS_MAX
+                && literals(&value) >= LITERALS_MIN
+                && !value.chars().any(char::is_control)
+        }
     };
     if fits {
         return Ok(value);
     }
     let (en, ja) = match kind {
-        IndicatorKind::FileSha256 => ("64 hexadecimal digits", "16 進数 64 桁"),
+        IndicatorKind::FileSha256 | IndicatorKind::CertificateSha256 => ("64 hexadecimal digits", "16 進数 64 桁"),
         IndicatorKind::FileSha1 => ("40 hexadecimal digits", "16 進数 40 桁"),
         IndicatorKind::FileMd5 => ("32 hexadecimal digits", "16 進数 32 桁"),
         IndicatorKind::Ip => ("an IP address", "IP アドレス"),
@@ -77,6 +82,10 @@ pub fn sound(kind: IndicatorKind, value: &str) -> Result<String, Text> {
         IndicatorKind::Domain | IndicatorKind::SenderDomain => ("a domain name with a dot", "ドットを含むドメイン名"),
         IndicatorKind::SenderAddress => ("a mail address", "メールアドレス"),
         IndicatorKind::Url => ("a URL with a scheme and a host", "スキームとホストのある URL"),
+        IndicatorKind::SubjectPattern => (
+            "a subject of at most 256 characters with three or more that are no wildcards",
+            "256 文字以内で、ワイルドカード以外の文字を 3 文字以上含む件名",
+        ),
     };
     Err(Text::new(format!("it is not {en}"), format!("{ja}ではありません")))
 }

@@ -4,9 +4,11 @@ use crate::client::Client;
 use crate::output::{self, exit, line, printable};
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use hinomi_api::NewIndicatorImport;
+use hinomi_api::{NewFeedRun, NewIndicatorImport, NewIndicatorLook};
 use hinomi_model::{
-    ImportId, Indicator, IndicatorAction, IndicatorFormat, IndicatorImport, IndicatorWhy, Language, Severity, Timestamp,
+    FeedRun, FeedRunState, ImportId, Indicator, IndicatorAction, IndicatorFeed, IndicatorFormat, IndicatorId,
+    IndicatorImport, IndicatorLook, IndicatorReach, IndicatorScope, IndicatorWhy, Language, LookState, Severity, Text,
+    Timestamp,
 };
 use std::path::PathBuf;
 
@@ -40,7 +42,7 @@ pub enum Indicators {
         /// How it is written: auto, csv, stix, misp
         #[arg(long, default_value = "auto")]
         format: String,
-        /// What happens where the list does not say it: allow, audit, block
+        /// What happens where the list does not say it: allow, audit, warn, block, blockAndRemediate
         #[arg(long, default_value = "audit")]
         action: String,
         /// Severity of alerts where the list does not say it
@@ -52,12 +54,59 @@ pub enum Indicators {
         /// When they end, as 2027-01-31T00:00:00Z
         #[arg(long)]
         expires: Option<String>,
+        /// Counts on devices with this tag (may be given several times); everywhere when left out
+        #[arg(long = "device-tag")]
+        device_tags: Vec<String>,
+        /// Counts for mail to this domain (may be given several times); everywhere when left out
+        #[arg(long = "mail-domain")]
+        mail_domains: Vec<String>,
         /// What the list says about a value that has an indicator counts
         #[arg(long)]
         replace: bool,
         /// Only tell what would happen
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Compare indicators with the events and mail that are there already
+    Look {
+        /// Ids of indicators
+        #[arg(required = true)]
+        ids: Vec<IndicatorId>,
+        /// Days to look back
+        #[arg(long, default_value_t = 30)]
+        days: i64,
+        /// Do not wait for the end
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// List looks back and what they found
+    Looks {
+        /// Most looks to show
+        #[arg(long, default_value_t = 20)]
+        max: usize,
+    },
+    /// Tell which devices have an indicator in force, do not have it yet, or cannot
+    Devices {
+        /// Id of the indicator
+        id: IndicatorId,
+    },
+    /// List the feeds and how they do
+    Feeds,
+    /// Fetch a feed now
+    Fetch {
+        /// Name of the feed
+        name: String,
+        /// Only tell what it would do
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// List what a feed brought
+    FeedRuns {
+        /// Name of the feed
+        name: String,
+        /// Most runs to show
+        #[arg(long, default_value_t = 20)]
+        max: usize,
     },
     /// List the lists that were taken in
     Imports {
@@ -106,7 +155,19 @@ impl Indicators {
                 }
                 Ok(if known { exit::DONE } else { exit::NOTHING })
             }
-            Indicators::Import { file, name, format, action, severity, note, expires, replace, dry_run } => {
+            Indicators::Import {
+                file,
+                name,
+                format,
+                action,
+                severity,
+                note,
+                expires,
+                device_tags,
+                mail_domains,
+                replace,
+                dry_run,
+            } => {
                 let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
                 let own = || file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
                 let ends = |text: &String| Timestamp::parse(text).with_context(|| format!("--expires {text}"));
@@ -118,6 +179,7 @@ impl Indicators {
                     severity: severity.parse::<Severity>().with_context(|| format!("--severity {severity}"))?,
                     note,
                     expires_at: expires.as_ref().map(ends).transpose()?,
+                    scope: IndicatorScope { device_tags, mail_domains },
                     replace,
                     dry_run,
                 };
@@ -127,6 +189,76 @@ impl Indicators {
                     false => show(&import, language),
                 }
                 Ok(if import.added + import.changed + import.unchanged > 0 { exit::DONE } else { exit::NOTHING })
+            }
+            Indicators::Look { ids, days, no_wait } => {
+                let body = NewIndicatorLook { indicators: ids, days };
+                let mut look: IndicatorLook = client.post("/indicators/looks", &body).await?;
+                while !no_wait && !matches!(look.state, LookState::Done | LookState::Failed) {
+                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                    look = client.get(&format!("/indicators/looks/{}", look.id), &[]).await?;
+                }
+                match json {
+                    true => output::json(&look),
+                    false => tell_look(&look, language),
+                }
+                let found = no_wait || look.found_count > 0;
+                Ok(if found { exit::DONE } else { exit::NOTHING })
+            }
+            Indicators::Looks { max } => {
+                let looks = client.list::<IndicatorLook>("/indicators/looks", &[], max).await?.items;
+                match json {
+                    true => looks.iter().for_each(output::json),
+                    false => looks.iter().for_each(|look| tell_look(look, language)),
+                }
+                Ok(if looks.is_empty() { exit::NOTHING } else { exit::DONE })
+            }
+            Indicators::Devices { id } => {
+                let reach: IndicatorReach = client.get(&format!("/indicators/{id}/devices"), &[]).await?;
+                match json {
+                    true => output::json(&reach),
+                    false => tell_reach(&reach, language),
+                }
+                Ok(if reach.in_force > 0 { exit::DONE } else { exit::NOTHING })
+            }
+            Indicators::Feeds => {
+                let feeds = client.list::<IndicatorFeed>("/indicators/feeds", &[], 1_000).await?.items;
+                let head = ["NAME", "KIND", "ACTION", "NEXT", "FAILING SINCE", "LAST", "ADDED", "CHANGED", "REFUSED"];
+                let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+                Ok(output::list(json, &feeds, &head, |feed| {
+                    let last = feed.last_run.as_ref();
+                    vec![
+                        feed.name.clone(),
+                        feed.kind.word(),
+                        feed.action.word(),
+                        time(feed.next_at),
+                        time(feed.failing_since),
+                        last.map(|run| format!("{} {}", run.at, run.state.word())).unwrap_or_default(),
+                        last.map(|run| run.added.to_string()).unwrap_or_default(),
+                        last.map(|run| run.changed.to_string()).unwrap_or_default(),
+                        last.map(|run| run.refused_count.to_string()).unwrap_or_default(),
+                    ]
+                }))
+            }
+            Indicators::Fetch { name, dry_run } => {
+                let path = format!("/indicators/feeds/{name}/runs");
+                let mut run: FeedRun = client.post(&path, &NewFeedRun { dry_run }).await?;
+                while matches!(run.state, FeedRunState::Waiting | FeedRunState::Running) {
+                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                    run = client.get(&format!("/indicators/feed-runs/{}", run.id), &[]).await?;
+                }
+                match json {
+                    true => output::json(&run),
+                    false => tell_run(&run, language),
+                }
+                Ok(if run.state == FeedRunState::Failed { exit::NOTHING } else { exit::DONE })
+            }
+            Indicators::FeedRuns { name, max } => {
+                let runs = client.list::<FeedRun>(&format!("/indicators/feeds/{name}/runs"), &[], max).await?.items;
+                match json {
+                    true => runs.iter().for_each(output::json),
+                    false => runs.iter().for_each(|run| tell_run(run, language)),
+                }
+                Ok(if runs.is_empty() { exit::NOTHING } else { exit::DONE })
             }
             Indicators::Imports { max } => {
                 let imports = client.list::<IndicatorImport>("/indicators/imports", &[], max).await?.items;
@@ -187,20 +319,96 @@ fn show(import: &IndicatorImport, language: Language) {
     }
 }
 
+fn tell_reach(reach: &IndicatorReach, language: Language) {
+    let IndicatorReach { in_force, not_yet, cannot, out_of_scope, .. } = reach;
+    line(&match language {
+        Language::Ja => {
+            format!("適用済み {in_force} 台、未適用 {not_yet} 台、適用不可 {cannot} 台、対象外 {out_of_scope} 台")
+        }
+        Language::En => {
+            format!(
+                "in force on {in_force} devices, not yet on {not_yet}, cannot on {cannot}, out of scope {out_of_scope}"
+            )
+        }
+    });
+    for one in &reach.devices {
+        let reason = one.reason.as_ref().map(|text| if language == Language::Ja { &text.ja } else { &text.en });
+        let reason = reason.map(String::as_str).unwrap_or_default();
+        line(&printable(&format!("  {} {} {} {reason}", one.state.word(), one.id, one.name)));
+    }
+}
+
+fn tell_run(run: &FeedRun, language: Language) {
+    let FeedRun { feed, at, added, changed, unchanged, refused_count, requests, bytes, .. } = run;
+    let state = run.state.word();
+    let dry = match (run.dry_run, language) {
+        (false, _) => "",
+        (true, Language::Ja) => " (試行)",
+        (true, Language::En) => " (dry run)",
+    };
+    line(&printable(&match language {
+        Language::Ja => format!(
+            "{feed} {at} {state}{dry}: 追加 {added}、変更 {changed}、変更なし {unchanged}、使えない項目 {refused_count}、\
+             リクエスト {requests}、{bytes} バイト"
+        ),
+        Language::En => format!(
+            "{feed} {at} {state}{dry}: added {added}, changed {changed}, unchanged {unchanged}, refused \
+             {refused_count}, {requests} requests, {bytes} bytes"
+        ),
+    }));
+    let text = |text: &Text| if language == Language::Ja { text.ja.clone() } else { text.en.clone() };
+    if let Some(reason) = &run.reason {
+        line(&printable(&format!("  {}", text(reason))));
+    }
+    for refused in &run.refused {
+        line(&printable(&format!("  {} {}: {}", refused.place, refused.value, text(&refused.reason))));
+    }
+}
+
+fn tell_look(look: &IndicatorLook, language: Language) {
+    let IndicatorLook { id, at, state, days_done, days, events, messages, found_count, .. } = look;
+    let state = state.word();
+    line(&printable(&match language {
+        Language::Ja => format!(
+            "{id} {at} {state}: {days_done}/{days} 日、イベント {events} 件、メール {messages} 通、該当 {found_count} 件"
+        ),
+        Language::En => format!(
+            "{id} {at} {state}: {days_done} of {days} days, {events} events, {messages} messages, {found_count} seen"
+        ),
+    }));
+    if let Some(reason) = &look.reason {
+        line(&printable(if language == Language::Ja { &reason.ja } else { &reason.en }));
+    }
+    for one in &look.found {
+        let (action, kind) = (one.action.word(), one.kind.word());
+        let (devices, mailboxes) = (one.device_count, one.mailbox_count);
+        let seen = match language {
+            Language::Ja => format!("{} 回、デバイス {devices} 台、メールボックス {mailboxes} 個", one.hits),
+            Language::En => format!("{} times, {devices} devices, {mailboxes} mailboxes", one.hits),
+        };
+        line(&printable(&format!("  {action} {kind} {}: {seen}, {}..{}", one.value, one.first_seen, one.last_seen)));
+    }
+}
+
 fn explain(why: &IndicatorWhy, language: Language) {
+    let in_language = |text: &Text| if language == Language::Ja { text.ja.clone() } else { text.en.clone() };
     if why.considered.is_empty() {
         line(&printable(&format!("{}: no indicator says anything about it", why.value)));
+        return;
     }
+    line(&in_language(&why.precedence));
     for one in &why.considered {
-        let reason = if language == Language::Ja { &one.reason.ja } else { &one.reason.en };
         let mark = if why.decided_by == Some(one.id) { "→" } else { " " };
-        let places: Vec<String> = one.enforced_by.iter().map(|place| place.word()).collect();
-        line(&printable(&format!(
-            "{mark} {} {} {} [{}] {reason}",
-            one.action.word(),
-            one.kind.word(),
-            one.value,
-            places.join(", ")
-        )));
+        let (action, kind, reason) = (one.action.word(), one.kind.word(), in_language(&one.reason));
+        line(&printable(&format!("{mark} {action} {kind} {} {reason}", one.value)));
+        if !one.scope.is_everything() {
+            let tags = one.scope.device_tags.iter().map(|tag| format!("tag:{tag}"));
+            let domains = one.scope.mail_domains.iter().map(|domain| format!("mail:{domain}"));
+            line(&printable(&format!("    {}", tags.chain(domains).collect::<Vec<_>>().join(" "))));
+        }
+        for effect in one.effects.iter().filter(|_| !one.ended) {
+            let mark = if effect.enforced { "+" } else { "-" };
+            line(&printable(&format!("    {mark} {}: {}", effect.place.word(), in_language(&effect.text))));
+        }
     }
 }

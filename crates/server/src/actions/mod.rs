@@ -375,8 +375,13 @@ pub(crate) async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) ->
             if let Err(reason) = hinomi_detect::indicator_list::sound(indicator.kind, &indicator.value) {
                 return Err(ActionError::Invalid { field: "value", reason });
             }
-            if let Some(reason) = crate::indicators::guard::refusal(indicator, &ctx.config.gateway.own_domains) {
+            if demo.is_none()
+                && let Some(reason) = guard(ctx, indicator).await?
+            {
                 return Err(ActionError::Invalid { field: "value", reason });
+            }
+            if let Some(reason) = crate::indicators::guard::scope(&indicator.scope) {
+                return Err(ActionError::Invalid { field: "scope", reason });
             }
         }
         _ => {}
@@ -387,6 +392,24 @@ pub(crate) async fn check(ctx: &Ctx, spec: &ActionSpec, demo: Option<DemoId>) ->
         return Err(ActionError::NotFound { what: "device", id: device.to_string() });
     }
     Ok(())
+}
+
+/// Says why an indicator must not be put in force.
+async fn guard(ctx: &Ctx, indicator: &hinomi_model::IndicatorSpec) -> Result<Option<Text>, ActionError> {
+    use crate::indicators::guard;
+    if let Some(reason) = guard::refusal(indicator, &ctx.config.gateway.own_domains) {
+        return Ok(Some(reason));
+    }
+    match indicator.kind {
+        IndicatorKind::SubjectPattern => Ok(guard::patterns(ctx.indicators.get().patterns() + 1)),
+        IndicatorKind::FileSha256 if indicator.action.blocks() => {
+            let file = EntityKey::file(&indicator.value);
+            let devices = Some(hinomi_model::EntityKind::Device);
+            let seen = ctx.store.sightings_within(&file, None, devices, &hinomi_store::Page::first(200)).await?;
+            Ok(guard::system_file(&seen.items))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn check_sha256(text: &str) -> Result<(), ActionError> {

@@ -9,8 +9,8 @@ use crate::mailboxes::{Halt, Order};
 use crate::{ids, indicators};
 use anyhow::Context;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, DeviceId, EntityKey, EntityKind, Indicator, IndicatorId, IndicatorKind,
-    IndicatorSpec, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
+    Action, ActionId, ActionSpec, ActionState, DeviceId, EntityKey, EntityKind, Indicator, IndicatorAction,
+    IndicatorId, IndicatorKind, IndicatorSpec, MessageCopyRef, Receipt, ReceiptState, Text, Timestamp,
 };
 use hinomi_store::{Job, JobFilter, JobState, LeasedJob, Page};
 use hinomi_wire::Command;
@@ -261,11 +261,14 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
         let known = tx.indicator_of(spec.kind, &spec.value).await?;
         let in_force = |known: &Indicator| known.spec.expires_at.is_none_or(|end| end > now);
         let (id, state, detail) = match known.filter(in_force) {
-            Some(known) if known.spec.action == spec.action => {
+            Some(known) if known.spec.action == spec.action && known.spec.scope == spec.scope => {
                 (known.id, ReceiptState::AlreadyDone, Text::new("It is in force already.", "すでに有効です。"))
             }
             Some(mut known) => {
+                let before = known.list_version.filter(|_| indicators::on_sensors(&known.spec));
                 known.spec = spec.clone();
+                let next = indicators::list_version(&mut tx, spec).await?;
+                known.list_version = next.map(|next| before.unwrap_or(next));
                 tx.update_indicator(&known, known.version).await?;
                 (
                     known.id,
@@ -274,14 +277,13 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
                 )
             }
             None => {
-                let indicator = new_indicator(spec, &by, &action, now);
+                let mut indicator = new_indicator(spec, &by, &action, now);
+                indicator.list_version = indicators::list_version(&mut tx, spec).await?;
                 tx.add_indicator(&indicator, now).await?;
                 (indicator.id, ReceiptState::Done, in_force_text(spec.kind))
             }
         };
-        if file {
-            indicators::raise_version(&mut tx).await?;
-        }
+        indicators::changed(&mut tx, file).await?;
         for receipt in action.receipts.iter_mut().filter(|receipt| receipt.target == entity) {
             receipt.state = state;
             receipt.detail = detail.clone();
@@ -290,6 +292,16 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
         }
         action.state = ActionState::Running;
         save(&mut tx, &mut action, now).await?;
+        // an investigation has looked at every device and mailbox before it blocks
+        let days = ctx.config.indicators.look_back_days;
+        if days > 0
+            && action.investigation_id.is_none()
+            && spec.action != IndicatorAction::Allow
+            && state == ReceiptState::Done
+        {
+            let sought = indicators::look::Sought::Indicators(vec![id]);
+            indicators::look::order(&mut tx, sought, &by, days, true, now).await?;
+        }
         let detail = json!({"indicator": id.to_string(), "value": spec.value, "kind": spec.kind});
         tx.audit(&super::audit(now, &by, "indicator.add", &action, detail)).await?;
         tx.commit().await?;
@@ -312,6 +324,7 @@ fn new_indicator(spec: &IndicatorSpec, by: &str, action: &Action, now: Timestamp
         created_at: now,
         incident_id: action.incident_id,
         import_id: None,
+        list_version: None,
         hits: 0,
         last_hit: None,
         version: 1,
@@ -326,6 +339,10 @@ fn in_force_text(kind: IndicatorKind) -> Text {
         IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => Text::new(
             "In force: an alert is raised where it is seen. Files are stopped by SHA-256 only.",
             "有効になりました。確認された場合にアラートを作成します (ファイルを停止できるのは SHA-256 のみです)。",
+        ),
+        IndicatorKind::CertificateSha256 => Text::new(
+            "Kept. Not enforced: nothing here carries signatures to compare.",
+            "保管しました。照合できる署名がないため、適用はされません。",
         ),
         _ => Text::new("In force at the gateway.", "ゲートウェイで有効になりました。"),
     }
@@ -346,9 +363,7 @@ async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow
         if known.is_some() {
             tx.delete_indicator(id).await?;
         }
-        if file {
-            indicators::raise_version(&mut tx).await?;
-        }
+        indicators::changed(&mut tx, file).await?;
         let (state, detail) = match known {
             Some(_) => (ReceiptState::Done, Text::new("Removed.", "削除しました。")),
             None => (ReceiptState::AlreadyDone, Text::new("It was gone already.", "すでに削除されています。")),

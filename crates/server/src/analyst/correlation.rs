@@ -4,7 +4,7 @@
 //! group of events while it is small, once a minute when it is large. After a crash the records behind
 //! the saved state are read again from the ingest log, so that an event counts exactly once.
 
-use super::finding::{Finding, is_allowed, lineage, subject};
+use super::finding::{Around, Finding, is_allowed, lineage, subject};
 use crate::app::Ctx;
 use crate::rules::{Fate, Hits, fate};
 use anyhow::{Context, Result};
@@ -113,7 +113,11 @@ pub(crate) fn learn(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Vec<To
         if !engine.correlates() {
             return fired;
         }
-        for event in events.iter().filter(|event| !is_allowed(event, &indicators)) {
+        let allowed = |event: &&Event| {
+            let around = Around::of(ctx, &indicators, event, &[]);
+            is_allowed(event, &indicators, around.scene())
+        };
+        for event in events.iter().filter(|event| !allowed(event)) {
             for found in engine.correlate(event, &realm, state) {
                 let mut at_hand: Vec<Event> = events.iter().filter(|other| found.holds(other)).cloned().collect();
                 if !found.holds(event) {

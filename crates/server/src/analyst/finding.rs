@@ -9,7 +9,7 @@ use hinomi_cases::{
     ProcessFacts, attack_root, exec_blocked, filter_detections, is_boundary, is_mail_client, is_opener,
     sensor_detection,
 };
-use hinomi_detect::IndicatorSet;
+use hinomi_detect::{IndicatorSet, Scene, When};
 use hinomi_model::{
     DemoId, Detection, DetectionSource, DetectionStatus, Event, IndicatorAction, IndicatorId, MessageCopy, ProcessKey,
     Severity, Table, Text,
@@ -61,7 +61,8 @@ pub(super) async fn detect(
         if !is_mail(event) {
             ctx.desk.processes(|processes| processes.learn(event));
         }
-        let mut fired: Vec<Detection> = indicators.detections(event);
+        let around = Around::of(ctx, &indicators, event, copies);
+        let mut fired: Vec<Detection> = indicators.detections(event, around.scene());
         if event.str("ActionType") == Some("ExecBlocked") && fired.is_empty() {
             fired.push(exec_blocked(event));
         }
@@ -72,7 +73,7 @@ pub(super) async fn detect(
             // a rule of the sensor this server does not have
             fired.extend(own);
         }
-        if fired.is_empty() || is_allowed(event, &indicators) {
+        if fired.is_empty() || is_allowed(event, &indicators, around.scene()) {
             continue;
         }
         for mut detection in fired {
@@ -93,6 +94,43 @@ pub(super) async fn detect(
         }
     }
     Ok((findings, hits))
+}
+
+/// What decides whether an indicator counts for an event: the tags of its device, or the domains of its
+/// recipients. Looked up only while some indicator does not count everywhere.
+pub(crate) enum Around {
+    Anywhere,
+    Device(Vec<String>),
+    Mail(Vec<String>),
+}
+
+impl Around {
+    pub(crate) fn of(ctx: &Ctx, indicators: &IndicatorSet, event: &Event, copies: &[MessageCopy]) -> Around {
+        if !indicators.is_scoped() {
+            return Around::Anywhere;
+        }
+        if !is_mail(event) {
+            return Around::Device(event.device_id().map(|id| ctx.indicators.tags(id)).unwrap_or_default());
+        }
+        let domain = |address: &str| address.rsplit_once('@').map(|(_, domain)| domain.to_lowercase());
+        Around::Mail(match event.str("RecipientEmailAddress") {
+            Some(recipient) => domain(recipient).into_iter().collect(),
+            // rows about links name no recipient
+            None => {
+                let id = event.str("NetworkMessageId").unwrap_or_default();
+                let own = copies.iter().filter(|copy| copy.message_id.to_string() == id);
+                own.filter_map(|copy| domain(&copy.recipient)).collect()
+            }
+        })
+    }
+
+    pub(crate) fn scene(&self) -> Scene<'_> {
+        match self {
+            Around::Anywhere => Scene::Anywhere,
+            Around::Device(tags) => Scene::Device(tags),
+            Around::Mail(domains) => Scene::Mail(domains),
+        }
+    }
 }
 
 /// The process a device event is about.
@@ -131,13 +169,13 @@ fn sensors_own(event: &Event) -> (Option<Detection>, Option<Text>) {
 }
 
 /// Allow beats everything: nothing is told about a file an administrator allows.
-pub(super) fn is_allowed(event: &Event, indicators: &IndicatorSet) -> bool {
+pub(super) fn is_allowed(event: &Event, indicators: &IndicatorSet, scene: Scene<'_>) -> bool {
     if indicators.is_empty() {
         return false;
     }
     let script = event.additional("ScriptSHA256").and_then(|value| value.as_str().map(str::to_owned));
     let file = script.or(event.str("SHA256").map(str::to_owned));
-    file.and_then(|sha256| indicators.file(&sha256, event.timestamp))
+    file.and_then(|sha256| indicators.file(&sha256, When { at: event.timestamp, scene }))
         .is_some_and(|hit| hit.action == IndicatorAction::Allow)
 }
 

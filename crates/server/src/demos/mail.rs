@@ -51,6 +51,6 @@ pub(super) async fn rows(ctx: &Ctx, demo: DemoId, at: Timestamp, raw: &[u8]) -> 
         queue_id: String::new(),
         truncated: false,
     };
-    let (parts, _) = gateway.examine(ids::within(Some(demo)), at, &envelope, Bytes::copy_from_slice(raw)).await?;
+    let parts = gateway.examine(ids::within(Some(demo)), at, &envelope, Bytes::copy_from_slice(raw)).await?.parts;
     Ok(parts)
 }

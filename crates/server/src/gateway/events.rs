@@ -93,7 +93,7 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
         Some(IpAddr::V6(ip)) => drop(event.set("SenderIPv6", ip.to_string())),
         None => {}
     }
-    let blocking: Vec<&Hit> = hits.iter().filter(|hit| hit.action == IndicatorAction::Block).collect();
+    let blocking: Vec<&Hit> = hits.iter().filter(|hit| hit.action.blocks()).collect();
     let (threats, methods) = threats(&blocking, seen.filters);
     if !threats.is_empty() {
         event.set("ThreatTypes", threats.join(",")).set("DetectionMethods", methods.to_string());
@@ -103,6 +103,8 @@ fn message_row(seen: &Seen<'_>, recipient: &str, own_domains: &[String]) -> Even
             "EmailAction",
             if seen.location == DeliveryLocation::Quarantine { "Send to quarantine" } else { "Delete message" },
         );
+    } else if hits.iter().any(|hit| hit.action == IndicatorAction::Warn) && seen.source == MailSource::Gateway {
+        event.set("EmailAction", "Add X-header");
     }
     let said = seen.filters.iter().map(|one| one.verdict).max().unwrap_or(Verdict::Unknown);
     let verdict = if blocking.is_empty() { said } else { Verdict::Malicious };
@@ -158,7 +160,8 @@ fn findings(analysis: &Analysis) -> BTreeSet<&str> {
 fn threats(blocking: &[&Hit], filters: &[FilterVerdict]) -> (Vec<&'static str>, serde_json::Value) {
     let mut found: BTreeMap<&'static str, BTreeSet<String>> = BTreeMap::new();
     for hit in blocking {
-        let threat = if hit.kind == IndicatorKind::FileSha256 { "Malware" } else { "Phish" };
+        let file = matches!(hit.kind, IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5);
+        let threat = if file { "Malware" } else { "Phish" };
         found.entry(threat).or_default().insert("Custom indicator".to_owned());
     }
     for filter in filters.iter().filter(|one| one.verdict >= Verdict::Suspicious) {
@@ -205,9 +208,9 @@ fn file_row(seen: &Seen<'_>, recipient: &str, index: usize, file: &hinomi_mail::
         fields["Listed"] = file.listed.iter().map(entry).collect();
     }
     event.set("AdditionalFields", fields.to_string());
-    let blocks =
-        |hit: &&Hit| hit.action == IndicatorAction::Block && hit.value.eq_ignore_ascii_case(&attachment.sha256);
-    if seen.hits.iter().any(|hit| blocks(&hit)) {
+    let hashes = [&attachment.sha256, &file.sha1, &file.md5];
+    let own = |hit: &Hit| hashes.iter().any(|hash| hit.value.eq_ignore_ascii_case(hash));
+    if seen.hits.iter().any(|hit| hit.action.blocks() && own(hit)) {
         event
             .set("ThreatTypes", "Malware")
             .set("DetectionMethods", json!({"Malware": ["Custom indicator"]}).to_string());

@@ -8,12 +8,14 @@ use crate::mailboxes::FileVault;
 use crate::verdicts;
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use hinomi_detect::{Hit, IndicatorSet};
+use hinomi_detect::{Hit, IndicatorSet, Scene, When};
 use hinomi_mail::auth::{Authenticator, Client};
 use hinomi_mail::filters::{self, Handed, TrustedFilter};
 use hinomi_mail::milter::{Decision, Envelope, Judge};
-use hinomi_mail::parse::{Analysis, Limits, analyse};
-use hinomi_model::{DeliveryAction, DeliveryLocation, Event, IndicatorAction, MailSource, MessageId, Timestamp};
+use hinomi_mail::parse::{Analysis, Limits, analyse, domain_of};
+use hinomi_model::{
+    DeliveryAction, DeliveryLocation, Event, IndicatorAction, IndicatorKind, MailSource, MessageId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -22,6 +24,8 @@ use tokio::sync::Semaphore;
 
 /// Our header: pairs a mail in a mailbox with what the gateway wrote down. Taken off incoming mail.
 const OUR_HEADER: &str = "X-Hinomi-Message-Id";
+/// Our header: names the kind and id of an indicator that asks to warn. Taken off incoming mail.
+const WARNING_HEADER: &str = "X-Hinomi-Warning";
 
 /// Messages analysed at the same time: the work is computing, so more than this only takes memory.
 fn analyses_max() -> usize {
@@ -55,6 +59,16 @@ pub struct Gateway {
     indicators: Indicators,
     authenticator: Authenticator,
     places: Semaphore,
+}
+
+/// A message that was taken apart and judged.
+pub(crate) struct Examined {
+    /// Its rows, in parts the ingest log takes.
+    pub parts: Vec<Vec<Event>>,
+    /// Why it is blocked.
+    pub blocked: Option<String>,
+    /// What its warning says.
+    pub warning: Option<String>,
 }
 
 /// A message in quarantine: what the mail server would have delivered.
@@ -93,22 +107,23 @@ impl Gateway {
     async fn decide(&self, envelope: Envelope, raw: Bytes) -> Result<Decision, String> {
         let id: MessageId = ids::new();
         let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-        let (parts, reason) = self.examine(id, now, &envelope, raw).await?;
+        let Examined { parts, blocked: reason, warning } = self.examine(id, now, &envelope, raw).await?;
         for part in parts {
             self.ingest.append(Source::Gateway, part).await.map_err(|error| format!("events not stored: {error}"))?;
         }
         Ok(match (reason, self.options.on_block) {
             (None, _) => Decision::Deliver {
-                add_headers: vec![(OUR_HEADER.to_owned(), id.to_string())],
-                remove_headers: vec![OUR_HEADER.to_owned()],
+                add_headers: std::iter::once((OUR_HEADER.to_owned(), id.to_string()))
+                    .chain(warning.map(|text| (WARNING_HEADER.to_owned(), text)))
+                    .collect(),
+                remove_headers: vec![OUR_HEADER.to_owned(), WARNING_HEADER.to_owned()],
             },
             (Some(reason), OnBlock::Quarantine) => Decision::Quarantine { reason },
             (Some(_), OnBlock::Reject) => Decision::Reject { text: format!("refused by policy, reference {id}") },
         })
     }
 
-    /// Takes a message apart and judges it. Returns its rows, in parts the ingest log takes, and why it
-    /// is blocked, if it is; a message to be quarantined is in the vault then.
+    /// Takes a message apart and judges it. A message to be quarantined is in the vault then.
     ///
     /// # Errors
     /// When it cannot be analysed or quarantined.
@@ -118,7 +133,7 @@ impl Gateway {
         now: Timestamp,
         envelope: &Envelope,
         raw: Bytes,
-    ) -> Result<(Vec<Vec<Event>>, Option<String>), String> {
+    ) -> Result<Examined, String> {
         let client = Client { ip: envelope.client_ip, helo: &envelope.helo, mail_from: &envelope.mail_from };
         let (analysis, auth) = tokio::join!(self.analyse(raw.clone()), self.authenticator.check(client, &raw));
         let analysis = analysis?;
@@ -128,7 +143,10 @@ impl Gateway {
         // behind a filter of the site, what it saw counts: the address that reached us is the filter's
         let auth = said.auth.take().unwrap_or(auth);
         let hits = hits(&(self.indicators)(), envelope, &analysis, now);
-        let blocked = hits.iter().find(|hit| hit.action == IndicatorAction::Block);
+        let blocked = hits.iter().find(|hit| hit.action.blocks());
+        let warned = hits.iter().find(|hit| hit.action == IndicatorAction::Warn);
+        // nothing the sender wrote: the kind and the id only
+        let warning = warned.map(|hit| format!("{} {}", hit.kind.word(), hit.id));
         let (action, location) = match (blocked, self.options.on_block) {
             (None, _) => (DeliveryAction::Delivered, DeliveryLocation::Inbox),
             (Some(_), OnBlock::Quarantine) => (DeliveryAction::Blocked, DeliveryLocation::Quarantine),
@@ -152,7 +170,7 @@ impl Gateway {
             bulk: filters::is_bulk(&fields),
             folder: None,
         };
-        Ok((rows(&seen, &self.options.own_domains), reason))
+        Ok(Examined { parts: rows(&seen, &self.options.own_domains), blocked: reason, warning })
     }
 
     async fn analyse(&self, raw: Bytes) -> Result<Analysis, String> {
@@ -196,18 +214,32 @@ impl Judge for Gateway {
     }
 }
 
-/// Looks up everything a message carries. Allowed values say nothing about others.
+/// Looks up everything a message carries. Allowed values say nothing about others. An indicator that
+/// counts for some domains counts when one recipient is of them: a message is one, for all of them.
 pub(crate) fn hits(set: &IndicatorSet, envelope: &Envelope, analysis: &Analysis, now: Timestamp) -> Vec<Hit> {
     if set.is_empty() {
         return Vec::new();
     }
-    let files = analysis.files.iter().filter_map(|file| set.file(&file.attachment.sha256, now));
-    let urls = analysis.urls.iter().filter_map(|url| set.url(&url.url, now));
+    let domains: Vec<String> = match set.is_scoped() {
+        true => envelope.recipients.iter().map(|one| domain_of(&one.to_lowercase()).to_owned()).collect(),
+        false => Vec::new(),
+    };
+    let when = When { at: now, scene: Scene::Mail(&domains) };
+    let hashes = analysis.files.iter().flat_map(|file| {
+        [
+            (IndicatorKind::FileSha256, &file.attachment.sha256),
+            (IndicatorKind::FileSha1, &file.sha1),
+            (IndicatorKind::FileMd5, &file.md5),
+        ]
+    });
+    let files = hashes.filter_map(|(kind, hash)| set.hash(kind, hash, when));
+    let urls = analysis.urls.iter().filter_map(|url| set.url(&url.url, when));
     let senders = [envelope.mail_from.as_str(), analysis.from_address.as_str()];
-    let senders = senders.into_iter().filter(|sender| !sender.is_empty()).filter_map(|sender| set.sender(sender, now));
-    let address = envelope.client_ip.and_then(|ip| set.ip(&ip.to_string(), now));
+    let senders = senders.into_iter().filter(|sender| !sender.is_empty()).filter_map(|sender| set.sender(sender, when));
+    let subject = set.subject(&analysis.subject, when);
+    let address = envelope.client_ip.and_then(|ip| set.ip(&ip.to_string(), when));
     let mut hits: Vec<Hit> = Vec::new();
-    for hit in files.chain(urls).chain(senders).chain(address) {
+    for hit in files.chain(urls).chain(senders).chain(subject).chain(address) {
         if hit.action != IndicatorAction::Allow && hits.iter().all(|known| known.id != hit.id) {
             hits.push(hit);
         }

@@ -57,6 +57,7 @@ pub async fn update(
     .await?;
     if tags {
         crate::rules::publish_to(&http.ctx, id).await;
+        crate::indicators::retag(&http.ctx, &changed).await.map_err(|error| Fail::internal(format!("{error:#}")))?;
     }
     Ok(Versioned(changed.version, changed))
 }

@@ -46,7 +46,7 @@ pub async fn get(State(http): State<Http>, Path(sha256): Path<String>) -> Answer
     let judged =
         alerts.iter().flat_map(|alert| &alert.evidence).filter(|one| one.entity == file).map(|one| one.verdict);
     let verdict = match indicator.as_ref().map(|one| one.spec.action) {
-        Some(IndicatorAction::Block) => Verdict::Malicious,
+        Some(action) if action.blocks() => Verdict::Malicious,
         Some(IndicatorAction::Allow) => Verdict::NoThreatsFound,
         _ => judged.max().unwrap_or(Verdict::Unknown),
     };

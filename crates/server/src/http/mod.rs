@@ -244,6 +244,14 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "listIndicatorImports" => indicators::imports,
         "importIndicators" => indicators::import,
         "removeIndicatorImport" => indicators::remove_import,
+        "listIndicatorDevices" => indicators::devices,
+        "listIndicatorFeeds" => indicators::feeds,
+        "runIndicatorFeed" => indicators::run_feed,
+        "listIndicatorFeedRuns" => indicators::feed_runs,
+        "getIndicatorFeedRun" => indicators::feed_run,
+        "listIndicatorLooks" => indicators::looks,
+        "lookBack" => indicators::look_back,
+        "getIndicatorLook" => indicators::look,
     }
 }
 

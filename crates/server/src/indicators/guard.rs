@@ -1,6 +1,9 @@
 //! What an indicator must not block: our own mail, our own network, whole top-level domains.
 
-use hinomi_model::{IndicatorAction, IndicatorKind, IndicatorSpec, Text};
+use hinomi_detect::PATTERNS_MAX;
+use hinomi_detect::indicator_list::sound;
+use hinomi_model::{EntityKey, IndicatorKind, IndicatorScope, IndicatorSpec, SCOPE_ENTRIES_MAX, Sighting, Text};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// Shortest prefix of a network that may be blocked, IPv4 and IPv6: wider ones hold whole countries.
@@ -8,7 +11,7 @@ const PREFIX_MIN: (u32, u32) = (8, 19);
 
 /// Says why an indicator must not be put in force; `None` when it may.
 pub(crate) fn refusal(spec: &IndicatorSpec, own_domains: &[String]) -> Option<Text> {
-    if spec.action != IndicatorAction::Block {
+    if !spec.action.blocks() {
         return None;
     }
     match spec.kind {
@@ -25,10 +28,56 @@ pub(crate) fn refusal(spec: &IndicatorSpec, own_domains: &[String]) -> Option<Te
             let (address, prefix) = spec.value.split_once('/')?;
             private(address.parse().ok()?, prefix.parse().ok()?)
         }
-        IndicatorKind::SenderAddress | IndicatorKind::FileSha256 | IndicatorKind::FileSha1 | IndicatorKind::FileMd5 => {
-            None
-        }
+        IndicatorKind::SenderAddress
+        | IndicatorKind::FileSha256
+        | IndicatorKind::FileSha1
+        | IndicatorKind::FileMd5
+        | IndicatorKind::CertificateSha256
+        | IndicatorKind::SubjectPattern => None,
     }
+}
+
+/// Says why there cannot be so many patterns of subjects.
+pub(crate) fn patterns(count: usize) -> Option<Text> {
+    (count > PATTERNS_MAX).then(|| {
+        Text::new(
+            format!("there are {PATTERNS_MAX} subject patterns already"),
+            format!("件名のパターンが上限の {PATTERNS_MAX} 件に達しています"),
+        )
+    })
+}
+
+/// Says why a scope cannot be meant.
+pub(crate) fn scope(scope: &IndicatorScope) -> Option<Text> {
+    if scope.device_tags.len() > SCOPE_ENTRIES_MAX || scope.mail_domains.len() > SCOPE_ENTRIES_MAX {
+        return Some(Text::new("more than 50 tags or domains", "タグまたはドメインが 50 個を超えています"));
+    }
+    if scope.device_tags.iter().any(|tag| tag.trim().is_empty() || tag.chars().count() > 64) {
+        return Some(Text::new("a tag has 1 to 64 characters", "タグは 1〜64 文字です"));
+    }
+    let is_name = |domain: &String| {
+        *domain == domain.to_lowercase() && sound(IndicatorKind::Domain, domain).is_ok_and(|same| same == *domain)
+    };
+    (!scope.mail_domains.iter().all(is_name)).then(|| {
+        Text::new("a mail domain is a name in lower case", "メールのドメインは小文字のドメイン名で指定してください")
+    })
+}
+
+/// Devices with a file among those of their system from which on it cannot be blocked …
+const SYSTEM_DEVICES_MIN: usize = 3;
+
+/// Says why a file must not be blocked that devices have among the files of their system. One device's
+/// word does not make a file of the system: an attacker's file may lie there too.
+pub(crate) fn system_file(seen: &[Sighting]) -> Option<Text> {
+    let own = |sighting: &&Sighting| hinomi_cases::is_system_path(&sighting.name);
+    let devices: BTreeSet<&EntityKey> = seen.iter().filter(own).map(|sighting| &sighting.entity).collect();
+    let count = devices.len();
+    (count >= SYSTEM_DEVICES_MIN).then(|| {
+        Text::new(
+            format!("{count} devices have it among the files of their system"),
+            format!("{count} 台のデバイスでシステムのファイルとして入っています"),
+        )
+    })
 }
 
 fn domain(name: &str, own_domains: &[String]) -> Option<Text> {
@@ -108,6 +157,7 @@ mod tests {
                 severity: Severity::High,
                 note: String::new(),
                 expires_at: None,
+                scope: IndicatorScope::default(),
             };
             assert_eq!(refusal(&spec(IndicatorAction::Block), &own_domains).is_some(), refused, "{kind:?} {value}");
             assert_eq!(refusal(&spec(IndicatorAction::Audit), &own_domains), None, "{value}");

@@ -1,12 +1,12 @@
 //! Takes in lists of indicators, and takes them out again.
 
-use super::{beyond_sensors, guard, publish, raise_version};
+use super::{beyond_sensors, changed, guard, look, publish};
 use crate::app::Ctx;
 use crate::ids;
 use anyhow::{Context, Result};
 use hinomi_detect::indicator_list::{IndicatorList, REFUSALS_MAX};
 use hinomi_model::{ImportId, Indicator, IndicatorImport, IndicatorKind, RefusedIndicator, Text};
-use hinomi_store::ListChange;
+use hinomi_store::{ListChange, Replaces};
 
 /// Indicators written in one transaction: others get their turn in between.
 const TOGETHER: usize = 2_000;
@@ -18,8 +18,8 @@ pub struct Order {
     pub name: String,
     /// Who asks.
     pub by: String,
-    /// What the list says about a known value counts.
-    pub replaces: bool,
+    /// What the list says about known values that counts.
+    pub replaces: Replaces,
     /// Only look.
     pub dry_run: bool,
 }
@@ -48,11 +48,17 @@ pub async fn take(ctx: &Ctx, list: IndicatorList, order: Order) -> Result<Indica
         removed_at: None,
     };
     let own_domains = &ctx.config.gateway.own_domains;
+    let mut patterns = ctx.indicators.get().patterns();
+    let next = ctx.indicators.list().version + 1;
     let mut indicators = Vec::with_capacity(list.entries.len());
     for spec in list.entries {
         let ended = spec.expires_at.is_some_and(|end| end <= now);
         let ended = ended.then(|| Text::new("it has ended", "有効期限が切れています"));
-        if let Some(reason) = ended.or_else(|| guard::refusal(&spec, own_domains)) {
+        patterns += usize::from(spec.kind == IndicatorKind::SubjectPattern);
+        let refused = ended
+            .or_else(|| guard::refusal(&spec, own_domains))
+            .or_else(|| (spec.kind == IndicatorKind::SubjectPattern).then(|| guard::patterns(patterns)).flatten());
+        if let Some(reason) = refused {
             import.refused_count += 1;
             if import.refused.len() < REFUSALS_MAX {
                 let value = spec.value.chars().take(120).collect();
@@ -62,6 +68,7 @@ pub async fn take(ctx: &Ctx, list: IndicatorList, order: Order) -> Result<Indica
         }
         indicators.push(Indicator {
             id: ids::new(),
+            list_version: super::on_sensors(&spec).then_some(next),
             spec,
             created_by: order.by.clone(),
             created_at: now,
@@ -74,23 +81,29 @@ pub async fn take(ctx: &Ctx, list: IndicatorList, order: Order) -> Result<Indica
     }
     for some in indicators.chunks(TOGETHER) {
         let change = if order.dry_run {
-            ctx.store.compare_indicators(some, now).await.context("compare indicators")?
+            ctx.store.compare_indicators(some, &order.replaces, now).await.context("compare indicators")?
         } else {
             let mut tx = ctx.store.begin().await?;
-            let change = tx.add_indicators(some, order.replaces, now).await.context("add indicators")?;
+            let change = tx.add_indicators(some, &order.replaces, now).await.context("add indicators")?;
             add(&mut import, change);
             tx.put_import(&import).await?;
             tx.commit().await?;
             continue;
         };
-        add(&mut import, if order.replaces { change } else { kept(change) });
+        add(&mut import, change);
     }
     if !order.dry_run {
         let files = indicators.iter().any(|one| one.spec.kind == IndicatorKind::FileSha256);
-        in_force(ctx, files).await?;
+        if import.added + import.changed > 0 {
+            in_force(ctx, files).await?;
+        }
         import.beyond_sensors = beyond_sensors(ctx);
+        let days = ctx.config.indicators.look_back_days;
         let mut tx = ctx.store.begin().await?;
         tx.put_import(&import).await?;
+        if days > 0 && import.added > 0 {
+            look::order(&mut tx, look::Sought::Import(import.id), &order.by, days, true, now).await?;
+        }
         tx.commit().await?;
     }
     Ok(import)
@@ -100,11 +113,6 @@ fn add(import: &mut IndicatorImport, change: ListChange) {
     import.added += change.added;
     import.changed += change.changed;
     import.unchanged += change.unchanged;
-}
-
-/// What is known stays as it is.
-fn kept(change: ListChange) -> ListChange {
-    ListChange { changed: 0, unchanged: change.unchanged + change.changed, ..change }
 }
 
 /// Takes out what a list added. What it changed stays changed.
@@ -131,10 +139,8 @@ pub async fn remove(ctx: &Ctx, mut import: IndicatorImport) -> Result<(Indicator
 }
 
 async fn in_force(ctx: &Ctx, files: bool) -> Result<()> {
-    if files {
-        let mut tx = ctx.store.begin().await?;
-        raise_version(&mut tx).await?;
-        tx.commit().await?;
-    }
+    let mut tx = ctx.store.begin().await?;
+    changed(&mut tx, files).await?;
+    tx.commit().await?;
     publish(ctx, None, if files { ctx.hub.devices() } else { Vec::new() }.as_slice()).await
 }

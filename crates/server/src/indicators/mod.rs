@@ -1,19 +1,29 @@
 //! Indicators in force: the set gateway and analyst look values up in, and the block list of sensors.
 
+pub mod config;
+pub mod feeds;
 pub(crate) mod guard;
 pub mod import;
+pub mod look;
+pub mod reach;
 
 use crate::app::Ctx;
 use anyhow::{Context, Result};
 use hinomi_detect::IndicatorSet;
-use hinomi_model::{ActionId, DeviceId, Indicator, IndicatorAction, IndicatorKind, Timestamp};
-use hinomi_store::{StoreError, Tx};
+use hinomi_model::{
+    ActionId, Device, DeviceId, Indicator, IndicatorAction, IndicatorKind, IndicatorScope, IndicatorSpec, IndicatorWhy,
+    Timestamp,
+};
+use hinomi_store::{DeviceFilter, Page, StoreError, Tx};
 use hinomi_wire::Command;
-use std::collections::BTreeSet;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Setting that holds the version of the sensors' block list.
 const VERSION_SETTING: &str = "block_list_version";
+
+/// Setting that grows with every change of indicators: servers that share a store read them again.
+const CHANGES_SETTING: &str = "indicator_changes";
 
 /// How long a block list waits for a device that is away, seconds: the next connection gets the
 /// current one anyway.
@@ -23,13 +33,38 @@ const COMMAND_SECONDS: i64 = 24 * 3600;
 /// newest ones count; the gateway and the analyst know all.
 const SENSOR_HASHES_MAX: usize = 200_000;
 
+/// Most indicators in force.
+pub const IN_FORCE_MAX: usize = 1_000_000;
+
+/// Begins the name of who put in force what a feed brought.
+pub(crate) const FEED_PREFIX: &str = "feed:";
+
+/// Indicators read from the store at a time.
+const READ_TOGETHER: i64 = 20_000;
+
+/// A hash sensors must not let run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct BlockedHash {
+    sha256: String,
+    /// Tags of the devices it counts on; empty = all.
+    tags: Vec<String>,
+}
+
 /// Hashes sensors must not let run.
 #[derive(Debug, Default)]
 struct BlockList {
     version: u64,
-    sha256: Vec<String>,
+    hashes: Vec<BlockedHash>,
     /// Hashes that did not fit.
     beyond: usize,
+}
+
+/// What was read when.
+#[derive(Debug, Default, Clone)]
+struct Read {
+    changes: String,
+    /// When the first of them ends.
+    next_end: Option<Timestamp>,
 }
 
 /// What is in force now; readers keep what they took.
@@ -37,12 +72,20 @@ struct BlockList {
 pub struct Current {
     set: RwLock<Arc<IndicatorSet>>,
     list: RwLock<Arc<BlockList>>,
+    /// Tags of devices, while some indicator counts on tagged devices only.
+    tags: RwLock<HashMap<DeviceId, Vec<String>>>,
+    read: RwLock<Read>,
 }
 
 impl Current {
     /// Returns the indicators in force.
     pub fn get(&self) -> Arc<IndicatorSet> {
         self.set.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The tags of a device, as far as they matter to an indicator.
+    pub(crate) fn tags(&self, device: DeviceId) -> Vec<String> {
+        self.tags.read().unwrap_or_else(PoisonError::into_inner).get(&device).cloned().unwrap_or_default()
     }
 
     fn list(&self) -> Arc<BlockList> {
@@ -61,23 +104,84 @@ impl Current {
 /// When the store cannot be read; the snapshot before stays.
 pub async fn load(ctx: &Ctx) -> Result<()> {
     let now = ctx.now();
-    let indicators = ctx.store.indicators_in_force(now).await.context("read indicators")?;
+    let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
     let version = ctx.store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let (sha256, beyond) = blocked(&indicators);
+    let mut set = IndicatorSet::default();
+    let mut blocked: VecDeque<BlockedHash> = VecDeque::new();
+    let (mut beyond, mut next_end, mut after) = (0, None::<Timestamp>, None);
+    loop {
+        let some = ctx.store.indicators_in_force_after(now, after, READ_TOGETHER).await.context("read indicators")?;
+        for indicator in &some {
+            set.add(indicator);
+            next_end = next_end.into_iter().chain(indicator.spec.expires_at).min();
+            if let Some(hash) = blocked_hash(indicator) {
+                blocked.push_back(hash);
+                if blocked.len() > SENSOR_HASHES_MAX {
+                    blocked.pop_front();
+                    beyond += 1;
+                }
+            }
+        }
+        after = some.last().map(|last| (last.created_at, last.id));
+        if (some.len() as i64) < READ_TOGETHER || set.len() >= IN_FORCE_MAX {
+            break;
+        }
+    }
     if beyond > 0 {
         tracing::warn!("{beyond} file hashes do not fit on the sensors' block list of {SENSOR_HASHES_MAX}");
     }
-    ctx.indicators.set(IndicatorSet::new(&indicators), BlockList { version, sha256, beyond });
+    let allowed = |hash: &BlockedHash| {
+        set.file(&hash.sha256, now).is_some_and(|decides| decides.action == IndicatorAction::Allow)
+    };
+    let mut hashes: Vec<BlockedHash> = blocked.into_iter().filter(|hash| !allowed(hash)).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    let tags = if set.is_scoped() { tags(ctx).await? } else { HashMap::new() };
+    *ctx.indicators.tags.write().unwrap_or_else(PoisonError::into_inner) = tags;
+    ctx.indicators.set(set, BlockList { version, hashes, beyond });
+    *ctx.indicators.read.write().unwrap_or_else(PoisonError::into_inner) = Read { changes, next_end };
     Ok(())
 }
 
-/// Hashes sensors get, in order, and how many do not fit. `indicators` come oldest first.
-fn blocked(indicators: &[Indicator]) -> (Vec<String>, usize) {
-    let allowed: BTreeSet<&str> = files(indicators, IndicatorAction::Allow).collect();
-    let all: Vec<&str> = files(indicators, IndicatorAction::Block).filter(|sha256| !allowed.contains(sha256)).collect();
-    let beyond = all.len().saturating_sub(SENSOR_HASHES_MAX);
-    let newest: BTreeSet<String> = all[beyond..].iter().map(|sha256| sha256.to_ascii_lowercase()).collect();
-    (newest.into_iter().collect(), beyond)
+/// The hash an indicator puts on the sensors' block list.
+fn blocked_hash(indicator: &Indicator) -> Option<BlockedHash> {
+    let spec = &indicator.spec;
+    on_sensors(spec)
+        .then(|| BlockedHash { sha256: spec.value.to_ascii_lowercase(), tags: spec.scope.device_tags.clone() })
+}
+
+async fn tags(ctx: &Ctx) -> Result<HashMap<DeviceId, Vec<String>>> {
+    let mut tags = HashMap::new();
+    let mut page = Page::first(200);
+    loop {
+        let listed = ctx.store.devices(&DeviceFilter::default(), &page).await.context("read devices")?;
+        tags.extend(listed.items.into_iter().map(|device| (device.id, device.tags)));
+        match listed.next {
+            Some(next) => page.after = Some(next),
+            None => return Ok(tags),
+        }
+    }
+}
+
+/// Notices that a person changed the tags of a device: what counts on it may be another list.
+pub(crate) async fn retag(ctx: &Ctx, device: &Device) -> Result<()> {
+    if !ctx.indicators.get().is_scoped() {
+        return Ok(());
+    }
+    let mut tx = ctx.store.begin().await?;
+    changed(&mut tx, true).await?;
+    tx.commit().await?;
+    publish(ctx, None, &[device.id]).await
+}
+
+/// Tells every indicator that says something about a value, also those that have ended.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn why(ctx: &Ctx, value: &str) -> Result<IndicatorWhy, StoreError> {
+    let keys = ctx.indicators.get().keys(&hinomi_detect::indicator_list::refang(value.trim()));
+    let known = ctx.store.indicators_of(&keys).await?;
+    Ok(IndicatorSet::new(&known).why(value, ctx.now()))
 }
 
 /// File hashes in force that sensors do not get.
@@ -85,19 +189,40 @@ pub(crate) fn beyond_sensors(ctx: &Ctx) -> u64 {
     ctx.indicators.list().beyond as u64
 }
 
-fn files(indicators: &[Indicator], action: IndicatorAction) -> impl Iterator<Item = &str> {
-    let wanted = move |known: &&Indicator| known.spec.kind == IndicatorKind::FileSha256 && known.spec.action == action;
-    indicators.iter().filter(wanted).map(|known| known.spec.value.as_str())
-}
-
-/// Raises the version of the block list inside the transaction that changes a file indicator.
+/// Notes, inside the transaction that changes indicators, that they changed; `files` when the sensors'
+/// block list does too.
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn raise_version(tx: &mut Tx) -> Result<u64, StoreError> {
-    let version = tx.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0_u64) + 1;
-    tx.set_setting(VERSION_SETTING, &version.to_string()).await?;
-    Ok(version)
+pub(crate) async fn changed(tx: &mut Tx, files: bool) -> Result<(), StoreError> {
+    raise(tx, CHANGES_SETTING).await?;
+    if files {
+        raise(tx, VERSION_SETTING).await?;
+    }
+    Ok(())
+}
+
+async fn raise(tx: &mut Tx, setting: &str) -> Result<(), StoreError> {
+    let version = tx.setting(setting).await?.and_then(|text| text.parse().ok()).unwrap_or(0_u64) + 1;
+    tx.set_setting(setting, &version.to_string()).await
+}
+
+/// The version of the sensors' block list that will be the first to hold this indicator; none when it is
+/// not for sensors.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn list_version(tx: &mut Tx, spec: &IndicatorSpec) -> Result<Option<u64>, StoreError> {
+    if !on_sensors(spec) {
+        return Ok(None);
+    }
+    Ok(Some(tx.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0_u64) + 1))
+}
+
+/// True for a hash sensors are given.
+pub(crate) fn on_sensors(spec: &IndicatorSpec) -> bool {
+    let only_mail = spec.scope.device_tags.is_empty() && !spec.scope.is_everything();
+    spec.kind == IndicatorKind::FileSha256 && spec.action.blocks() && !only_mail
 }
 
 /// Puts the stored indicators in force: here at once, on these sensors by a command that names the
@@ -124,25 +249,40 @@ pub async fn on_connect(ctx: &Ctx, device: DeviceId, has: u64) {
     }
 }
 
-/// Notices indicators that expired: the sensors' list is renewed.
+/// Notices indicators that expired or that another server changed: the sensors' list is renewed.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) async fn refresh(ctx: &Ctx, now: Timestamp) -> Result<()> {
-    let indicators = ctx.store.indicators_in_force(now).await?;
-    if blocked(&indicators).0 == ctx.indicators.list().sha256 {
+    let read = ctx.indicators.read.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
+    let ended = read.next_end.is_some_and(|end| end <= now);
+    if !ended && changes == read.changes {
         return Ok(());
     }
-    let mut tx = ctx.store.begin().await?;
-    raise_version(&mut tx).await?;
-    tx.commit().await?;
-    publish(ctx, None, &ctx.hub.devices()).await?;
-    Ok(())
+    let before = ctx.indicators.list();
+    load(ctx).await?;
+    let after = ctx.indicators.list();
+    if after.hashes == before.hashes {
+        return Ok(());
+    }
+    if after.version == before.version {
+        let mut tx = ctx.store.begin().await?;
+        changed(&mut tx, true).await?;
+        tx.commit().await?;
+    }
+    publish(ctx, None, &ctx.hub.devices()).await
 }
 
 async fn send(ctx: &Ctx, device: DeviceId, action: Option<ActionId>) -> Result<()> {
     let list = ctx.indicators.list();
-    let command = Command::SetBlockedHashes { version: list.version, sha256: list.sha256.clone() };
+    let tags = ctx.indicators.tags(device);
+    let scope = |hash: &&BlockedHash| {
+        let scope = IndicatorScope { device_tags: hash.tags.clone(), mail_domains: Vec::new() };
+        hash.tags.is_empty() || scope.has_device(&tags)
+    };
+    let sha256 = list.hashes.iter().filter(scope).map(|hash| hash.sha256.clone()).collect();
+    let command = Command::SetBlockedHashes { version: list.version, sha256 };
     let expires_at = ctx.now().plus_seconds(COMMAND_SECONDS);
     ctx.hub.send(ctx, device, command, action, expires_at).await?;
     Ok(())

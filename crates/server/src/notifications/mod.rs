@@ -362,6 +362,17 @@ pub(crate) async fn chores(ctx: &Ctx, now: Timestamp) -> Result<(), StoreError> 
     let about_connectors = rules_of(About::Connectors);
     let away = ctx.mail.get().filter(|_| !about_connectors.is_empty()).map(|mail| mail.away()).unwrap_or_default();
     let day = now.as_micros().div_euclid(24 * HOUR * 1_000_000);
+    if !about_connectors.is_empty() {
+        for (name, since) in crate::indicators::feeds::failing(ctx).await? {
+            // once, however long it lasts
+            let (subject, key) = (format!("feed:{name}"), format!("connector/feed:{name}/{since}"));
+            told.extend(
+                about_connectors
+                    .iter()
+                    .map(|rule| (rule, NotificationKind::ConnectorBroken, subject.clone(), key.clone())),
+            );
+        }
+    }
     for name in away {
         let key = format!("connector/{name}/{day}");
         told.extend(

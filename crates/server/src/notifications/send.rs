@@ -259,6 +259,17 @@ async fn notice(ctx: &Ctx, one: &Notification, channel: &Channel) -> Result<Opti
             notice.link = format!("{}/devices/{id}", ctx.urls.console);
             notice
         }
+        NotificationKind::ConnectorBroken if one.subject.starts_with("feed:") => {
+            let name = &one.subject["feed:".len()..];
+            if crate::indicators::feeds::failing(ctx).await?.iter().all(|(failing, _)| failing != name) {
+                return Ok(None);
+            }
+            let mut notice = plain(words.feed.to_owned());
+            notice.place = name.to_owned();
+            notice.steps = vec![words.feed_step.to_owned()];
+            notice.link = format!("{}/indicators", ctx.urls.console);
+            notice
+        }
         NotificationKind::ConnectorBroken => {
             let is_away = ctx.mail.get().is_some_and(|mail| mail.away().contains(&one.subject.as_str()));
             if !is_away {

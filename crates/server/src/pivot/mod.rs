@@ -116,7 +116,7 @@ impl<'a> Work<'a> {
         let judged = alerts.iter().flat_map(|alert| &alert.evidence);
         let judged = judged.filter(|piece| Some(&piece.entity) == self.entity.as_ref()).map(|piece| piece.verdict);
         let verdict = match indicator.as_ref().map(|one| one.spec.action) {
-            Some(IndicatorAction::Block) => Verdict::Malicious,
+            Some(action) if action.blocks() => Verdict::Malicious,
             Some(IndicatorAction::Allow) => Verdict::NoThreatsFound,
             _ => judged.max().unwrap_or(Verdict::Unknown),
         };

@@ -44,6 +44,14 @@ reads! {
     fn message_copies(id: MessageId) -> Vec<MessageCopy>;
     /// Returns what all copies of a message have in common, without a recipient.
     fn message_shared(id: MessageId) -> Option<MessageCopy>;
+    /// Returns messages received at or after `from` and before `to`, oldest first, each with its copies
+    /// and its number, at most `max` and none up to the number `after`.
+    fn messages_between(
+        from: Timestamp,
+        to: Timestamp,
+        after: Option<i64>,
+        max: i64,
+    ) -> Vec<(i64, Vec<MessageCopy>)>;
 }
 
 writes! {
@@ -110,6 +118,24 @@ async fn message_shared(db: &mut Db<'_>, id: MessageId) -> Result<Option<Message
     let row =
         Sql::new("SELECT doc, campaign FROM mail_messages WHERE message_id = $1").bind(Arg::id(id)).row(db).await?;
     row.map(|row| document_of(&row)).transpose()
+}
+
+async fn messages_between(
+    db: &mut Db<'_>,
+    from: Timestamp,
+    to: Timestamp,
+    after: Option<i64>,
+    max: i64,
+) -> Result<Vec<(i64, Vec<MessageCopy>)>> {
+    let begin = after.map_or(number_at(from), |after| after.saturating_add(1).max(number_at(from)));
+    let mut sql = Sql::new("SELECT n FROM mail_messages WHERE n >= ");
+    sql.arg(begin).push(" AND n < ").arg(number_at(to)).push(" ORDER BY n LIMIT ").arg(max);
+    let mut messages = Vec::new();
+    for row in sql.rows(db).await? {
+        let n = row.int("n")?;
+        messages.push((n, copies_of(db, n, COPIES_MAX).await?));
+    }
+    Ok(messages)
 }
 
 /// Reads the copies of a message by its number, in order of the recipients.
