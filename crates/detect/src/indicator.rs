@@ -169,14 +169,27 @@ impl IndicatorSet {
         });
     }
 
-    /// True when no indicator is in the set.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+    /// Takes the indicator of a value out; false, and nothing is changed, when several say something about
+    /// it (written in another way).
+    pub fn remove(&mut self, kind: IndicatorKind, value: &str) -> bool {
+        let value = normal(kind, value);
+        if self.entries_of(kind, &value).count() > 1 {
+            return false;
+        }
+        if self.by_value.get_mut(&kind).is_some_and(|values| values.remove(value.as_str()).is_some()) {
+            self.subjects.retain(|pattern| kind != IndicatorKind::SubjectPattern || pattern.text() != value);
+        }
+        true
     }
 
-    /// Indicators in the set.
+    /// True when no indicator is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.by_value.values().all(HashMap::is_empty)
+    }
+
+    /// Values in the set.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.by_value.values().map(HashMap::len).sum()
     }
 
     /// True when some indicator does not count everywhere: where a value was seen matters.

@@ -3,7 +3,7 @@
 use hinomi_detect::IndicatorSet;
 use hinomi_mail::milter::{Limits, MilterServer, OnFailure};
 use hinomi_model::{
-    ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorSpec, MessageCopy,
+    ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorScope, IndicatorSpec, MessageCopy,
     MessageCopyRef, MessageRemedy, ReceiptState, Severity, Table, Timestamp,
 };
 use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig, OnBlock};
@@ -56,14 +56,19 @@ impl House {
     }
 
     fn block(&self, kind: IndicatorKind, value: &str) {
+        self.say(kind, value, IndicatorAction::Block, &[]);
+    }
+
+    fn say(&self, kind: IndicatorKind, value: &str, action: IndicatorAction, mail_domains: &[&str]) {
+        let mail_domains = mail_domains.iter().map(|domain| (*domain).to_owned()).collect();
         let spec = IndicatorSpec {
             kind,
             value: value.to_owned(),
-            action: IndicatorAction::Block,
+            action,
             severity: Severity::High,
             note: "test".to_owned(),
             expires_at: None,
-            scope: Default::default(),
+            scope: IndicatorScope { device_tags: Vec::new(), mail_domains },
         };
         let indicator = Indicator {
             id: hinomi_server::ids::new(),
@@ -329,6 +334,7 @@ async fn indicators_stop_messages_at_the_gateway() {
         (IndicatorKind::SenderAddress, "billing@attacker.test"),
         (IndicatorKind::Domain, "pay.attacker.test"),
         (IndicatorKind::Url, "http://pay.attacker.test/now"),
+        (IndicatorKind::SubjectPattern, "請?書*"),
     ]
     .into_iter()
     .enumerate()
@@ -350,6 +356,32 @@ async fn indicators_stop_messages_at_the_gateway() {
     let mails = house.rig.imap(&user).await.expect("login").mails("INBOX").await.expect("mails");
     assert_eq!(mails.len(), 1, "only the last one was delivered");
     assert_eq!(house.milter.counters.judge_failed.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warned_message_is_marked_and_a_scope_leaves_others_out() {
+    let house = House::start(1, OnBlock::Quarantine).await;
+    let user = house.rig.users[0].clone();
+    let headers = async |count: usize| {
+        house.rig.wait_for(&user, count, DEADLINE).await.expect("delivered");
+        let mails = house.rig.imap(&user).await.expect("login").mails("INBOX").await.expect("mails");
+        let texts = mails.iter().map(|mail| String::from_utf8_lossy(&mail.raw).into_owned());
+        texts.filter(|text| text.contains("X-Hinomi-Warning: ")).collect::<Vec<_>>()
+    };
+    // a warning the sender wrote is taken off
+    let forged = |id: &str| {
+        let (raw, _) = invoice_mail(id);
+        [b"X-Hinomi-Warning: forged\r\n".as_slice(), &raw].concat()
+    };
+    house.rig.send("a@attacker.test", &[&user], &forged("plain@attacker.test")).await.expect("accepted");
+    assert!(headers(1).await.is_empty(), "nobody warns");
+    house.say(IndicatorKind::SenderDomain, "attacker.test", IndicatorAction::Warn, &["example.test"]);
+    house.rig.send("a@attacker.test", &[&user], &forged("warned@attacker.test")).await.expect("accepted");
+    let [marked] = headers(2).await.try_into().expect("one is marked");
+    assert!(marked.contains("X-Hinomi-Warning: senderDomain ") && !marked.contains("forged"), "{marked}");
+    house.say(IndicatorKind::SenderDomain, "attacker.test", IndicatorAction::Block, &["other.test"]);
+    house.rig.send("a@attacker.test", &[&user], &forged("others@attacker.test")).await.expect("accepted");
+    assert_eq!(headers(3).await.len(), 1, "blocked for others only");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

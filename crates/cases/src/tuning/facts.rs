@@ -70,7 +70,8 @@ impl Facts {
                 self.add(F::SenderDomain, piece.entity.value.rsplit_once('@').map_or("", |(_, domain)| domain));
             }
             EntityKind::Message => self.add(F::Subject, fact("subject")),
-            EntityKind::Device | EntityKind::Mailbox | EntityKind::MessageCopy => {}
+            EntityKind::Subject => self.add(F::Subject, &piece.entity.value),
+            EntityKind::Device | EntityKind::Mailbox | EntityKind::MessageCopy | EntityKind::Certificate => {}
         }
     }
 }

@@ -307,7 +307,7 @@ async fn add_indicator(ctx: &Ctx, action: &Action, spec: &IndicatorSpec) -> anyh
         tx.commit().await?;
         abort_point("indicator.stored");
     }
-    tell_devices(ctx, action.id, file).await
+    tell_devices(ctx, action.id, file, Some((spec.kind, &spec.value))).await
 }
 
 /// True while an indicator action has not changed its indicator. Receipt and indicator are one
@@ -354,12 +354,14 @@ async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow
     let target = action.receipts.iter().find(|receipt| receipt.target.kind != EntityKind::Device);
     let target = target.map(|receipt| receipt.target.clone());
     let file = target.as_ref().is_some_and(|target| target.kind == EntityKind::File);
+    let mut removed = None;
     if target.is_some_and(|target| waits(action, &target)) {
         let _turn = ctx.desk.turn().await;
         let mut tx = ctx.store.begin().await?;
         let mut action = load(&mut tx, action.id).await?;
         let now = ctx.now();
         let known = tx.indicator(id).await?;
+        removed = known.as_ref().map(|known| (known.spec.kind, known.spec.value.clone()));
         if known.is_some() {
             tx.delete_indicator(id).await?;
         }
@@ -379,20 +381,33 @@ async fn remove_indicator(ctx: &Ctx, action: &Action, id: IndicatorId) -> anyhow
         tx.commit().await?;
         abort_point("indicator.stored");
     }
-    tell_devices(ctx, action.id, file).await
+    let removed = removed.as_ref().map(|(kind, value)| (*kind, value.as_str()));
+    tell_devices(ctx, action.id, file, removed).await
 }
 
 /// Puts the changed indicators in force; for files, connected devices get a receipt of their own.
-async fn tell_devices(ctx: &Ctx, id: ActionId, file: bool) -> anyhow::Result<()> {
+async fn tell_devices(
+    ctx: &Ctx,
+    id: ActionId,
+    file: bool,
+    changed: Option<(IndicatorKind, &str)>,
+) -> anyhow::Result<()> {
     let waiting = if file {
         // receipts exist before the commands leave, so that no answer is too quick
         let waiting = await_devices(ctx, id, &ctx.hub.devices()).await?;
         abort_point("devices.awaited");
-        indicators::publish(ctx, Some(id), &waiting).await?;
+        match changed {
+            Some((kind, value)) => indicators::publish_one(ctx, kind, value, id, &waiting).await?,
+            // known no more: a server that was killed goes on
+            None => indicators::publish(ctx, Some(id), &waiting).await?,
+        }
         abort_point("indicator.published");
         waiting
     } else {
-        indicators::load(ctx).await?;
+        match changed {
+            Some((kind, value)) => indicators::publish_one(ctx, kind, value, id, &[]).await?,
+            None => indicators::load(ctx).await?,
+        }
         Vec::new()
     };
     if waiting.is_empty() {

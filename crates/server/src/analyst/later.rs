@@ -50,7 +50,7 @@ pub(crate) async fn tell_later(
     for Later(finding) in later {
         let copies = place::copies_of(tx, finding, &[]).await?;
         for placed in place::place(ctx, tx, finding, &copies, now).await? {
-            told.extend(finding.indicator().map(|id| (id, placed.incident.id)));
+            told.extend(finding.indicator().zip(placed.incident.as_ref().map(|incident| incident.id)));
             tell(ctx, tx, placed, now, news).await?;
         }
     }

@@ -75,6 +75,8 @@ pub struct Current {
     /// Tags of devices, while some indicator counts on tagged devices only.
     tags: RwLock<HashMap<DeviceId, Vec<String>>>,
     read: RwLock<Read>,
+    /// Held while what is in force is put together.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Current {
@@ -103,6 +105,7 @@ impl Current {
 /// # Errors
 /// When the store cannot be read; the snapshot before stays.
 pub async fn load(ctx: &Ctx) -> Result<()> {
+    let _turn = ctx.indicators.turn.lock().await;
     let now = ctx.now();
     let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
     let version = ctx.store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
@@ -139,6 +142,48 @@ pub async fn load(ctx: &Ctx) -> Result<()> {
     let tags = if set.is_scoped() { tags(ctx).await? } else { HashMap::new() };
     *ctx.indicators.tags.write().unwrap_or_else(PoisonError::into_inner) = tags;
     ctx.indicators.set(set, BlockList { version, hashes, beyond });
+    *ctx.indicators.read.write().unwrap_or_else(PoisonError::into_inner) = Read { changes, next_end };
+    Ok(())
+}
+
+/// Puts what the store says about one value in force: with a million others, reading all again would
+/// take seconds.
+async fn load_one(ctx: &Ctx, kind: IndicatorKind, value: &str) -> Result<()> {
+    let turn = ctx.indicators.turn.lock().await;
+    let now = ctx.now();
+    let read = ctx.indicators.read.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
+    let version = ctx.store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let known = ctx.store.indicator_of(kind, value).await.context("read indicator")?;
+    let known = known.filter(|one| one.spec.expires_at.is_none_or(|end| end > now));
+    let mut set = IndicatorSet::clone(&ctx.indicators.get());
+    if !set.remove(kind, value) {
+        drop(turn);
+        return load(ctx).await;
+    }
+    let before = ctx.indicators.list();
+    let mut list = BlockList { version, hashes: before.hashes.clone(), beyond: before.beyond };
+    if kind == IndicatorKind::FileSha256 {
+        let sha256 = value.to_ascii_lowercase();
+        list.hashes.retain(|hash| hash.sha256 != sha256);
+    }
+    if let Some(known) = &known {
+        set.add(known);
+        list.hashes.extend(blocked_hash(known));
+        list.hashes.sort_unstable();
+    }
+    // a full list drops its oldest hashes, and only the store knows which those are
+    let full = list.hashes.len() > SENSOR_HASHES_MAX || before.beyond > 0;
+    if set.is_scoped() && !ctx.indicators.get().is_scoped() {
+        *ctx.indicators.tags.write().unwrap_or_else(PoisonError::into_inner) = tags(ctx).await?;
+    }
+    list.hashes.truncate(SENSOR_HASHES_MAX);
+    ctx.indicators.set(set, list);
+    let next = |text: &str| text.parse::<u64>().unwrap_or(0) + 1;
+    let only_this = changes.parse::<u64>().ok() == Some(next(&read.changes)) && !(full && kind == IndicatorKind::FileSha256);
+    // otherwise the next look at the counter reads all again
+    let changes = if only_this { changes } else { read.changes };
+    let next_end = read.next_end.into_iter().chain(known.and_then(|one| one.spec.expires_at)).min();
     *ctx.indicators.read.write().unwrap_or_else(PoisonError::into_inner) = Read { changes, next_end };
     Ok(())
 }
@@ -234,6 +279,25 @@ pub async fn publish(ctx: &Ctx, action: Option<ActionId>, devices: &[DeviceId]) 
     load(ctx).await?;
     for device in devices {
         send(ctx, *device, action).await?;
+    }
+    Ok(())
+}
+
+/// Puts one value in force as the store has it: here at once, on these sensors by a command that names
+/// the action.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn publish_one(
+    ctx: &Ctx,
+    kind: IndicatorKind,
+    value: &str,
+    action: ActionId,
+    devices: &[DeviceId],
+) -> Result<()> {
+    load_one(ctx, kind, value).await?;
+    for device in devices {
+        send(ctx, *device, Some(action)).await?;
     }
     Ok(())
 }
