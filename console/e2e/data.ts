@@ -262,7 +262,6 @@ export const indicators: Indicator[] = [
   { id: id(7, 5), spec: { kind: 'certificateSha256', value: sha('certificate'), action: 'block', severity: 'medium', note: 'stolen signing key', expires_at: null }, created_by: 'admin', created_at: at(86_400), incident_id: null, import_id: null, list_version: null, hits: 0, last_hit: null, version: 1 },
 ];
 
-const text = (en: string, ja: string): Text => ({ en, ja });
 export const effects: IndicatorEffect[] = [
   { place: 'sensor', enforced: true, text: text('Sensors refuse to run the file.', 'センサーがファイルの実行を拒否します。') },
   { place: 'gateway', enforced: true, text: text('The mail is stopped.', 'メールを停止します。') },

@@ -1344,6 +1344,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/indicators/feed-runs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what one fetch of a feed brought
+         * @description Permission: read.
+         */
+        get: operations["getIndicatorFeedRun"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/feeds": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the feeds of indicators and how they do
+         * @description Permission: read.
+         */
+        get: operations["listIndicatorFeeds"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/feeds/{name}/runs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what a feed brought, newest first
+         * @description Permission: read.
+         */
+        get: operations["listIndicatorFeedRuns"];
+        put?: never;
+        /**
+         * Fetch a feed now, or tell what it would do
+         * @description Permission: act.
+         */
+        post: operations["runIndicatorFeed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/indicators/imports": {
         parameters: {
             query?: never;
@@ -1388,6 +1452,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/indicators/looks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List looks back for indicators, newest first
+         * @description Permission: read.
+         */
+        get: operations["listIndicatorLooks"];
+        put?: never;
+        /**
+         * Compare indicators with the events and mail that are there
+         * @description Permission: act.
+         */
+        post: operations["lookBack"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/looks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell how far a look back is and what it found
+         * @description Permission: read.
+         */
+        get: operations["getIndicatorLook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/indicators/why": {
         parameters: {
             query?: never;
@@ -1400,6 +1508,26 @@ export interface paths {
          * @description Permission: read.
          */
         get: operations["explainIndicator"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/{id}/devices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell which devices have an indicator in force
+         * @description Permission: read.
+         */
+        get: operations["listIndicatorDevices"];
         put?: never;
         post?: never;
         delete?: never;
@@ -3000,14 +3128,21 @@ export interface components {
         ConsideredIndicator: {
             /** @description What it asks for. */
             action: components["schemas"]["IndicatorAction"];
+            /** @description What happens at each place, also where it is not enforced. */
+            effects: components["schemas"]["IndicatorEffect"][];
+            /** @description It has ended: it is only told. */
+            ended: boolean;
             /** @description Where it takes effect. */
             enforced_by: components["schemas"]["IndicatorPlace"][];
+            expires_at: components["schemas"]["Timestamp"] | null;
             /** @description The indicator. */
             id: components["schemas"]["IndicatorId"];
             /** @description Its kind. */
             kind: components["schemas"]["IndicatorKind"];
             /** @description Why it decides, or why another one does. */
             reason: components["schemas"]["Text"];
+            /** @description Where it counts. */
+            scope: components["schemas"]["IndicatorScope"];
             /** @description Its value. */
             value: string;
         };
@@ -3299,6 +3434,11 @@ export interface components {
              */
             version: number;
         };
+        /**
+         * @description Whether a device refuses what an indicator blocks.
+         * @enum {string}
+         */
+        DeviceEnforcement: "inForce" | "notYet" | "cannot";
         /** Format: uuid */
         DeviceId: string;
         /** @description One page of a list. */
@@ -3308,6 +3448,23 @@ export interface components {
             next: string | null;
             /** @description How many match. */
             total: number;
+        };
+        /** @description Whether one device refuses what an indicator blocks. */
+        DeviceReach: {
+            /**
+             * Format: int64
+             * @description Version of the block list it acknowledged.
+             */
+            has: number;
+            /** @description The device. */
+            id: components["schemas"]["DeviceId"];
+            /** @description Its name. */
+            name: string;
+            /** @description It is connected. */
+            online: boolean;
+            reason: components["schemas"]["Text"] | null;
+            /** @description Whether it does. */
+            state: components["schemas"]["DeviceEnforcement"];
         };
         /** @description A short pointer at a device. */
         DeviceRef: {
@@ -3479,7 +3636,7 @@ export interface components {
          * @description The kinds of entities.
          * @enum {string}
          */
-        EntityKind: "device" | "user" | "mailbox" | "message" | "messageCopy" | "file" | "process" | "ip" | "domain" | "url" | "sender";
+        EntityKind: "device" | "user" | "mailbox" | "message" | "messageCopy" | "file" | "process" | "ip" | "domain" | "url" | "sender" | "certificate" | "subject";
         /** @description Events, newest first. */
         EventList: {
             /** @description The page. */
@@ -3634,6 +3791,78 @@ export interface components {
             /** @description False: at least so many. */
             total_exact: boolean;
         };
+        /**
+         * @description What a feed speaks.
+         * @enum {string}
+         */
+        FeedKind: "taxii" | "mispFeed" | "misp";
+        /** @description One time a feed was fetched. */
+        FeedRun: {
+            /**
+             * Format: int64
+             * @description Values that are new.
+             */
+            added: number;
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who asked: a person or `schedule`. */
+            by: string;
+            /**
+             * Format: int64
+             * @description Bytes read.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Values that were known from this feed and are said anew.
+             */
+            changed: number;
+            /** @description Only looked at, nothing stored. */
+            dry_run: boolean;
+            /** @description Name of the feed. */
+            feed: string;
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Id. */
+            id: components["schemas"]["FeedRunId"];
+            import_id: components["schemas"]["ImportId"] | null;
+            /** @description Not everything there was fetched: the rest follows with the next run. */
+            more: boolean;
+            reason: components["schemas"]["Text"] | null;
+            /** @description The first 50 of them and why. */
+            refused: components["schemas"]["RefusedIndicator"][];
+            /**
+             * Format: int64
+             * @description Entries that were not taken.
+             */
+            refused_count: number;
+            /**
+             * Format: int64
+             * @description Requests made.
+             */
+            requests: number;
+            /** @description How far it is. */
+            state: components["schemas"]["FeedRunState"];
+            /**
+             * Format: int64
+             * @description Values that stay as they are, among them those other people or lists speak about.
+             */
+            unchanged: number;
+        };
+        /** Format: uuid */
+        FeedRunId: string;
+        /** @description One page of a list. */
+        FeedRunList: {
+            items: components["schemas"]["FeedRun"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
+        /**
+         * @description Work on fetching a feed.
+         * @enum {string}
+         */
+        FeedRunState: "waiting" | "running" | "done" | "unchanged" | "failed";
         /** @description Which mailboxes hold a file now, asked live. */
         FileMailboxes: {
             /** @description When it was asked. */
@@ -3952,6 +4181,11 @@ export interface components {
             import_id: components["schemas"]["ImportId"] | null;
             incident_id: components["schemas"]["IncidentId"] | null;
             last_hit: components["schemas"]["Timestamp"] | null;
+            /**
+             * Format: int64
+             * @description First version of the sensors' block list that holds it; none = it is not for sensors.
+             */
+            list_version: number | null;
             /** @description The value and what happens. */
             spec: components["schemas"]["IndicatorSpec"];
             /**
@@ -3961,10 +4195,56 @@ export interface components {
             version: number;
         };
         /**
-         * @description What happens when the value is seen. Allow beats block beats audit.
+         * @description What happens when the value is seen. Allow beats block and remediate beats block beats warn
+         *     beats audit.
          * @enum {string}
          */
-        IndicatorAction: "allow" | "audit" | "block";
+        IndicatorAction: "allow" | "audit" | "warn" | "block" | "blockAndRemediate";
+        /** @description What an indicator does at one place. */
+        IndicatorEffect: {
+            /** @description It does something there. */
+            enforced: boolean;
+            /** @description The place. */
+            place: components["schemas"]["IndicatorPlace"];
+            /** @description What, or why nothing. */
+            text: components["schemas"]["Text"];
+        };
+        /** @description A feed of the configuration, and how it does. */
+        IndicatorFeed: {
+            /** @description What happens when a value of it is seen. */
+            action: components["schemas"]["IndicatorAction"];
+            /**
+             * Format: int64
+             * @description Minutes between fetches.
+             */
+            every_minutes: number;
+            /**
+             * Format: int32
+             * @description Days after which a value that was not named again ends.
+             */
+            expires_days: number;
+            failing_since: components["schemas"]["Timestamp"] | null;
+            /** @description What it speaks. */
+            kind: components["schemas"]["FeedKind"];
+            last_run: components["schemas"]["FeedRun"] | null;
+            /** @description Its name. */
+            name: string;
+            next_at: components["schemas"]["Timestamp"] | null;
+            /** @description Where its values count. */
+            scope: components["schemas"]["IndicatorScope"];
+            /** @description Severity of the alerts. */
+            severity: components["schemas"]["Severity"];
+            /** @description Its address. */
+            url: string;
+        };
+        /** @description One page of a list. */
+        IndicatorFeedList: {
+            items: components["schemas"]["IndicatorFeed"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
         /**
          * @description How a list of indicators is written.
          * @enum {string}
@@ -4027,10 +4307,69 @@ export interface components {
          * @description What kind of value an indicator names.
          * @enum {string}
          */
-        IndicatorKind: "fileSha256" | "fileSha1" | "fileMd5" | "senderAddress" | "senderDomain" | "url" | "domain" | "ip" | "cidr";
+        IndicatorKind: "fileSha256" | "fileSha1" | "fileMd5" | "senderAddress" | "senderDomain" | "url" | "domain" | "ip" | "cidr" | "certificateSha256" | "subjectPattern";
         /** @description One page of a list. */
         IndicatorList: {
             items: components["schemas"]["Indicator"][];
+            /** @description Cursor of the next page. */
+            next: string | null;
+            /** @description How many match. */
+            total: number;
+        };
+        /** @description A look back over the lake and the mailboxes for new indicators. */
+        IndicatorLook: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who asked, or put the indicators in force. */
+            by: string;
+            /** @description What is found is counted as hits: the first look of its indicators. */
+            counts: boolean;
+            /**
+             * Format: int64
+             * @description Days to compare.
+             */
+            days: number;
+            /**
+             * Format: int64
+             * @description Days compared so far.
+             */
+            days_done: number;
+            /**
+             * Format: int64
+             * @description Rows of the hunting tables compared so far.
+             */
+            events: number;
+            finished_at: components["schemas"]["Timestamp"] | null;
+            /** @description Indicators that were seen, those seen most first, at most 200. */
+            found: components["schemas"]["LookFound"][];
+            /**
+             * Format: int64
+             * @description How many indicators were seen.
+             */
+            found_count: number;
+            /** @description Events at or after this time are compared … */
+            from: components["schemas"]["Timestamp"];
+            /** @description Id. */
+            id: components["schemas"]["LookId"];
+            import_id: components["schemas"]["ImportId"] | null;
+            /** @description The indicators looked for; empty = those of the list. */
+            indicators: components["schemas"]["IndicatorId"][];
+            /**
+             * Format: int64
+             * @description Messages compared so far.
+             */
+            messages: number;
+            reason: components["schemas"]["Text"] | null;
+            /** @description State. */
+            state: components["schemas"]["LookState"];
+            /** @description … and before this one: later ones were compared when they came. */
+            to: components["schemas"]["Timestamp"];
+            /** @description Not everything was compared: there were too many events. */
+            truncated: boolean;
+        };
+        /** @description One page of a list. */
+        IndicatorLookList: {
+            items: components["schemas"]["IndicatorLook"][];
             /** @description Cursor of the next page. */
             next: string | null;
             /** @description How many match. */
@@ -4041,6 +4380,48 @@ export interface components {
          * @enum {string}
          */
         IndicatorPlace: "sensor" | "gateway" | "alert";
+        /** @description Which devices refuse what an indicator blocks. */
+        IndicatorReach: {
+            /**
+             * Format: int64
+             * @description Devices that cannot.
+             */
+            cannot: number;
+            /** @description Devices, those that do not have it first, at most 200. */
+            devices: components["schemas"]["DeviceReach"][];
+            /** @description What happens at each place. */
+            effects: components["schemas"]["IndicatorEffect"][];
+            /**
+             * Format: int64
+             * @description Devices that have it in force.
+             */
+            in_force: number;
+            /**
+             * Format: int64
+             * @description First version of the sensors' block list that holds it.
+             */
+            list_version: number | null;
+            /**
+             * Format: int64
+             * @description Devices that do not have it yet.
+             */
+            not_yet: number;
+            /**
+             * Format: int64
+             * @description Devices its scope leaves out.
+             */
+            out_of_scope: number;
+        };
+        /**
+         * @description Where an indicator counts; empty = everywhere. One that names tags alone counts on devices alone,
+         *     one that names domains alone in mail alone.
+         */
+        IndicatorScope: {
+            /** @description Devices with one of these tags. */
+            device_tags?: string[];
+            /** @description Mail to recipients of these domains or domains below them, lower case. */
+            mail_domains?: string[];
+        };
         /** @description What an administrator says about a value. */
         IndicatorSpec: {
             /** @description What happens. */
@@ -4050,6 +4431,8 @@ export interface components {
             kind: components["schemas"]["IndicatorKind"];
             /** @description Why it is there (untrusted text of a person). */
             note: string;
+            /** @description Where it counts. */
+            scope?: components["schemas"]["IndicatorScope"];
             /** @description Severity of the alert when seen. */
             severity: components["schemas"]["Severity"];
             /** @description The value, normalised as its kind says. */
@@ -4057,9 +4440,11 @@ export interface components {
         };
         /** @description Why and by what a value is decided. */
         IndicatorWhy: {
-            /** @description Every indicator that says something about the value, what decides first. */
+            /** @description Every indicator that says something about the value, what decides first, ended ones last. */
             considered: components["schemas"]["ConsideredIndicator"][];
             decided_by: components["schemas"]["IndicatorId"] | null;
+            /** @description In which order indicators decide. */
+            precedence: components["schemas"]["Text"];
             /** @description The value asked about, as it is compared. */
             value: string;
         };
@@ -4235,6 +4620,53 @@ export interface components {
             /** @description Code of the authenticator app; without it such accounts get 401 `totp_required`. */
             totp?: string | null;
         };
+        /** @description An indicator that was seen before it was put in force. */
+        LookFound: {
+            /** @description What it asks for. */
+            action: components["schemas"]["IndicatorAction"];
+            /** @description Actions ordered for what is there. */
+            actions: components["schemas"]["ActionId"][];
+            /**
+             * Format: int64
+             * @description How many devices; more than 1,000 are not told apart.
+             */
+            device_count: number;
+            /** @description Devices, at most 100. */
+            devices: components["schemas"]["DeviceId"][];
+            /** @description First time. */
+            first_seen: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description Rows and messages that name it.
+             */
+            hits: number;
+            /** @description The indicator. */
+            id: components["schemas"]["IndicatorId"];
+            /** @description Incidents of the alerts. */
+            incidents: components["schemas"]["IncidentId"][];
+            /** @description Its kind. */
+            kind: components["schemas"]["IndicatorKind"];
+            /** @description Last time. */
+            last_seen: components["schemas"]["Timestamp"];
+            /**
+             * Format: int64
+             * @description How many mailboxes; more than 5,000 are not told apart.
+             */
+            mailbox_count: number;
+            /** @description Mailboxes, at most 100. */
+            mailboxes: string[];
+            /** @description What could not be ordered and why. */
+            not_ordered: components["schemas"]["Text"][];
+            /** @description Its value. */
+            value: string;
+        };
+        /** Format: uuid */
+        LookId: string;
+        /**
+         * @description Work on a look back.
+         * @enum {string}
+         */
+        LookState: "waiting" | "running" | "remediating" | "done" | "failed";
         /** @description A filter that is expanded into actions. */
         MailBulk: {
             /** @description The actions, in order; each has receipts and undo of its own. */
@@ -4558,6 +4990,11 @@ export interface components {
              */
             note: string;
         };
+        /** @description A feed to fetch now. */
+        NewFeedRun: {
+            /** @description Only tell what it would do. */
+            dry_run?: boolean;
+        };
         /** @description A list of indicators to take in. */
         NewIndicatorImport: {
             /** @description What happens when a value is seen, where the list does not say it. */
@@ -4573,10 +5010,22 @@ export interface components {
             note?: string;
             /** @description What the list says about a value that has an indicator counts; otherwise that one stays. */
             replace?: boolean;
+            /** @description Where they count; everywhere when left out. */
+            scope?: components["schemas"]["IndicatorScope"];
             /** @description Severity of alerts, where the list does not say it. */
             severity?: components["schemas"]["Severity"];
             /** @description The list: a table or one value a line, a STIX 2.1 bundle, a MISP event in JSON. */
             text: string;
+        };
+        /** @description A look back to make. */
+        NewIndicatorLook: {
+            /**
+             * Format: int64
+             * @description Days to look back, 1 to 365.
+             */
+            days?: number;
+            /** @description Indicators to look for, 1 to 200. */
+            indicators: components["schemas"]["IndicatorId"][];
         };
         /** @description Moves or removes whatever a filter picks, up to 200,000 copies. Send an `Idempotency-Key` header. */
         NewMailBulk: {
@@ -8561,6 +9010,137 @@ export interface operations {
             };
         };
     };
+    getIndicatorFeedRun: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedRun"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listIndicatorFeeds: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorFeedList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listIndicatorFeedRuns: {
+        parameters: {
+            query?: {
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedRunList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    runIndicatorFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewFeedRun"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedRun"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listIndicatorImports: {
         parameters: {
             query?: {
@@ -8659,6 +9239,104 @@ export interface operations {
             };
         };
     };
+    listIndicatorLooks: {
+        parameters: {
+            query?: {
+                /** @description Cursor of the page before. */
+                cursor?: string;
+                /** @description Page size, at most 200. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorLookList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lookBack: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewIndicatorLook"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorLook"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getIndicatorLook: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorLook"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     explainIndicator: {
         parameters: {
             query: {
@@ -8678,6 +9356,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IndicatorWhy"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listIndicatorDevices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IndicatorReach"];
                 };
             };
             /** @description Not done */

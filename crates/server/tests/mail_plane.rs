@@ -3,8 +3,8 @@
 use hinomi_detect::IndicatorSet;
 use hinomi_mail::milter::{Limits, MilterServer, OnFailure};
 use hinomi_model::{
-    ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorScope, IndicatorSpec, MessageCopy,
-    MessageCopyRef, MessageRemedy, ReceiptState, Severity, Table, Timestamp,
+    ActionId, DeliveryLocation, Event, Indicator, IndicatorAction, IndicatorKind, IndicatorScope, IndicatorSpec,
+    MessageCopy, MessageCopyRef, MessageRemedy, ReceiptState, Severity, Table, Timestamp,
 };
 use hinomi_server::config::{ImapConfig, MailTls, MailboxesConfig, OnBlock};
 use hinomi_server::gateway::{Gateway, GatewayOptions, quarantine_key};

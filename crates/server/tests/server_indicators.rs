@@ -81,6 +81,8 @@ async fn add(house: &House, spec: IndicatorSpec) -> Result<Indicator> {
         idempotency_key: None,
         approve_now: Some(("aki", None)),
         signs: Vec::new(),
+        grounds: None,
+        again: None,
     };
     actions::propose(&house.ctx, proposal).await?;
     house.settle().await?;

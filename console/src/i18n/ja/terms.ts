@@ -228,7 +228,7 @@ export const terms: typeof english = {
   indicatorPlace: { sensor: 'センサー', gateway: 'メール ゲートウェイ', alert: 'アラート' },
   enforcement: { inForce: '適用済み', notYet: '未適用', cannot: '適用不可' },
   lookState: { waiting: '待機中', running: '照合中', remediating: '対処を実行中', done: '完了', failed: '失敗' },
-  feedKind: { taxii: 'TAXII 2.1', mispFeed: 'MISP フィード', misp: 'MISP' },
+  feedKind: { taxii: 'TAXII 2.1 サーバー', mispFeed: 'MISP フィード', misp: 'MISP サーバー' },
   feedRunState: { waiting: '待機中', running: '取得中', done: '取得済み', unchanged: '変更なし', failed: '失敗' },
   decision: {
     approve: '承認',

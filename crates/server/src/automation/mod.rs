@@ -83,6 +83,11 @@ impl Rules {
         held_by(&self.policy, &action.spec, grounds, concerned_by(device), reach(&action.spec, others))
     }
 
+    /// Why an action a person's word leads to may not run at once; none = it may.
+    pub fn holds(&self, spec: &ActionSpec, grounds: &Grounds, device: Option<&Device>) -> Option<Text> {
+        held_by(&self.policy, spec, grounds, concerned_by(device), reach(spec, &[]))
+    }
+
     /// Writes into a pending action what happens to it by itself, and when: as the policy says for the
     /// time it was proposed at.
     pub fn plan(&self, action: &mut Action, device: Option<&Device>, now: Timestamp) {

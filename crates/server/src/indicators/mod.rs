@@ -180,7 +180,8 @@ async fn load_one(ctx: &Ctx, kind: IndicatorKind, value: &str) -> Result<()> {
     list.hashes.truncate(SENSOR_HASHES_MAX);
     ctx.indicators.set(set, list);
     let next = |text: &str| text.parse::<u64>().unwrap_or(0) + 1;
-    let only_this = changes.parse::<u64>().ok() == Some(next(&read.changes)) && !(full && kind == IndicatorKind::FileSha256);
+    let only_this =
+        changes.parse::<u64>().ok() == Some(next(&read.changes)) && !(full && kind == IndicatorKind::FileSha256);
     // otherwise the next look at the counter reads all again
     let changes = if only_this { changes } else { read.changes };
     let next_end = read.next_end.into_iter().chain(known.and_then(|one| one.spec.expires_at)).min();

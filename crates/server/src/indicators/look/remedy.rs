@@ -1,18 +1,19 @@
 //! Block and remediate: what is already there is taken away, by ordinary actions.
 //!
-//! The administrator's word stands beside that of the devices. What reaches many people or lies among
-//! the files of a system waits for a person.
+//! The administrator's word stands beside that of the devices. What reaches many people, or what the guard
+//! rails of the automation policy protect, waits for a person.
 
 use super::found::{Kept, Seen};
 use super::save;
 use crate::actions::{self, ActionError, Proposal};
 use crate::app::Ctx;
+use crate::automation::Rules;
 use anyhow::Result;
 use hinomi_cases::is_system_path;
 use hinomi_cases::playbook::{COPIES_UNATTENDED_MAX, DEVICES_UNATTENDED_MAX};
 use hinomi_model::{
-    ActionSpec, DeliveryAction, DeliveryLocation, Indicator, IndicatorAction, IndicatorKind, IndicatorLook, LookFound,
-    MessageCopy, MessageCopyRef, Text,
+    ActionSpec, DeliveryAction, DeliveryLocation, Grounds, Indicator, IndicatorAction, IndicatorKind, IndicatorLook,
+    LookFound, MessageCopy, MessageCopyRef, Text,
 };
 
 /// Copies of one action.
@@ -106,6 +107,22 @@ impl Orders<'_> {
 
     /// Proposes an action; it runs at once when it reaches few and a person put the indicator in force.
     async fn propose(&mut self, spec: ActionSpec, reason: Text, few: bool, part: &str) -> Result<()> {
+        let grounds = Grounds {
+            sure: true,
+            paths: match &spec {
+                ActionSpec::QuarantineFile { paths, .. } => paths.clone(),
+                _ => Vec::new(),
+            },
+            by_hand: false,
+            asks: None,
+        };
+        let mut tx = self.ctx.store.begin().await?;
+        let device = match actions::device_of(&spec) {
+            Some(id) => tx.device(id).await?,
+            None => None,
+        };
+        let few = few && Rules::load(self.ctx, &mut tx).await?.holds(&spec, &grounds, device.as_ref()).is_none();
+        drop(tx);
         let by = self.indicator.created_by.as_str();
         let person = !by.starts_with(super::super::FEED_PREFIX);
         let remark = format!("indicator {}", self.indicator.id);
@@ -118,6 +135,8 @@ impl Orders<'_> {
             idempotency_key: Some(format!("look:{}:{}:{part}", self.look, self.indicator.id)),
             approve_now: (few && person).then_some((by, Some(remark))),
             signs: Vec::new(),
+            grounds: None,
+            again: None,
         };
         match actions::propose(self.ctx, proposal).await {
             Ok(action) => self.found.actions.push(action.id),
