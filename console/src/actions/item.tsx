@@ -1,8 +1,9 @@
 import { Ban, Check, RotateCcw, Undo2, Users, X } from 'lucide-react';
 import { useState } from 'react';
 import { Link } from '../lib/router';
+import { ApiError } from '../api/client';
 import { useCan, useDecide, useMe, type Decision } from '../api/queries';
-import type { Action, Receipt } from '../api/types';
+import type { Action, ApprovedActions, Receipt } from '../api/types';
 import { useNow, useT } from '../i18n';
 import { parseEntity, to, visible } from '../lib/entity';
 import { proofGroups } from '../lib/proof';
@@ -26,7 +27,7 @@ export function useDecisions() {
     busy: decide.isPending,
     /** What became of each of several actions, when not all could be decided. */
     results: decide.data?.some((one) => one.error) ? decide.data : undefined,
-    run: (ids: string[], decision: Decision, comment?: string, after?: () => void) =>
+    run: (ids: string[], decision: Decision, comment?: string, after?: (whole: boolean) => void) =>
       decide.mutate(
         { ids, decision, comment },
         {
@@ -34,7 +35,7 @@ export function useDecisions() {
             const done = results.filter((one) => !one.error).length;
             if (done > 0) toast.ok(t(`decided.${decision}`, { count: done }));
             if (done < results.length) toast.failed(new Error(t('approval.failed', { count: results.length - done })));
-            after?.();
+            after?.(done === results.length);
           },
           onError: toast.failed,
         },
@@ -88,6 +89,25 @@ export function History({ action }: { action: Action }) {
           <li key={at} className="row wrapping"><span className="secondary"><Time at={note.at} /> {visible(note.by)}</span> <span className="wrap">{visible(text(note.text))}</span></li>
         ))}
       </ul>
+    </div>
+  );
+}
+
+/** What became of each of several actions. */
+export function DecisionResults({ results }: { results: ApprovedActions['results'] }) {
+  const { t, language } = useT();
+  return (
+    <div className="banner high" role="status" data-test="decision-results">
+      <div className="column" style={{ gap: 4 }}>
+        <span className="strong">{t('approval.result')}</span>
+        <ul>
+          {results.map((one) => (
+            <li key={one.id}>
+              <Link className="mono" to={to.action(one.id)}>{one.id.slice(-8)}</Link>: {one.error ? new ApiError(one.error).text(language) : t('approval.ok')}
+            </li>
+          ))}
+        </ul>
+      </div>
     </div>
   );
 }

@@ -1,12 +1,12 @@
 import { Check } from 'lucide-react';
 import { useState } from 'react';
-import { useCan } from '../api/queries';
+import { useCan, useMe } from '../api/queries';
 import type { Action } from '../api/types';
 import { useT } from '../i18n';
 import { Button } from '../ui/button';
 import { Dialog } from '../ui/dialog';
 import { TextArea } from '../ui/field';
-import { ActionItem, useDecisions } from './item';
+import { ActionItem, DecisionResults, isApprovedBy, useDecisions } from './item';
 import { useDescribe } from './describe';
 
 const pending = (action: Action) => action.state === 'pendingApproval';
@@ -18,8 +18,9 @@ export function ApproveAll({ actions, variant = 'primary' }: { actions: Action[]
   const [comment, setComment] = useState('');
   const describe = useDescribe();
   const may = useCan('act');
-  const { busy, run } = useDecisions();
-  const waiting = actions.filter(pending);
+  const me = useMe();
+  const { busy, run, results } = useDecisions();
+  const waiting = actions.filter((action) => pending(action) && !isApprovedBy(action, me?.user.name));
   if (waiting.length === 0 && !open) return null;
   return (
     <>
@@ -34,9 +35,10 @@ export function ApproveAll({ actions, variant = 'primary' }: { actions: Action[]
         description={t('actions.approveAllHint')}
         confirm={t('decision.approve')}
         busy={busy}
-        onConfirm={() => run(waiting.map((action) => action.id), 'approve', comment, () => setOpen(false))}
+        onConfirm={() => run(waiting.map((action) => action.id), 'approve', comment, (whole) => whole && setOpen(false))}
         test="approve-all-confirm"
       >
+        {results ? <DecisionResults results={results} /> : null}
         <ul className="column" style={{ gap: 6, maxHeight: 260, overflow: 'auto' }} tabIndex={0}>
           {waiting.map((action) => {
             const { title, target } = describe(action.spec);

@@ -1,16 +1,14 @@
 import { ListChecks } from 'lucide-react';
 import { useMemo, useState } from 'react';
-import { Link, useSearchParams } from '../lib/router';
-import { ApiError } from '../api/client';
+import { useSearchParams } from '../lib/router';
 import { useList } from '../api/queries';
-import type { Action, ApprovedActions } from '../api/types';
+import type { Action } from '../api/types';
 import { useT } from '../i18n';
 import { Page } from '../frame/page';
-import { to } from '../lib/entity';
 import { Button } from '../ui/button';
 import { Empty, ErrorState, Skeleton, Stale } from '../ui/states';
 import { Tabs } from '../ui/tabs';
-import { ActionItem, useDecisions } from './item';
+import { ActionItem, DecisionResults, useDecisions } from './item';
 import { ApproveAll } from './list';
 import '../styles/pages.css';
 
@@ -67,7 +65,7 @@ function ActionsTab({ id, incident }: { id: TabId; incident?: string }) {
   return (
     <div className="card">
       <Stale query={list} />
-      {results ? <Results results={results} /> : null}
+      {results ? <DecisionResults results={results} /> : null}
       {items.map((action) => (
         <ActionItem key={action.id} action={action} showIncident={!incident}
           selected={chosen.has(action.id)} onSelect={id === 'pending' ? () => toggle(action) : undefined} />
@@ -88,25 +86,6 @@ function ActionsTab({ id, incident }: { id: TabId; incident?: string }) {
           </Button>
         </div>
       ) : null}
-    </div>
-  );
-}
-
-/** What became of each of several actions. */
-function Results({ results }: { results: ApprovedActions['results'] }) {
-  const { t, language } = useT();
-  return (
-    <div className="banner high" role="status" data-test="decision-results">
-      <div className="column" style={{ gap: 4 }}>
-        <span className="strong">{t('approval.result')}</span>
-        <ul>
-          {results.map((one) => (
-            <li key={one.id}>
-              <Link className="mono" to={to.action(one.id)}>{one.id.slice(-8)}</Link>: {one.error ? new ApiError(one.error).text(language) : t('approval.ok')}
-            </li>
-          ))}
-        </ul>
-      </div>
     </div>
   );
 }

@@ -15,8 +15,9 @@ mod world;
 use anyhow::{Context, Result, ensure};
 use hinomi_api::PreviewOutcome;
 use hinomi_model::{
-    Action, ActionId, ActionSpec, ActionState, AutomationGroup, AutomationHours, AutomationLevel, AutomationPolicy,
-    AutomationScope, IndicatorKind, NotificationKind, Role, Timestamp, Unanswered, UnansweredThen, Weekday,
+    Action, ActionId, ActionSpec, ActionState, Approval, AutomationGroup, AutomationHours, AutomationLevel,
+    AutomationPolicy, AutomationScope, Grounds, IndicatorKind, MessageCopyRef, NotificationKind, Role, Text, Timestamp,
+    Unanswered, UnansweredThen, Weekday,
 };
 use hinomi_server::config::Config;
 use hinomi_server::{actions, automation};
@@ -34,6 +35,8 @@ const WAIT: Duration = Duration::from_secs(60);
 const DAY: i64 = 86_400;
 /// Told to two: nobody listens there, what is told is in the log.
 const CHANNELS: &str = r#"
+[mailbox_marks]
+protected = ["ceo@corp.example"]
 [notify]
 [[notify.channel]]
 name = "desk"
@@ -301,6 +304,64 @@ async fn listed_devices_wait_at_full_automation_and_so_does_what_is_past_the_num
         let why = &action.approval.history[0].text;
         ensure!(action.state == ActionState::PendingApproval && why.en.contains("more than the 0"), "{action:?}");
     }
+    stage.house.close().await
+}
+
+/// A removal an investigation proposed an hour ago, in the store as it was left.
+async fn removal(stage: &Stage, recipients: &[&str]) -> Result<ActionId> {
+    let created_at = stage.house.ctx.now().plus_seconds(-3_600);
+    let copy =
+        |recipient: &&str| MessageCopyRef { message_id: hinomi_server::ids::new(), recipient: (*recipient).to_owned() };
+    let action = Action {
+        id: hinomi_server::ids::new(),
+        spec: ActionSpec::SoftDeleteMessages { copies: recipients.iter().map(copy).collect(), senders_copy: false },
+        state: ActionState::PendingApproval,
+        reason: Text::same("test"),
+        proposed_by: "investigation:1".to_owned(),
+        decided_by: None,
+        decided_at: None,
+        comment: None,
+        approval: Approval { grounds: Some(Grounds { sure: true, ..Grounds::default() }), ..Approval::default() },
+        incident_id: None,
+        investigation_id: None,
+        receipts: Vec::new(),
+        follow_up: None,
+        undone_by: None,
+        undoes: None,
+        created_at,
+        finished_at: None,
+        expires_at: created_at.plus_seconds(7 * DAY),
+        version: 1,
+    };
+    stage.house.ctx.store.insert_action(&action, None).await?;
+    Ok(action.id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn mail_of_listed_mailboxes_and_of_many_waits_at_full_automation() -> Result<()> {
+    let stage = Stage::at("2026-11-23T10:00:00Z", AutomationPolicy::default()).await?;
+    let ordinary = removal(&stage, &["a@corp.example"]).await?;
+    let listed = removal(&stage, &["a@corp.example", "CEO@corp.example"]).await?;
+    let many = removal(&stage, &["a@corp.example"; 101]).await?;
+    let mail = AutomationScope { level: Some(AutomationLevel::Full), ..AutomationScope::default() };
+    let mut policy = AutomationPolicy { mail, ..AutomationPolicy::default() };
+    let told = automation::preview(&stage.house.ctx, policy.clone(), None, 30).await?;
+    let of = |id: ActionId| {
+        let item = told.items.iter().find(|item| item.action.id == id).context("the action")?;
+        Ok::<_, anyhow::Error>((item.outcome, item.reason.en.clone()))
+    };
+    ensure!(of(ordinary)?.0 == PreviewOutcome::Ran);
+    let (outcome, why) = of(listed)?;
+    ensure!(outcome == PreviewOutcome::Waited && why.contains("is a listed mailbox"), "{why}");
+    let (outcome, why) = of(many)?;
+    ensure!(outcome == PreviewOutcome::Waited && why.contains("more than the 100"), "{why}");
+    // the same with an answer to silence: what is held is told to others, never run
+    policy.mail.unanswered = Unanswered { then: UnansweredThen::Run, minutes: 30 };
+    policy.mail.level = Some(AutomationLevel::SemiAll);
+    let told = automation::preview(&stage.house.ctx, policy, None, 30).await?;
+    let outcome = |id: ActionId| told.items.iter().find(|item| item.action.id == id).map(|item| item.outcome);
+    assert_eq!(outcome(ordinary), Some(PreviewOutcome::RanUnanswered));
+    assert_eq!((outcome(listed), outcome(many)), (Some(PreviewOutcome::Escalated), Some(PreviewOutcome::Escalated)));
     stage.house.close().await
 }
 

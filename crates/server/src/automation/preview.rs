@@ -3,15 +3,16 @@
 //! Every action is judged as it was when it was proposed: its grounds are kept with it. Devices and their
 //! tags are those of today, and what a person did is what he would have done.
 
-use super::{Rules, device_concerned, is_unattended};
+use super::{Rules, is_unattended};
+use crate::actions::device_of;
 use crate::app::Ctx;
 use hinomi_api::{AutomationPreview, PreviewCount, PreviewItem, PreviewOutcome};
-use hinomi_cases::automation::Judged;
+use hinomi_cases::automation::{Judged, is_about_mail};
 use hinomi_model::{
     Action, ActionSpec, AutomationLevel, AutomationPolicy, Device, DeviceId, InvestigationId, Text, Timestamp,
     UnansweredThen,
 };
-use hinomi_store::{StoreError, Tx};
+use hinomi_store::{Store, StoreError};
 use std::collections::{BTreeMap, HashMap};
 
 /// Most days looked back.
@@ -37,10 +38,9 @@ pub async fn preview(
     let cut = actions.len() as i64 > ACTIONS_MAX;
     actions.truncate(ACTIONS_MAX as usize);
     actions.reverse();
-    let mut tx = ctx.store.begin().await?;
     let level = match level {
         Some(level) => Some(level),
-        None => tx.setting(super::LEVEL_SETTING).await?.and_then(|word| word.parse().ok()),
+        None => ctx.store.setting(super::LEVEL_SETTING).await?.and_then(|word| word.parse().ok()),
     };
     let rules = Rules::of(ctx, policy, level);
     let mut devices = Devices::default();
@@ -48,7 +48,7 @@ pub async fn preview(
     let mut counts: BTreeMap<&'static str, PreviewCount> = BTreeMap::new();
     let mut items = Vec::new();
     for action in actions.into_iter().filter(|action| action.undoes.is_none() && is_proposed(action)) {
-        let device = devices.of(&mut tx, &action).await?;
+        let device = devices.of(&ctx.store, &action).await?;
         let others = action.investigation_id.and_then(|id| ran.get(&id)).map(Vec::as_slice).unwrap_or_default();
         let item = would(&rules, action, device.as_ref(), others, until);
         let runs = matches!(item.outcome, PreviewOutcome::Ran | PreviewOutcome::RanUnanswered);
@@ -69,22 +69,37 @@ fn is_proposed(action: &Action) -> bool {
     action.approval.grounds.is_some() || action.decided_at != Some(action.created_at)
 }
 
+/// The devices actions are about, each read once. Nothing is locked meanwhile.
 #[derive(Default)]
 struct Devices {
-    of_actions: HashMap<DeviceId, Option<Device>>,
+    devices: HashMap<DeviceId, Option<Device>>,
+    of_investigations: HashMap<InvestigationId, Option<DeviceId>>,
 }
 
 impl Devices {
-    async fn of(&mut self, tx: &mut Tx, action: &Action) -> Result<Option<Device>, StoreError> {
-        let Some(id) = crate::actions::device_of(&action.spec) else {
-            return device_concerned(tx, &action.spec, action.investigation_id).await;
-        };
-        if let Some(known) = self.of_actions.get(&id) {
-            return Ok(known.clone());
+    async fn of(&mut self, store: &Store, action: &Action) -> Result<Option<Device>, StoreError> {
+        if is_about_mail(&action.spec) {
+            return Ok(None);
         }
-        let device = tx.device(id).await?;
-        self.of_actions.insert(id, device.clone());
-        Ok(device)
+        let id = match (device_of(&action.spec), action.investigation_id) {
+            (Some(id), _) => Some(id),
+            (None, Some(investigation)) => self.of_investigation(store, investigation).await?,
+            (None, None) => None,
+        };
+        let Some(id) = id else { return Ok(None) };
+        if !self.devices.contains_key(&id) {
+            self.devices.insert(id, store.device(id).await?);
+        }
+        Ok(self.devices[&id].clone())
+    }
+
+    async fn of_investigation(&mut self, store: &Store, id: InvestigationId) -> Result<Option<DeviceId>, StoreError> {
+        if let Some(known) = self.of_investigations.get(&id) {
+            return Ok(*known);
+        }
+        let found = store.investigation(id).await?.and_then(|found| found.device).map(|device| device.id);
+        self.of_investigations.insert(id, found);
+        Ok(found)
     }
 }
 
