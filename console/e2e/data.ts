@@ -149,7 +149,7 @@ export const story: StoryNode[] = [
   node('n1', 'p4', 'network', '203.0.113.77:8080', BEGIN - 73, { facts: { address: '203.0.113.77', port: '8080' }, entity: 'ip:203.0.113.77' }),
   node('f2', 'p4', 'file', '.st2', BEGIN - 74, { facts: { path: '/home/tanaka/.cache/.st2' }, sha256: SHA.stage2, prevalence: 1, entity: `file:${SHA.stage2}` }),
   node('f3', 'p2', 'file', 'update.desktop', BEGIN - 76, { facts: { path: '/home/tanaka/.config/autostart/update.desktop' }, severity: 'medium', technique: 'T1547.013', detection: seeds[2]!.title }),
-  node('p5', 'p2', 'process', '.st2', BEGIN - 79, { command_line: '/home/tanaka/.cache/.st2 --daemon', severity: 'medium', technique: 'T1564.001', detection: seeds[3]!.title, sha256: SHA.stage2, prevalence: 1, entity: `process:${P.stage2}` }),
+  node('p5', 'p2', 'process', '.st2', BEGIN - 79, { command_line: '/home/tanaka/.cache/.st2 --daemon --run d2hvYW1pOyBpZDsgdW5hbWUgLWE=', facts: { decoded: 'whoami; id; uname -a' }, severity: 'medium', technique: 'T1564.001', detection: seeds[3]!.title, sha256: SHA.stage2, prevalence: 1, entity: `process:${P.stage2}` }),
   node('n2', 'p5', 'network', '203.0.113.77:4444', BEGIN - 82, { facts: { address: '203.0.113.77', port: '4444' }, severity: 'medium', technique: 'T1571', detection: seeds[4]!.title, entity: 'ip:203.0.113.77' }),
   node('p6', 'p5', 'process', 'whoami', BEGIN - 83, { command_line: 'whoami', severity: 'low', technique: 'T1033', detection: seeds[5]!.title, ended_at: at(BEGIN - 83), prevalence: 5 }),
 ];

@@ -228,6 +228,15 @@ export class Mock {
           this.emit('incident.updated', incident.id);
           return incident;
         }
+        if (sub === 'merge') {
+          for (const number of (body as unknown as { incidents: number[] }).incidents) Object.assign(this.incident(String(number)), { status: 'redirected', redirected_to: incident.id });
+          incident.took_in = [...(incident.took_in ?? []), ...(body as unknown as { incidents: number[] }).incidents];
+          return incident;
+        }
+        if (sub === 'unmerge') {
+          for (const one of data.incidents) one.took_in = (one.took_in ?? []).filter((number) => number !== incident.number);
+          return Object.assign(incident, { status: 'active', redirected_to: null });
+        }
         if (sub === 'comments') {
           const comment = { author: this.me().user.name, at: seed.at(0), text: (body as unknown as { text: string }).text };
           incident.comments.push(comment);
@@ -243,6 +252,7 @@ export class Mock {
       }
       case 'alerts': {
         if (!key) return this.page(data.alerts.filter((one) => within('status', one.status) && within('severity', one.severity) && within('source', one.service_source) && within('device', one.device?.id ?? '') && has(one.title)), query);
+        if (key === 'move') return data.incidents[1] ?? data.incidents[0];
         if (sub === 'story') return { nodes: key === seed.id(3, 6) ? seed.largeStory : key === seed.id(3, 7) ? [] : seed.story, truncated: false };
         if (sub === 'tuning') return seed.tuningDraft;
         const alert: AlertDetail = data.alerts.find((one) => one.id === key) ?? fail(404, 'not_found', 'There is no such alert.', 'アラートが見つかりません。');
@@ -322,6 +332,7 @@ export class Mock {
       case 'actions':
         return this.actions(method, key, sub, query, body);
       case 'indicators':
+        if (key === 'preview') return { days: 30, devices: 3, mailboxes: 12, times: 41, exact: true, first_seen: seed.at(seed.BEGIN), last_seen: seed.at(60), alerts: 2, device_names: ['PC-TANAKA', 'PC-SATO'], mailbox_names: seed.recipients.slice(0, 3), refused: null, indicator: null };
         if (key === 'imports') return this.imports(method, query, body as unknown as NewIndicatorImport);
         if (key === 'why') return query.get('value')?.includes('supplier') ? seed.why : { ...seed.why, value: query.get('value') ?? '', decided_by: null, considered: [] };
         if (key === 'looks') return this.page(seed.looks, query);

@@ -138,4 +138,8 @@ export const pages: PageTest[] = [
   { name: 'indicators-add', path: '/indicators', ready: '.grid-row', act: async (page) => { await page.locator('[data-test=indicators-add]').click(); await page.locator('.dialog textarea').waitFor(); } },
   { name: 'phone-indicators', path: '/indicators', ready: '.grid-row', width: 390, height: 844 },
   { name: 'phone-indicators-feeds', path: '/indicators', ready: '.grid-row', width: 390, height: 844, act: async (page) => { await page.locator('[data-test=indicators-feeds]').click(); await page.locator('[data-test=feeds]').waitFor(); } },
+  { name: 'alert-node', path: `/alerts/${alert}`, ready: '.tree-row', act: async (page) => { await page.locator('.tree-row', { hasText: '--daemon' }).first().click(); await page.locator('[data-test=decoded]').waitFor(); } },
+  { name: 'decide', path: `/alerts/${alert}`, ready: '.tree-row', act: async (page) => { await page.locator('.tree-row', { hasText: '203.0.113.77:4444' }).first().click(); await page.locator('[data-test=decide-block]').click(); await page.locator('[data-test=would-match] .banner').waitFor(); } },
+  { name: 'incident-move', path: '/incidents/1042?tab=alerts', ready: '[data-test=alert-row]', act: async (page) => { await page.locator('[data-test=alert-row] .checkbox').nth(1).click(); await page.locator('[data-test=move-alerts]').click(); await page.locator('.dialog input.input').fill('1041'); await page.locator('.dialog select').waitFor(); } },
+  { name: 'incident-merge', path: '/incidents/1042', ready: '.tree-row', act: async (page) => { await page.getByRole('button', { name: /Edit|編集/ }).first().click(); await page.getByRole('menuitem', { name: /Merge with|ほかのインシデント/ }).click(); await page.locator('.dialog input.input').fill('INC-1041'); } },
 ];

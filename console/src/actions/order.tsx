@@ -6,6 +6,7 @@ import { useT } from '../i18n';
 import { Dialog } from '../ui/dialog';
 import { TextArea } from '../ui/field';
 import { useToast } from '../ui/toast';
+import { WouldMatch } from '../indicators/decide';
 import { undoable, useDescribe } from './describe';
 
 interface Ask { spec: ActionSpec; incident?: string | null; reason?: string }
@@ -91,6 +92,7 @@ function Effects({ spec }: { spec: ActionSpec }) {
   return (
     <div className="column" style={{ gap: 6 }}>
       <p>{t(`actionEffect.${spec.kind}`)}</p>
+      {spec.kind === 'add_indicator' ? <WouldMatch spec={spec.indicator} /> : null}
       <p className="small secondary">{undoable.has(spec.kind) ? t('actions.canUndo') : t('actions.cannotUndo')}</p>
     </div>
   );

@@ -6,6 +6,7 @@ import { pageOf, shortHash, to, visible } from '../lib/entity';
 import { duration, ms } from '../lib/time';
 import { useAsk } from '../actions/order';
 import { factName } from '../incidents/evidence';
+import { Decide } from '../indicators/decide';
 import { Button, CopyButton } from '../ui/button';
 import { Chip, SeverityChip, TechniqueChip } from '../ui/chips';
 import { Facts } from '../ui/field';
@@ -37,6 +38,15 @@ export function NodeDetails({ node, incident }: { node: StoryNode; incident?: st
           <CopyButton text={node.command_line} />
         </div>
       ) : null}
+      {node.facts.decoded ? (
+        <div className="column" style={{ gap: 4 }} data-test="decoded">
+          <span className="small secondary">{t('decide.decoded')}</span>
+          <div className="row" style={{ alignItems: 'flex-start' }}>
+            <pre className="copy grow" style={{ margin: 0 }}>{visible(node.facts.decoded)}</pre>
+            <CopyButton text={node.facts.decoded} />
+          </div>
+        </div>
+      ) : null}
       <Facts
         rows={[
           [t('fact.started'), <Time key="s" at={node.at} />],
@@ -45,9 +55,10 @@ export function NodeDetails({ node, incident }: { node: StoryNode; incident?: st
           process ? ['PID', process.split('/')[1]] : null,
           node.sha256 ? ['SHA-256', <Link key="h" to={to.file(node.sha256)} className="mono">{shortHash(node.sha256)}</Link>] : null,
           node.prevalence !== null && node.prevalence !== undefined ? [t('fact.prevalence'), t('tree.prevalence', { count: node.prevalence })] : null,
-          ...Object.entries(node.facts).map(([name, value]): [string, React.ReactNode] => [factName(t, name), <span key={name} className="mono wrap">{visible(String(value))}</span>]),
+          ...Object.entries(node.facts).filter(([name]) => name !== 'decoded').map(([name, value]): [string, React.ReactNode] => [factName(t, name), <span key={name} className="mono wrap">{visible(String(value))}</span>]),
         ]}
       />
+      {node.sha256 ? <Decide entity={`file:${node.sha256}`} name={node.name} incident={incident} /> : node.entity && node.kind === 'network' ? <Decide entity={node.entity} name={node.name} incident={incident} /> : null}
       <div className="row wrapping">
         {node.entity && node.kind !== 'process' && node.kind !== 'file' && pageOf(node.entity) ? (
           <Link className="button compact" to={pageOf(node.entity) ?? ''}><Crosshair size={14} aria-hidden />{t('story.pivot')}</Link>

@@ -288,6 +288,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/alerts/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move alerts to another incident, or to a new one
+         * @description Permission: triage.
+         */
+        post: operations["moveAlerts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/alerts/{id}": {
         parameters: {
             query?: never;
@@ -1264,6 +1284,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/incidents/{id}/merge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Merge other incidents into it
+         * @description Permission: triage.
+         */
+        post: operations["mergeIncidents"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/incidents/{id}/messages": {
         parameters: {
             query?: never;
@@ -1318,6 +1358,26 @@ export interface paths {
         get: operations["getIncidentTimeline"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/incidents/{id}/unmerge": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take it out of the one it was merged into, for 30 days
+         * @description Permission: triage.
+         */
+        post: operations["unmergeIncident"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1453,6 +1513,7 @@ export interface paths {
         trace?: never;
     };
     "/api/v1/indicators/looks": {
+    "/api/v1/indicators/preview": {
         parameters: {
             query?: never;
             header?: never;
@@ -1488,6 +1549,10 @@ export interface paths {
          * @description Permission: read.
          */
         get: operations["getIndicatorLook"];
+         * Tell what an indicator would have matched in the last 30 days
+         * @description Permission: read.
+         */
+        get: operations["previewIndicator"];
         put?: never;
         post?: never;
         delete?: never;
@@ -4001,6 +4066,8 @@ export interface components {
             activities: components["schemas"]["Activity"][];
             /** @description Alerts in the order they joined, each with its reason. */
             alerts: components["schemas"]["AlertLink"][];
+            /** @description Incidents a person took it apart from: they are never merged with it by themselves. */
+            apart: components["schemas"]["IncidentId"][];
             /** @description Owner. */
             assigned_to: string | null;
             /** @description Classification. */
@@ -4023,6 +4090,7 @@ export interface components {
             last_activity: components["schemas"]["Timestamp"];
             /** @description Mailboxes that hold or held a message of the story, or were addressed. */
             mailboxes: string[];
+            merged: components["schemas"]["Merged"] | null;
             /**
              * Format: int64
              * @description The short number people use (`INC-1042`).
@@ -4045,6 +4113,8 @@ export interface components {
             title: components["schemas"]["Text"];
             /** @description True when a person gave the title; it is then never regenerated. */
             title_by_person: boolean;
+            /** @description Numbers of the incidents that were merged into it and are still part of it. */
+            took_in: number[];
             /** @description Last change. */
             updated_at: components["schemas"]["Timestamp"];
             /** @description Accounts involved. */
@@ -4421,6 +4491,43 @@ export interface components {
             device_tags?: string[];
             /** @description Mail to recipients of these domains or domains below them, lower case. */
             mail_domains?: string[];
+        /** @description What an indicator would have matched. */
+        IndicatorPreview: {
+            /**
+             * Format: int64
+             * @description Alerts of that time that speak about it.
+             */
+            alerts: number;
+            /**
+             * Format: int64
+             * @description How many days back was looked.
+             */
+            days: number;
+            /** @description Names of some of the devices (untrusted). */
+            device_names: string[];
+            /**
+             * Format: int64
+             * @description Devices that had to do with the value in that time.
+             */
+            devices: number;
+            /** @description False: there are more, the counts are at least these. */
+            exact: boolean;
+            first_seen: components["schemas"]["Timestamp"] | null;
+            indicator: components["schemas"]["Indicator"] | null;
+            last_seen: components["schemas"]["Timestamp"] | null;
+            /** @description Some of the mailboxes. */
+            mailbox_names: string[];
+            /**
+             * Format: int64
+             * @description Mailboxes it came to in that time.
+             */
+            mailboxes: number;
+            refused: components["schemas"]["Text"] | null;
+            /**
+             * Format: int64
+             * @description How often it was seen there.
+             */
+            times: number;
         };
         /** @description What an administrator says about a value. */
         IndicatorSpec: {
@@ -4821,6 +4928,30 @@ export interface components {
             /** @description The person. */
             user: components["schemas"]["User"];
         };
+        /** @description Merges incidents. */
+        MergeIncidents: {
+            /** @description A remark with it. */
+            comment?: string | null;
+            /** @description Numbers of the incidents that are taken in, 1 to 5. */
+            incidents: number[];
+        };
+        /** @description What came with an incident that was merged into another, so that it can be taken out again. */
+        Merged: {
+            /** @description Its actions. */
+            actions: components["schemas"]["ActionId"][];
+            /** @description Its alerts. */
+            alerts: components["schemas"]["AlertLink"][];
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description Who: a person, or `system`. */
+            by: string;
+            /** @description Its investigations. */
+            investigations: components["schemas"]["InvestigationId"][];
+            /** @description Its status before. */
+            status: components["schemas"]["IncidentStatus"];
+            /** @description Tags the other one did not have. */
+            tags: string[];
+        };
         /** @description One copy of a message: what the gateway knew and where it is now. */
         MessageCopy: {
             /** @description Files, nested ones after their parent. */
@@ -4942,6 +5073,19 @@ export interface components {
             setup_required: boolean;
             /** @description Version of the server. */
             version: string;
+        };
+        /** @description Moves alerts. */
+        MoveAlerts: {
+            /** @description The alerts, 1 to 200. */
+            alerts: components["schemas"]["AlertId"][];
+            /** @description A remark with it. */
+            comment?: string | null;
+            /**
+             * Format: int64
+             * @description Number of the incident they go to; none: a new one.
+             */
+            incident?: number | null;
+            reason?: components["schemas"]["CorrelationReason"] | null;
         };
         /**
          * @description Why a removal needs a person.
@@ -6317,6 +6461,11 @@ export interface components {
             /** @description The sentence; parts of it may come from the sender. */
             text: components["schemas"]["Text"];
         };
+        /** @description Takes an incident out of the one it was merged into. */
+        UnmergeIncident: {
+            /** @description A remark with it. */
+            comment?: string | null;
+        };
         /** @description Changes an alert. Fields left out stay. */
         UpdateAlert: {
             /** @description Owner, a login name; null: nobody. */
@@ -7032,6 +7181,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["AlertSummaryList"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    moveAlerts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveAlerts"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
                 };
             };
             /** @description Not done */
@@ -8877,6 +9059,44 @@ export interface operations {
             };
         };
     };
+    mergeIncidents: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The ETag the change is based on; 412 when it is not the current one */
+                "If-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MergeIncidents"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     listIncidentMessages: {
         parameters: {
             query?: never;
@@ -8957,6 +9177,41 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IncidentTimeline"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unmergeIncident: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UnmergeIncident"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["IncidentDetail"];
                 };
             };
             /** @description Not done */
@@ -9246,6 +9501,13 @@ export interface operations {
                 cursor?: string;
                 /** @description Page size, at most 200. */
                 limit?: number;
+    previewIndicator: {
+        parameters: {
+            query: {
+                /** @description Kind: fileSha256, ip, domain, url or senderAddress. */
+                kind: components["schemas"]["IndicatorKind"];
+                /** @description The value itself; what lies below a domain is not looked at. */
+                value: string;
             };
             header?: never;
             path?: never;
@@ -9324,6 +9586,7 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IndicatorLook"];
+                    "application/json": components["schemas"]["IndicatorPreview"];
                 };
             };
             /** @description Not done */

@@ -45,6 +45,7 @@ export type TuningOperator = S['TuningOperator'];
 export type TuningAction = S['TuningAction'];
 export type TuningPreview = S['TuningPreview'];
 export type RuleQuality = S['RuleQuality'];
+export type IndicatorPreview = S['IndicatorPreview'];
 export type IndicatorImport = S['IndicatorImport'];
 export type NewIndicatorImport = S['NewIndicatorImport'];
 export type IndicatorScope = S['IndicatorScope'];

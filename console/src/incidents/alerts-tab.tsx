@@ -1,4 +1,6 @@
 import type { UseQueryResult } from '@tanstack/react-query';
+import { useState } from 'react';
+import { useCan } from '../api/queries';
 import { Link } from '../lib/router';
 import type { AlertSummary, IncidentDetail, Listed } from '../api/types';
 import { useT } from '../i18n';
@@ -9,20 +11,26 @@ import { EntityLink } from '../ui/entity';
 import { Card } from '../ui/field';
 import { Loaded } from '../ui/states';
 import { Ago } from '../ui/time';
+import { MoveAlerts } from './regroup';
 
 export function AlertsTab({ incident, alerts }: { incident: IncidentDetail; alerts: UseQueryResult<Listed<AlertSummary>> }) {
   const { t, text } = useT();
   const names = useDeviceNames();
   const titles = new Map(alerts.data?.items.map((alert) => [alert.id, text(alert.title)]));
   const links = new Map(incident.alerts.map((link) => [link.alert_id, link]));
+  const may = useCan('triage');
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const choose = (id: string) => setChosen((now) => new Set(now.has(id) ? [...now].filter((one) => one !== id) : [...now, id]));
+  const selected = (alerts.data?.items ?? []).filter((alert) => chosen.has(alert.id));
   return (
-    <Card flush title={t('incident.tabs.alerts')}>
+    <Card flush title={t('incident.tabs.alerts')} head={selected.length ? <MoveAlerts alerts={selected} clear={() => setChosen(new Set())} /> : undefined}>
       <Loaded query={alerts}>
         {({ items }) => (
           <div className="table-scroll">
             <table className="plain">
               <thead>
                 <tr>
+                  {may ? <th><span className="hidden-text">{t('columns.action')}</span></th> : null}
                   <th>{t('columns.severity')}</th><th>{t('columns.alert')}</th><th>{t('columns.status')}</th><th>{t('columns.detection')}</th>
                   <th>{t('columns.asset')}</th><th>{t('columns.technique')}</th><th>{t('columns.linked')}</th><th>{t('columns.time')}</th>
                 </tr>
@@ -33,6 +41,7 @@ export function AlertsTab({ incident, alerts }: { incident: IncidentDetail; aler
                   const other = link?.linked_to ? titles.get(link.linked_to) : null;
                   return (
                     <tr key={alert.id} data-test="alert-row">
+                      {may ? <td><input type="checkbox" className="checkbox" checked={chosen.has(alert.id)} onChange={() => choose(alert.id)} aria-label={t('grid.select', { name: visible(text(alert.title)) })} /></td> : null}
                       <td><SeverityChip severity={alert.severity} /></td>
                       <td style={{ minWidth: 200 }}><Link to={to.alert(alert.id)} className="strong">{visible(text(alert.title))}</Link></td>
                       <td><AlertStatusChip status={alert.status} /></td>

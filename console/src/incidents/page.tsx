@@ -27,6 +27,7 @@ import { ActivityTab } from './activity';
 import { AlertsTab } from './alerts-tab';
 import { AssetsTab } from './assets-tab';
 import { EvidenceTable } from './evidence';
+import { MergeDialog, UnmergeDialog } from './regroup';
 import { ResolveDialog } from './resolve';
 import { incidentName, durationOf, useOwnerChoices, useTacticName } from './shared';
 import { StoryTab } from './story-tab';
@@ -155,6 +156,8 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
   // what a person types is based on what was there when the dialogue opened, whatever comes in meanwhile
   const [editing, setEditing] = useState<Draft | null>(null);
   const [tags, setTags] = useState<Draft | null>(null);
+  const [merging, setMerging] = useState(false);
+  const [parting, setParting] = useState<number | null>(null);
   const change = usePatch<IncidentDetail>(`/incidents/${incident.number}`, '/incidents', '/alerts');
   const owners = useOwnerChoices(incident.assigned_to ?? null);
   const update = (body: UpdateIncident, done?: () => void, base = incident) =>
@@ -197,6 +200,8 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
         items={[
           { label: t('incident.editTitle'), why, onSelect: () => setEditing({ words: text(incident.title), base: incident }) },
           { label: t('incident.editTags'), why, onSelect: () => setTags({ words: incident.tags.join(', '), base: incident }) },
+          { label: t('regroup.menu'), why, onSelect: () => setMerging(true) },
+          ...(incident.took_in ?? []).map((number) => ({ label: t('regroup.takeOut', { name: incidentName(number) }), why, onSelect: () => setParting(number) })),
           'line',
           ...[...severities].reverse().map((severity) => ({ label: `${t('columns.severity')}: ${t(`severity.${severity}`)}`, why: incident.severity === severity ? t('words.current') : why, onSelect: () => update({ severity }) })),
           'line' as const,
@@ -211,6 +216,8 @@ function Buttons({ incident, waiting }: { incident: IncidentDetail; waiting: num
       </Button>
       <ResolveDialog open={resolving} onClose={() => setResolving(false)} busy={change.isPending} waiting={waiting}
         onResolve={(resolution) => update(resolution, () => setResolving(false))} />
+      {merging ? <MergeDialog incident={incident} onClose={() => setMerging(false)} /> : null}
+      {parting !== null ? <UnmergeDialog number={parting} onClose={() => setParting(null)} /> : null}
       <Dialog open={editing !== null} onClose={() => setEditing(null)} title={t('incident.editTitle')} confirm={t('words.save')} busy={change.isPending}
         why={!editing?.words.trim() && t('incident.titleMissing')} test="title-save"
         onConfirm={() => editing && update({ title: editing.words.trim() }, () => setEditing(null), editing.base)}>

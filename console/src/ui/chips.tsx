@@ -29,7 +29,7 @@ export function DemoChip({ id }: { id: string }) {
 export function SeverityChip({ severity }: { severity: Severity }) {
   const { t } = useT();
   return (
-    <Chip tone={severity}>
+    <Chip tone={severity} title={t(`severityHelp.${severity}`)}>
       <SeverityShape severity={severity} />
       {t(`severity.${severity}`)}
     </Chip>

@@ -1,7 +1,9 @@
 //! Files, sightings, messages, search: the pivots.
 
 use crate::AlertSummary;
-use hinomi_model::{EntityKey, EntityKind, Indicator, MessageCopy, MessageCopyRef, Sighting, Timestamp, Verdict};
+use hinomi_model::{
+    EntityKey, EntityKind, Indicator, IndicatorKind, MessageCopy, MessageCopyRef, Sighting, Text, Timestamp, Verdict,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -165,4 +167,44 @@ pub struct MessageQuery {
     pub cursor: Option<String>,
     /// Page size, at most 200.
     pub limit: Option<u32>,
+}
+
+/// Which value a preview is about.
+#[derive(Debug, Clone, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct IndicatorPreviewQuery {
+    /// Kind: fileSha256, ip, domain, url or senderAddress.
+    pub kind: IndicatorKind,
+    /// The value itself; what lies below a domain is not looked at.
+    pub value: String,
+}
+
+/// What an indicator would have matched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IndicatorPreview {
+    /// How many days back was looked.
+    pub days: i64,
+    /// Devices that had to do with the value in that time.
+    pub devices: i64,
+    /// Mailboxes it came to in that time.
+    pub mailboxes: i64,
+    /// How often it was seen there.
+    pub times: i64,
+    /// False: there are more, the counts are at least these.
+    pub exact: bool,
+    /// First time it was seen at all.
+    pub first_seen: Option<Timestamp>,
+    /// Last time.
+    pub last_seen: Option<Timestamp>,
+    /// Alerts of that time that speak about it.
+    pub alerts: i64,
+    /// Names of some of the devices (untrusted).
+    pub device_names: Vec<String>,
+    /// Some of the mailboxes.
+    pub mailbox_names: Vec<String>,
+    /// Why it must not be blocked, if so.
+    pub refused: Option<Text>,
+    /// The indicator that is in force for this value.
+    pub indicator: Option<Indicator>,
 }

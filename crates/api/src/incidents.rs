@@ -1,8 +1,8 @@
 //! Incidents.
 
 use hinomi_model::{
-    AlertId, Classification, Determination, DeviceId, DeviceRef, EntityKey, Incident, IncidentId, IncidentStatus,
-    InvestigationState, ServiceSource, Severity, Text, Timestamp,
+    AlertId, Classification, CorrelationReason, Determination, DeviceId, DeviceRef, EntityKey, Incident, IncidentId,
+    IncidentStatus, InvestigationState, ServiceSource, Severity, Text, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -170,6 +170,43 @@ pub struct UpdateIncident {
     pub tags: Option<Vec<String>>,
     /// A remark with the change.
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// Merges incidents.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MergeIncidents {
+    /// Numbers of the incidents that are taken in, 1 to 5.
+    pub incidents: Vec<i64>,
+    /// A remark with it.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// Takes an incident out of the one it was merged into.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnmergeIncident {
+    /// A remark with it.
+    #[serde(default)]
+    pub comment: Option<String>,
+}
+
+/// Moves alerts.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveAlerts {
+    /// The alerts, 1 to 200.
+    pub alerts: Vec<AlertId>,
+    /// Number of the incident they go to; none: a new one.
+    #[serde(default)]
+    pub incident: Option<i64>,
+    /// Why they belong there; left out: eventSequence.
+    #[serde(default)]
+    pub reason: Option<CorrelationReason>,
+    /// A remark with it.
+    #[serde(default)]
     pub comment: Option<String>,
 }
 

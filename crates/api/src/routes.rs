@@ -354,6 +354,21 @@ fn cases() -> Vec<Route> {
         post("/incidents/{id}/comments", "commentIncident", Triage, "Add a remark to an incident")
             .takes::<NewComment>()
             .creates::<Comment>(),
+        post("/incidents/{id}/merge", "mergeIncidents", Triage, "Merge other incidents into it")
+            .etag()
+            .takes::<MergeIncidents>()
+            .gives::<IncidentDetail>(),
+        post(
+            "/incidents/{id}/unmerge",
+            "unmergeIncident",
+            Triage,
+            "Take it out of the one it was merged into, for 30 days",
+        )
+        .takes::<UnmergeIncident>()
+        .gives::<IncidentDetail>(),
+        post("/alerts/move", "moveAlerts", Triage, "Move alerts to another incident, or to a new one")
+            .takes::<MoveAlerts>()
+            .gives::<IncidentDetail>(),
         get("/incidents/{id}/alerts", "listIncidentAlerts", Read, "List its alerts, each with why it belongs")
             .lists::<AlertSummary>(),
         get("/incidents/{id}/evidence", "listIncidentEvidence", Read, "List its evidence").lists::<Evidence>(),
@@ -549,6 +564,14 @@ fn response() -> Vec<Route> {
         get("/indicators", "listIndicators", Read, "List the indicators in force")
             .query::<IndicatorQuery>()
             .lists::<Indicator>(),
+        get(
+            "/indicators/preview",
+            "previewIndicator",
+            Read,
+            "Tell what an indicator would have matched in the last 30 days",
+        )
+        .query::<IndicatorPreviewQuery>()
+        .gives::<IndicatorPreview>(),
         get("/indicators/why", "explainIndicator", Read, "Tell what decides about a value, and why")
             .query::<WhyQuery>()
             .gives::<IndicatorWhy>(),

@@ -3,8 +3,9 @@
 use crate::alert::add_sorted;
 use crate::timeline::tactic_order;
 use hinomi_model::{
-    Activity, Alert, AlertLink, Classification, CorrelationReason, DetectionStatus, Determination, EntityKind,
-    EvidenceRole, Incident, IncidentId, IncidentStatus, ServiceSource, Text, Timestamp,
+    ActionId, Activity, Alert, AlertLink, Classification, CorrelationReason, DetectionStatus, Determination,
+    EntityKind, EvidenceRole, Incident, IncidentId, IncidentStatus, InvestigationId, Merged, ServiceSource, Text,
+    Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -41,6 +42,9 @@ pub fn new_incident(id: IncidentId, number: i64, alert: &Alert, now: Timestamp) 
         comments: Vec::new(),
         activities: Vec::new(),
         redirected_to: None,
+        merged: None,
+        apart: Vec::new(),
+        took_in: Vec::new(),
         created_at: now,
         updated_at: now,
         first_activity: alert.first_activity,
@@ -97,8 +101,19 @@ pub fn log(incident: &mut Incident, at: Timestamp, actor: &str, text: Text) {
 }
 
 /// Moves the links, tags and investigations of `source` into `target` and closes `source` as
-/// redirected. Comments and activities stay with the source, as in the reference.
-pub fn merge(target: &mut Incident, source: &mut Incident, now: Timestamp) {
+/// redirected; it remembers what came with it. `actions` and `investigations` are those that moved.
+/// Comments and activities stay with the source, as in the reference.
+pub fn merge(
+    target: &mut Incident,
+    source: &mut Incident,
+    (actions, investigations): (Vec<ActionId>, Vec<InvestigationId>),
+    by: &str,
+    now: Timestamp,
+) {
+    let tags = source.tags.iter().filter(|tag| !target.tags.contains(tag)).cloned().collect();
+    let (alerts, status) = (source.alerts.clone(), source.status);
+    target.took_in.push(source.number);
+    source.merged = Some(Merged { at: now, by: by.to_owned(), alerts, tags, actions, investigations, status });
     for link in source.alerts.drain(..) {
         if !target.alerts.iter().any(|known| known.alert_id == link.alert_id) {
             target.alerts.push(link);
@@ -124,8 +139,8 @@ pub fn merge(target: &mut Incident, source: &mut Incident, now: Timestamp) {
     source.updated_at = now;
     let (from, to) = (source.number, target.number);
     let text = |n: i64, en: &str, ja: &str| Text::new(format!("{en} INC-{n}"), format!("INC-{n} {ja}"));
-    log(source, now, "system", text(to, "Merged into", "に統合しました"));
-    log(target, now, "system", text(from, "Took in", "を統合しました"));
+    log(source, now, by, text(to, "Merged into", "に統合しました"));
+    log(target, now, by, text(from, "Took in", "を統合しました"));
 }
 
 /// The automatic name: what began it, where it is, how far it came.

@@ -38,7 +38,11 @@ mod correlate;
 
 mod incident;
 
+mod regroup;
+
 mod timeline;
+
+mod decode;
 
 mod story;
 
@@ -58,6 +62,7 @@ pub use correlate::{
     Candidate, Decision, History, INCIDENT_ALERTS_MAX, IncidentFacts, Prevalence, Subject, correlate,
     correlation_window_seconds,
 };
+pub use decode::decoded;
 pub use evidence::{merge_evidence, worse_status};
 pub use filter::filter_detections;
 pub use incident::{ACTIVITIES_MAX, log, merge, new_incident, refresh};
@@ -67,6 +72,7 @@ pub use pivot::{PIVOT_VALUE_CHARS_MAX, PivotValue, pivot_reach, pivot_steps, piv
 pub use places::{
     Persistence, is_boundary, is_mail_client, is_opener, is_system_path, is_temporary_path, persistence_of,
 };
+pub use regroup::{UNMERGE_SECONDS, UnmergeError, keep_apart, move_links, narrow, unmerge};
 pub use remedy::{apply_action, targets_of};
 pub use sensor::{exec_blocked, sensor_detection};
 pub use sighting::{collect, file_hashes, sightings, urls_in};

@@ -1,5 +1,6 @@
 //! The story of an alert: the process tree with files, connections and the mail it came from.
 
+use crate::decode::decoded;
 use crate::lineage::ANCESTORS_MAX;
 use hinomi_model::{EntityKey, Event, EventRef, MessageCopy, ProcessKey, Severity, Table, Text, Timestamp};
 use serde::Serialize;
@@ -476,6 +477,7 @@ impl Builder {
             }
         };
         fact("path", &process.path);
+        fact("decoded", &decoded(&process.command_line).join("\n"));
         fact("exit_code", &process.exit_code);
         fact("exec_chain", &process.chain.join(" → "));
         let mut sha256 = process.sha256.clone();

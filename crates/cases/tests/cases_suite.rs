@@ -195,7 +195,13 @@ impl Board {
                     });
                 }
                 for other in &others {
-                    merge(&mut target, self.incidents.get_mut(other).expect("known"), at(30));
+                    merge(
+                        &mut target,
+                        self.incidents.get_mut(other).expect("known"),
+                        Default::default(),
+                        "system",
+                        at(30),
+                    );
                 }
                 for known in self.alerts.values_mut().filter(|known| others.contains(&known.alert.incident_id)) {
                     known.alert.incident_id = incident;

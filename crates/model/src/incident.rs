@@ -35,6 +35,26 @@ pub struct Activity {
     pub text: Text,
 }
 
+/// What came with an incident that was merged into another, so that it can be taken out again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Merged {
+    /// When.
+    pub at: Timestamp,
+    /// Who: a person, or `system`.
+    pub by: String,
+    /// Its alerts.
+    pub alerts: Vec<AlertLink>,
+    /// Tags the other one did not have.
+    pub tags: Vec<String>,
+    /// Its actions.
+    pub actions: Vec<crate::ActionId>,
+    /// Its investigations.
+    pub investigations: Vec<InvestigationId>,
+    /// Its status before.
+    pub status: IncidentStatus,
+}
+
 /// A story of alerts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -82,6 +102,15 @@ pub struct Incident {
     pub activities: Vec<Activity>,
     /// The incident this one was merged into.
     pub redirected_to: Option<IncidentId>,
+    /// What came with it into that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merged: Option<Merged>,
+    /// Incidents a person took it apart from: they are never merged with it by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub apart: Vec<IncidentId>,
+    /// Numbers of the incidents that were merged into it and are still part of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub took_in: Vec<i64>,
     /// When it was made.
     pub created_at: Timestamp,
     /// Last change.

@@ -34,6 +34,7 @@ pub mod mail_header;
 pub mod mailboxes;
 pub mod notifications;
 pub mod pivot;
+pub mod regroup;
 pub mod related;
 pub mod rules;
 pub mod secrets;

@@ -1,5 +1,16 @@
 // Words of tuning rules.
 export const tuning = {
+  decide: {
+    allow: 'Allow',
+    audit: 'Alert only',
+    block: 'Block',
+    would: 'In the last {{days}} days it would have matched on {{devices}} devices and in {{mailboxes}} mailboxes, {{times}} times in all; {{alerts}} alerts speak about it.',
+    wouldAtLeast: 'In the last {{days}} days it would have matched on at least {{devices}} devices and in {{mailboxes}} mailboxes, {{times}} times or more; {{alerts}} alerts speak about it.',
+    first: 'First seen',
+    refused: 'This cannot be blocked',
+    now: 'In force now',
+    decoded: 'Decoded',
+  },
   tuning: {
     add: 'Add tuning rule',
     edit: 'Edit rule',

@@ -1,5 +1,16 @@
 // チューニング ルールの言葉。
 export const tuning = {
+  decide: {
+    allow: '許可',
+    audit: '監視のみ',
+    block: 'ブロック',
+    would: '過去 {{days}} 日間では、デバイス {{devices}} 台、メールボックス {{mailboxes}} 個で合計 {{times}} 回一致していたはずです。関連するアラートは {{alerts}} 件です。',
+    wouldAtLeast: '過去 {{days}} 日間では、少なくともデバイス {{devices}} 台、メールボックス {{mailboxes}} 個で {{times}} 回以上一致していたはずです。関連するアラートは {{alerts}} 件です。',
+    first: '初めて確認',
+    refused: 'ブロックできません',
+    now: '現在の設定',
+    decoded: 'デコードした内容',
+  },
   tuning: {
     add: 'チューニング ルールを追加',
     edit: 'ルールを編集',

@@ -28,13 +28,14 @@ pub struct Proposed {
 }
 
 /// Derives the actions from the judged evidence, leaving out what this investigation already
-/// proposed. Order: stop, quarantine, remove mail, block.
+/// proposed. Order: stop, quarantine, remove mail, block, cut off.
 pub fn propose(case: &Case<'_>) -> Vec<Proposed> {
     let mut proposed = Vec::new();
     stop(case, &mut proposed);
     quarantine(case, &mut proposed);
     remove_mail(case, &mut proposed);
     block(case, &mut proposed);
+    cut_off(case, &mut proposed);
     let done: BTreeSet<String> = case.actions.iter().map(|action| key_of(&action.spec)).collect();
     proposed.retain(|proposal| !done.contains(&proposal.key));
     for proposal in &mut proposed {
@@ -239,6 +240,61 @@ fn block(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
         );
         let checked = sent_by(case, &sender.entity).any(|message| message_checked(case, message));
         add(proposed, spec, reason, checked);
+    }
+}
+
+/// Most places one investigation proposes to block.
+const PLACES_MAX: usize = 20;
+/// Seconds an isolation lasts unless renewed: one day.
+const LEASE_SECONDS: i64 = 24 * 3600;
+
+/// What is directed from outside is cut off: the places it is directed from are blocked, and its devices
+/// isolated. All of it waits for a person: what a sensor says of an address blocks it for nobody else by
+/// itself, and a device without network is somebody without work.
+fn cut_off(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
+    if case.investigation.playbook != "command_and_control" {
+        return;
+    }
+    let own = |place: &Evidence| {
+        let host = crate::url_domain(&place.entity.value).unwrap_or_else(|| place.entity.value.clone());
+        case.own_domains.iter().any(|own| host == *own || host.ends_with(&format!(".{own}")))
+    };
+    let widely = |place: &Evidence| place.facts.contains_key("used_widely");
+    let places = case.investigation.evidence.iter().filter(|place| place.verdict == Verdict::Malicious);
+    let places = places.filter_map(|place| {
+        let kind = match place.entity.kind {
+            EntityKind::Ip => IndicatorKind::Ip,
+            EntityKind::Domain => IndicatorKind::Domain,
+            EntityKind::Url => IndicatorKind::Url,
+            _ => return None,
+        };
+        (crate::is_public_address(&place.entity) && !own(place) && !widely(place)).then_some((kind, place))
+    });
+    for (kind, place) in places.take(PLACES_MAX) {
+        let reason = Text::new(
+            format!("{}: {}", place.name, place.reason.en),
+            format!("{}: {}", place.name, place.reason.ja),
+        );
+        add(proposed, indicator(case, kind, &place.entity.value, &place.name), reason, false);
+    }
+    let directed: BTreeSet<DeviceId> = super::roots_of(case)
+        .into_iter()
+        .filter(|root| {
+            let entity = EntityKey::process(root);
+            let piece = case.investigation.evidence.iter().find(|piece| piece.entity == entity);
+            piece.is_some_and(|piece| {
+                let over = matches!(piece.remediation_status, RemediationStatus::Prevented | RemediationStatus::Blocked);
+                piece.verdict == Verdict::Malicious && !over
+            })
+        })
+        .map(|root| root.device_id)
+        .collect();
+    for device_id in directed {
+        let reason = Text::new(
+            "A malicious process on it is directed from outside.",
+            "このデバイスの悪意のあるプロセスが、外部から操作されています。",
+        );
+        add(proposed, ActionSpec::IsolateDevice { device_id, lease_seconds: LEASE_SECONDS }, reason, false);
     }
 }
 

@@ -82,6 +82,11 @@ pub(super) fn destinations(case: &Case<'_>, facts: &[Fact]) -> Outcome {
     for fact in facts {
         let Fact::Seen { observable, by: EntityKind::Device, sightings, total } = fact else { continue };
         if let Some(line) = used_widely(observable, *total) {
+            let pieces = case.investigation.evidence.iter().filter(|piece| piece.entity == *observable);
+            outcome.evidence.extend(pieces.map(|known| {
+                let devices = total.to_string();
+                piece(observable.clone(), &*known.name, known.role, &[("used_widely", &devices)], known.first_seen)
+            }));
             outcome.lines.push(line);
             continue;
         }

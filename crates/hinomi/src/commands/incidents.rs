@@ -2,10 +2,10 @@
 
 use crate::client::Client;
 use crate::output::{self, exit, line, printable};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
-use hinomi_api::{AlertSummary, IncidentDetail, IncidentSummary};
-use hinomi_model::Language;
+use hinomi_api::{AlertSummary, IncidentDetail, IncidentSummary, MergeIncidents, MoveAlerts, UnmergeIncident};
+use hinomi_model::{AlertId, Language};
 
 /// Verbs of incidents.
 #[derive(Debug, Subcommand)]
@@ -26,6 +26,40 @@ pub enum Incidents {
     Show {
         /// Number or id
         id: String,
+    },
+    /// Merge other incidents into one
+    Merge {
+        /// Number or id of the one that takes in the others
+        id: String,
+        /// Numbers of the others, 1 to 5
+        #[arg(required = true)]
+        others: Vec<String>,
+        /// A remark
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Take an incident out of the one it was merged into, within 30 days
+    Unmerge {
+        /// Number or id
+        id: String,
+        /// A remark
+        #[arg(long)]
+        comment: Option<String>,
+    },
+    /// Move alerts to another incident, or to a new one
+    Move {
+        /// Ids of the alerts
+        #[arg(required = true)]
+        alerts: Vec<AlertId>,
+        /// Number of the incident; without it a new one is made
+        #[arg(long)]
+        to: Option<String>,
+        /// Why they belong there, as in the public schema (sameAsset, similarArtifacts)
+        #[arg(long)]
+        reason: Option<String>,
+        /// A remark
+        #[arg(long)]
+        comment: Option<String>,
     },
 }
 
@@ -64,8 +98,38 @@ impl Incidents {
                 }
                 Ok(exit::DONE)
             }
+            Incidents::Merge { id, others, comment } => {
+                let incidents = others.iter().map(|text| number(text)).collect::<Result<_>>()?;
+                let path = format!("/incidents/{}/merge", id.trim_start_matches("INC-"));
+                tell(&client.post(&path, &MergeIncidents { incidents, comment }).await?, json, language)
+            }
+            Incidents::Unmerge { id, comment } => {
+                let path = format!("/incidents/{}/unmerge", id.trim_start_matches("INC-"));
+                tell(&client.post(&path, &UnmergeIncident { comment }).await?, json, language)
+            }
+            Incidents::Move { alerts, to, reason, comment } => {
+                let incident = to.as_deref().map(number).transpose()?;
+                let reason = match reason {
+                    Some(word) => Some(word.parse().map_err(|error| anyhow::anyhow!("--reason {word}: {error}"))?),
+                    None => None,
+                };
+                let order = MoveAlerts { alerts, incident, reason, comment };
+                tell(&client.post("/alerts/move", &order).await?, json, language)
+            }
         }
     }
+}
+
+fn number(text: &str) -> Result<i64> {
+    text.trim_start_matches("INC-").parse().with_context(|| format!("{text} is no number of an incident"))
+}
+
+fn tell(detail: &IncidentDetail, json: bool, language: Language) -> Result<u8> {
+    match json {
+        true => output::json(detail),
+        false => show(detail, &[], language),
+    }
+    Ok(exit::DONE)
 }
 
 fn show(detail: &IncidentDetail, alerts: &[AlertSummary], language: Language) {

@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use super::{is_mail, weak};
 use crate::app::Ctx;
+use crate::regroup::move_contents;
 use crate::{ids, investigations, tuning};
 use anyhow::Result;
 use hinomi_cases::{
@@ -14,7 +15,7 @@ use hinomi_model::{
     Alert, AlertId, AlertLink, AlertStatus, DEMO_TAG, DemoId, EntityKey, EntityKind, Incident, IncidentId,
     IncidentStatus, MessageCopy, MessageId, Text, Timestamp, TuningAction,
 };
-use hinomi_store::{ActionFilter, InvestigationFilter, Page, Tx};
+use hinomi_store::{Page, Tx};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Alerts looked at when correlating one.
@@ -262,6 +263,10 @@ async fn find_incident(
         }
         return Ok((open_incident(tx, &draft.alert, now).await?, Vec::new()));
     };
+    if let Some(current) = current.filter(|current| current.apart.contains(&incident)) {
+        // a person took them apart
+        return Ok((current, Vec::new()));
+    }
     let Some(mut target) = tx.incident(incident).await? else {
         anyhow::bail!("incident {incident} of a correlated alert is gone");
     };
@@ -269,13 +274,13 @@ async fn find_incident(
     if let Some(own) = own.filter(|own| *own != incident) {
         sources.push(own);
     }
-    sources.retain(|id| *id != incident);
+    sources.retain(|id| *id != incident && !target.apart.contains(id));
     sources.dedup();
     let mut redirected = Vec::new();
     for id in sources {
         if let Some(mut source) = tx.incident(id).await? {
-            move_contents(tx, id, target.id, now).await?;
-            merge(&mut target, &mut source, now);
+            let moved = move_contents(tx, id, target.id, now).await?;
+            merge(&mut target, &mut source, moved, "system", now);
             source.version = tx.put_incident(&source).await?;
             redirected.push(source);
         }
@@ -293,25 +298,6 @@ async fn find_incident(
     }
     draft.alert.incident_id = target.id;
     Ok((target, redirected))
-}
-
-async fn move_contents(tx: &mut Tx, from: IncidentId, to: IncidentId, now: Timestamp) -> Result<()> {
-    for mut alert in tx.alerts_of_incident(from).await? {
-        alert.incident_id = to;
-        alert.updated_at = now;
-        tx.put_alert(&alert, &[]).await?;
-    }
-    let actions = ActionFilter { incident: Some(from), ..ActionFilter::default() };
-    for mut action in tx.actions(&actions, &Page::first(200)).await?.items {
-        action.incident_id = Some(to);
-        tx.put_action(&action).await?;
-    }
-    let filter = InvestigationFilter { incident: Some(from), ..InvestigationFilter::default() };
-    for mut investigation in tx.investigations(&filter, &Page::first(200)).await?.items {
-        investigation.incident_id = to;
-        tx.put_investigation(&investigation).await?;
-    }
-    Ok(())
 }
 
 pub(super) async fn decide(tx: &mut Tx, draft: &AlertDraft, own: Option<IncidentId>) -> Result<Decision> {

@@ -94,7 +94,11 @@ pub async fn find(http: &Http, id: &str) -> Answer<Incident> {
     found.ok_or_else(Fail::not_found)
 }
 
-async fn detail(http: &Http, incident: Incident) -> Answer<Versioned<IncidentDetail>> {
+/// An incident with what it counts.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn detail(http: &Http, incident: Incident) -> Answer<Versioned<IncidentDetail>> {
     let mut counts = http.ctx.store.incident_counts(&[incident.id]).await?;
     let counts = counts.remove(&incident.id).map(api_counts).unwrap_or_default();
     Ok(Versioned(incident.version, IncidentDetail { incident, counts }))

@@ -22,6 +22,7 @@ mod directory;
 mod explorer;
 mod files;
 mod incidents;
+mod indicator_preview;
 mod indicators;
 mod investigations;
 mod login;
@@ -31,6 +32,7 @@ mod meta;
 mod notifications;
 mod people;
 mod profile;
+mod regroup;
 mod rules;
 mod search;
 mod settings;
@@ -168,6 +170,9 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "getIncident" => incidents::get,
         "updateIncident" => incidents::update,
         "commentIncident" => incidents::comment,
+        "mergeIncidents" => regroup::merge,
+        "unmergeIncident" => regroup::unmerge,
+        "moveAlerts" => regroup::move_alerts,
         "listIncidentAlerts" => incidents::alerts,
         "listIncidentEvidence" => incidents::evidence,
         "getIncidentTimeline" => incidents::timeline,
@@ -240,6 +245,7 @@ fn handler(id: &str, method: MethodFilter) -> Option<MethodRouter<Http>> {
         "removeTuning" => tuning::remove,
         "draftTuning" => tuning::draft,
         "listIndicators" => indicators::list,
+        "previewIndicator" => indicator_preview::preview,
         "explainIndicator" => indicators::why,
         "listIndicatorImports" => indicators::imports,
         "importIndicators" => indicators::import,
