@@ -166,7 +166,7 @@ const incidentBase: IncidentDetail = {
     { at: at(BEGIN - 72), actor: 'investigation:17', text: text('Investigation started', '自動調査を開始') },
     { at: at(BEGIN - 95), actor: 'investigation:17', text: text('5 actions proposed', '5 件の対処を提案') },
   ],
-  redirected_to: null, created_at: at(BEGIN - 71), updated_at: at(95), first_activity: at(BEGIN), last_activity: at(95), version: 9, alert_count: alerts.length, active_alerts: alerts.length, pending_actions: 5, sources: ['endpoint', 'mail'], investigation_state: 'pendingApproval',
+  redirected_to: null, merged: null, apart: [], took_in: [1040], created_at: at(BEGIN - 71), updated_at: at(95), first_activity: at(BEGIN), last_activity: at(95), version: 9, alert_count: alerts.length, active_alerts: alerts.length, pending_actions: 5, sources: ['endpoint', 'mail'], investigation_state: 'pendingApproval',
 };
 export const incidents: IncidentDetail[] = [incidentBase];
 const TITLES: [Text, Severity][] = [
@@ -217,8 +217,8 @@ export const actions: Action[] = [
   }) },
 ];
 
-const step = (name: string, title: Text, state: Investigation['steps'][number]['state'], result: Text, from: number | null, took: number) => ({
-  name, title, state, result, attempts: state === 'pending' ? 0 : 1, started_at: from === null ? null : at(from), ended_at: from === null || state === 'running' ? null : at(from - took),
+const step = (name: string, title: Text, state: Investigation['steps'][number]['state'], result: Text, from: number | null, took: number): Investigation['steps'][number] => ({
+  name, title, state, result, waits_for: [], attempts: state === 'pending' ? 0 : 1, started_at: from === null ? null : at(from), ended_at: from === null || state === 'running' ? null : at(from - took),
 });
 export const investigations: Investigation[] = [
   {

@@ -6147,6 +6147,8 @@ export interface components {
             state: components["schemas"]["StepState"];
             /** @description What it does. */
             title: components["schemas"]["Text"];
+            /** @description Devices it could not ask because they are away; it is run again when one is back. */
+            waits_for: components["schemas"]["DeviceId"][];
         };
         /**
          * @description State of a step.

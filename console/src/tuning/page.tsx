@@ -110,7 +110,7 @@ function Quality() {
         {({ items }) => items.length === 0 ? <Empty title={t('tuning.noAlerts')} /> : (
           <div className="table-scroll" tabIndex={0} role="region" aria-label={t('tuning.quality')}>
             <table className="plain">
-              <thead><tr><th>{t('tuning.rule')}</th><th>{t('tuning.share')}</th><th>{t('tuning.alerts')}</th><th>{t('classification.truePositive')}</th><th>{t('classification.informationalExpectedActivity')}</th><th>{t('classification.falsePositive')}</th><th>{t('tuning.open')}</th><th>{t('tuning.tuned')}</th><th>{t('columns.lastActivity')}</th></tr></thead>
+              <thead><tr><th>{t('tuning.rule')}</th><th>{t('tuning.share')}</th><th>{t('tuning.alerts')}</th><th>{t('classification.truePositive')}</th><th>{t('tuning.expected')}</th><th>{t('classification.falsePositive')}</th><th>{t('tuning.open')}</th><th>{t('tuning.tuned')}</th><th>{t('columns.lastActivity')}</th></tr></thead>
               <tbody>
                 {items.map((rule) => (
                   <tr key={rule.rule_id} data-test="rule-quality">

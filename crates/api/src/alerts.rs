@@ -235,6 +235,6 @@ pub struct StoryNode {
     pub detection: Option<Text>,
     /// More facts, by name.
     pub facts: BTreeMap<String, String>,
-    /// On how many devices the file was seen.
+    /// On how many devices the file was seen, or how many went to the place.
     pub prevalence: Option<i64>,
 }

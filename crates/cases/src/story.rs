@@ -62,7 +62,7 @@ pub struct StoryNode {
     pub detection: Option<Text>,
     /// More, by name.
     pub facts: BTreeMap<String, String>,
-    /// Devices that had the file, when known.
+    /// Devices that had the file or went to the place, when known.
     pub prevalence: Option<i64>,
 }
 
@@ -97,7 +97,7 @@ pub struct StoryFocus<'a> {
     pub marks: &'a [AlertMark],
     /// Messages that carried a file of the tree.
     pub copies: &'a [MessageCopy],
-    /// Devices per SHA-256.
+    /// Devices per SHA-256, address, domain and URL.
     pub prevalence: Option<&'a BTreeMap<String, i64>>,
 }
 
@@ -543,6 +543,7 @@ impl Builder {
 
 fn leaf_node(parent: &str, label: &str, leaf: &Leaf, focus: &StoryFocus<'_>) -> StoryNode {
     let word = if leaf.kind == StoryKind::File { "file" } else { "network" };
+    let place = leaf.entity.as_ref().filter(|_| leaf.kind == StoryKind::Network).map(|entity| entity.value.as_str());
     let mut facts = leaf.facts.clone();
     if leaf.count > 1 {
         facts.insert("count".to_owned(), leaf.count.to_string());
@@ -557,7 +558,7 @@ fn leaf_node(parent: &str, label: &str, leaf: &Leaf, focus: &StoryFocus<'_>) -> 
         at: leaf.at,
         ended_at: None,
         user: String::new(),
-        prevalence: prevalence(focus, leaf.sha256.as_deref()),
+        prevalence: prevalence(focus, leaf.sha256.as_deref().or(place)),
         sha256: leaf.sha256.clone(),
         severity: leaf.mark.as_ref().map(|mark| mark.severity),
         technique: leaf.mark.as_ref().map(|mark| mark.technique.clone()).filter(|text| !text.is_empty()),
@@ -587,8 +588,8 @@ fn fold_node(parent: &str, kind: StoryKind, folded: usize, at: Timestamp) -> Sto
     }
 }
 
-fn prevalence(focus: &StoryFocus<'_>, sha256: Option<&str>) -> Option<i64> {
-    focus.prevalence?.get(sha256?).copied()
+fn prevalence(focus: &StoryFocus<'_>, value: Option<&str>) -> Option<i64> {
+    focus.prevalence?.get(value?).copied()
 }
 
 fn set_mark(slot: &mut Option<Mark>, mark: Mark) {

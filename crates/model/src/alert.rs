@@ -439,3 +439,27 @@ impl Alert {
         self.tuned.as_ref().is_some_and(|tuned| tuned.action == crate::TuningAction::Hide)
     }
 }
+
+impl Classification {
+    /// True when a determination is one of this classification, or none.
+    pub fn allows(self, determination: Determination) -> bool {
+        use Determination as D;
+        let own: &[D] = match self {
+            Classification::Unknown => &[],
+            Classification::TruePositive => &[
+                D::MultiStagedAttack,
+                D::MaliciousUserActivity,
+                D::CompromisedAccount,
+                D::Malware,
+                D::Phishing,
+                D::UnwantedSoftware,
+                D::Other,
+            ],
+            Classification::InformationalExpectedActivity => {
+                &[D::SecurityTesting, D::LineOfBusinessApplication, D::ConfirmedActivity, D::Other]
+            }
+            Classification::FalsePositive => &[D::NotMalicious, D::NotEnoughDataToValidate, D::Other],
+        };
+        determination == D::Unknown || own.contains(&determination)
+    }
+}

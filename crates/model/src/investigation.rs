@@ -1,7 +1,7 @@
 //! Automated investigations.
 
 use crate::alert::words;
-use crate::{ActionId, AlertId, DeviceRef, Evidence, IncidentId, InvestigationId, Text, Timestamp};
+use crate::{ActionId, AlertId, DeviceId, DeviceRef, Evidence, IncidentId, InvestigationId, Text, Timestamp};
 use serde::{Deserialize, Serialize};
 
 words! {
@@ -72,6 +72,9 @@ pub struct Step {
     pub result: Text,
     /// How often it was tried.
     pub attempts: u32,
+    /// Devices it could not ask because they are away; it is run again when one is back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<DeviceId>,
     /// Start of the last try.
     pub started_at: Option<Timestamp>,
     /// End of the last try.

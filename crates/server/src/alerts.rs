@@ -8,8 +8,8 @@ use anyhow::Result;
 use hinomi_api::UpdateAlert;
 use hinomi_cases::{AlertMark, StoryFocus, StoryTree, is_system_path, log, refresh, sightings};
 use hinomi_model::{
-    Alert, AlertId, AlertStatus, Comment, DemoId, EntityKey, EntityKind, Event, EvidenceRole, MessageCopy, MessageId,
-    Severity, Text,
+    Alert, AlertId, AlertStatus, Comment, DemoId, Determination, EntityKey, EntityKind, Event, EvidenceRole,
+    MessageCopy, MessageId, Severity, Text,
 };
 use hinomi_store::{AlertFilter, Page, StoreError, Tx};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,7 @@ const STORY_MESSAGES_MAX: usize = 20;
 const JOINING_MAX: usize = 200;
 /// Copies a value may be in and still join a mail to a tree: a campaign, not a logo.
 const CARRYING_MAX: i64 = 500;
-/// Files whose prevalence is told.
+/// Files, and places, whose prevalence is told.
 const PREVALENCE_MAX: usize = 50;
 
 /// Changes an alert as a person asks; `expected` is the version that person saw.
@@ -53,6 +53,9 @@ pub async fn update(
     }
     if let Some(classification) = change.classification {
         alert.classification = classification;
+        if !classification.allows(alert.determination) {
+            alert.determination = Determination::Unknown;
+        }
         words.push(word("classification", "分類", &classification.word()));
     }
     if let Some(determination) = change.determination {
@@ -147,13 +150,23 @@ pub async fn story(ctx: &Ctx, alert: &Alert) -> Result<StoryTree> {
     for event in &events {
         hashes.extend(event.str("SHA256").map(str::to_ascii_lowercase));
     }
+    let places: BTreeSet<EntityKey> = events.iter().flat_map(places).collect();
+    let files = hashes.into_iter().take(PREVALENCE_MAX).map(|sha256| EntityKey::file(&sha256));
     let mut prevalence = BTreeMap::new();
-    for sha256 in hashes.into_iter().take(PREVALENCE_MAX) {
-        let summary = ctx.store.sighting_summary_within(&EntityKey::file(&sha256), alert.id.demo()).await?;
-        prevalence.insert(sha256, summary.devices);
+    for value in files.chain(places.into_iter().take(PREVALENCE_MAX)) {
+        let summary = ctx.store.sighting_summary_within(&value, alert.id.demo()).await?;
+        prevalence.insert(value.value, summary.devices);
     }
     let focus = StoryFocus { root: alert.tree_root, marks: &marks, copies: &copies, prevalence: Some(&prevalence) };
     Ok(hinomi_cases::story(&events, &focus))
+}
+
+/// Where an event went to.
+fn places(event: &Event) -> impl Iterator<Item = EntityKey> {
+    let address = event.str("RemoteIP").filter(|text| !text.is_empty()).map(EntityKey::ip);
+    let name = event.str("RemoteUrl").filter(|text| !text.is_empty());
+    let name = name.map(|text| if text.contains("://") { EntityKey::url(text) } else { EntityKey::domain(text) });
+    address.into_iter().chain(name)
 }
 
 fn marks(alert: &Alert) -> impl Iterator<Item = AlertMark> + '_ {

@@ -7,8 +7,8 @@ use crate::live::LiveEvent;
 use hinomi_api::UpdateIncident;
 use hinomi_cases::{log, merge_evidence, refresh};
 use hinomi_model::{
-    AlertStatus, Classification, Comment, EntityKind, Evidence, Incident, IncidentId, IncidentStatus, MessageCopy,
-    MessageId, RemediationStatus, Text,
+    AlertStatus, Classification, Comment, Determination, EntityKind, Evidence, Incident, IncidentId, IncidentStatus,
+    MessageCopy, MessageId, RemediationStatus, Text,
 };
 use hinomi_store::{InvestigationFilter, Page, StoreError, Tx};
 use std::collections::BTreeSet;
@@ -78,6 +78,9 @@ fn apply(incident: &mut Incident, change: &UpdateIncident, by: &str, now: hinomi
     }
     if let Some(classification) = change.classification {
         incident.classification = classification;
+        if !classification.allows(incident.determination) {
+            incident.determination = Determination::Unknown;
+        }
         tell("Classification", "分類", &classification.word());
     }
     if let Some(determination) = change.determination {

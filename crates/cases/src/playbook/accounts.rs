@@ -190,7 +190,11 @@ pub(super) fn sensor_state(case: &Case<'_>, facts: &[Fact]) -> Outcome {
         let missing = missing.map(|(name, why)| format!("{name}: {why}")).collect::<Vec<_>>().join("; ");
         let health = device.health.word();
         let seen = device.last_seen.to_string();
+        let users = device.status.logged_on_users.join(", ");
+        let isolated = if device.status.isolated { "yes" } else { "" };
         let facts = [
+            ("logged_on_users", users.as_str()),
+            ("isolated", isolated),
             ("sensor_version", device.status.sensor_version.as_str()),
             ("sensor_health", health.as_str()),
             ("last_seen", seen.as_str()),
@@ -206,6 +210,10 @@ pub(super) fn sensor_state(case: &Case<'_>, facts: &[Fact]) -> Outcome {
             }
             (false, false) => (format!("not connected since {seen}"), format!("{seen} から接続がありません")),
         };
+        // those of a demo do not exist
+        if !device.online && device.health != SensorHealth::Revoked && device.id.demo().is_none() {
+            outcome.waits_for.push(device.id);
+        }
         told.0.push(format!("{}: {en}", device.name));
         told.1.push(format!("{}: {ja}", device.name));
     }

@@ -295,6 +295,7 @@ fn fresh(spec: &StepSpec) -> Step {
         state: StepState::Pending,
         result: Text::default(),
         attempts: 0,
+        waits_for: Vec::new(),
         started_at: None,
         ended_at: None,
     }

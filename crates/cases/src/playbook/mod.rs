@@ -113,7 +113,7 @@ pub enum Query {
         /// To.
         to: Timestamp,
     },
-    /// What is known of a device and its sensor.
+    /// What a device says of itself now, or said last when it is away.
     Device {
         /// The device.
         device: DeviceId,
@@ -195,6 +195,8 @@ pub struct Outcome {
     pub statuses: Vec<(EntityKey, RemediationStatus, Option<Text>)>,
     /// Lines for the log.
     pub lines: Vec<Text>,
+    /// Devices that could not be asked because they are away.
+    pub waits_for: Vec<DeviceId>,
 }
 
 impl Outcome {
@@ -207,6 +209,7 @@ impl Outcome {
             verdicts: Vec::new(),
             statuses: Vec::new(),
             lines: Vec::new(),
+            waits_for: Vec::new(),
         }
     }
 

@@ -271,10 +271,8 @@ fn cut_off(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
         (crate::is_public_address(&place.entity) && !own(place) && !widely(place)).then_some((kind, place))
     });
     for (kind, place) in places.take(PLACES_MAX) {
-        let reason = Text::new(
-            format!("{}: {}", place.name, place.reason.en),
-            format!("{}: {}", place.name, place.reason.ja),
-        );
+        let reason =
+            Text::new(format!("{}: {}", place.name, place.reason.en), format!("{}: {}", place.name, place.reason.ja));
         add(proposed, indicator(case, kind, &place.entity.value, &place.name), reason, false);
     }
     let directed: BTreeSet<DeviceId> = super::roots_of(case)
@@ -283,7 +281,8 @@ fn cut_off(case: &Case<'_>, proposed: &mut Vec<Proposed>) {
             let entity = EntityKey::process(root);
             let piece = case.investigation.evidence.iter().find(|piece| piece.entity == entity);
             piece.is_some_and(|piece| {
-                let over = matches!(piece.remediation_status, RemediationStatus::Prevented | RemediationStatus::Blocked);
+                let over =
+                    matches!(piece.remediation_status, RemediationStatus::Prevented | RemediationStatus::Blocked);
                 piece.verdict == Verdict::Malicious && !over
             })
         })

@@ -1,6 +1,9 @@
 //! The state an investigation ends in.
 
-use hinomi_model::{Action, ActionState, Evidence, Investigation, InvestigationState, StepState, Text, Verdict};
+use hinomi_model::{
+    Action, ActionState, DeviceId, Evidence, Investigation, InvestigationState, StepState, Text, Verdict,
+};
+use std::collections::BTreeSet;
 
 /// Derives the state from steps, evidence and actions once no step is open. States a person or the
 /// system forced stay.
@@ -38,6 +41,16 @@ pub fn final_state(investigation: &Investigation, actions: &[Action]) -> (Invest
         let waits = Text::new(
             format!("{queued} actions wait for a device that is offline."),
             format!("{queued} 件の対処がオフラインのデバイスを待っています。"),
+        );
+        return (State::PendingResource, Some(join(waits, failure)));
+    }
+    let away: BTreeSet<DeviceId> = investigation.steps.iter().flat_map(|step| step.waits_for.clone()).collect();
+    let done = !actions.is_empty() && count(&[ActionState::Succeeded]) == actions.len();
+    if !away.is_empty() && !done {
+        let number = away.len();
+        let waits = Text::new(
+            format!("{number} devices are away; it goes on when they are back."),
+            format!("{number} 台のデバイスがオフラインです。接続されると調査を再開します。"),
         );
         return (State::PendingResource, Some(join(waits, failure)));
     }

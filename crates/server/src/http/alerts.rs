@@ -2,7 +2,7 @@
 
 use super::Http;
 use super::fail::{Answer, Fail};
-use super::incidents::{COMMENT_MAX, owner};
+use super::incidents::{COMMENT_MAX, check_determination, owner};
 use super::request::{Created, IfMatch, Json, Path, Query, Versioned, length, list_of, page, words};
 use crate::auth::Caller;
 use axum::extract::State;
@@ -81,6 +81,7 @@ pub async fn update(
     if let Some(comment) = &body.comment {
         length("comment", comment, 1, COMMENT_MAX)?;
     }
+    check_determination(alert.classification, body.classification, body.determination)?;
     check_owner(&http, body.assigned_to.as_ref()).await?;
     let changed = crate::alerts::update(&http.ctx, id, version.0, &body, &caller.name()).await?;
     detail(&http, changed).await

@@ -9,7 +9,9 @@ use hinomi_api::{
     AlertSummary, IncidentCounts, IncidentDetail, IncidentQuery, IncidentSummary, IncidentTimeline,
     InvestigationSummary, List, NewComment, TimelineLane, TimelineMarker, UpdateIncident,
 };
-use hinomi_model::{Action, Comment, Evidence, Incident, IncidentStatus, InvolvedPerson, MessageCopy};
+use hinomi_model::{
+    Action, Classification, Comment, Determination, Evidence, Incident, IncidentStatus, InvolvedPerson, MessageCopy,
+};
 use hinomi_store::{IncidentFilter, IncidentSort};
 
 /// Reads the owner of a filter: `me`, `none` or a name.
@@ -122,6 +124,7 @@ pub async fn update(
     caller.note(format!("INC-{}", incident.number), serde_json::to_value(&body).unwrap_or_default());
     version.check(incident.version, &incident)?;
     check_update(&body)?;
+    check_determination(incident.classification, body.classification, body.determination)?;
     super::alerts::check_owner(&http, body.assigned_to.as_ref()).await?;
     let changed = crate::incidents::update(&http.ctx, incident.id, version.0, &body, &caller.name()).await?;
     detail(&http, changed).await
@@ -142,6 +145,26 @@ fn check_update(body: &UpdateIncident) -> Answer<()> {
         ));
     }
     tags(body.tags.as_deref())
+}
+
+/// Checks that a determination belongs to the classification it will stand under.
+///
+/// # Errors
+/// 400.
+pub fn check_determination(
+    known: Classification,
+    classification: Option<Classification>,
+    determination: Option<Determination>,
+) -> Answer<()> {
+    let classification = classification.unwrap_or(known);
+    match determination {
+        Some(determination) if !classification.allows(determination) => Err(Fail::field(
+            "determination",
+            format!("{} is no determination of {}", determination.word(), classification.word()),
+            format!("{} は {} の判断として使えません", determination.word(), classification.word()),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Most characters of a remark.

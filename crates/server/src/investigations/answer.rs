@@ -6,14 +6,21 @@ use crate::mailboxes::{Found, Reading, Reason};
 use anyhow::Result;
 use hinomi_cases::playbook::{Fact, Presence, Query};
 use hinomi_model::{
-    DeliveryLocation, DemoId, EntityKey, EntityKind, IndicatorKind, InvestigationId, MessageCopyRef, Text,
+    DeliveryLocation, DemoId, DeviceId, EntityKey, EntityKind, IndicatorKind, InvestigationId, MessageCopyRef, Text,
 };
-use hinomi_store::Page;
+use hinomi_store::{CommandState, Page};
+use hinomi_wire::Command;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Sightings read per value.
 const SIGHTINGS_MAX: u32 = 200;
 /// Pages of sightings read per value.
 const PAGES_MAX: usize = 10;
+/// Longest wait for a sensor's answer, seconds.
+const ASK_SECONDS: i64 = 10;
+/// How often its arrival is looked for.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Answers one query of an investigation, from what is real or from within its demo.
 ///
@@ -25,7 +32,12 @@ pub(super) async fn answer(ctx: &Ctx, investigation: InvestigationId, query: &Qu
         Query::Logons { device, from, to } => {
             Fact::Logons { device: *device, events: facts::events(ctx, Wanted::logons(*device, *from, *to)).await? }
         }
-        Query::Device { device } => Fact::Device(ctx.store.device(*device).await?.map(Box::new)),
+        Query::Device { device } => {
+            if demo.is_none() {
+                ask(ctx, *device).await?;
+            }
+            Fact::Device(ctx.store.device(*device).await?.map(Box::new))
+        }
         Query::Tree { root, from, to } => {
             Fact::Tree { root: *root, events: facts::tree(ctx, *root, *from, *to).await? }
         }
@@ -48,6 +60,25 @@ pub(super) async fn answer(ctx: &Ctx, investigation: InvestigationId, query: &Qu
             Fact::Indicator { entity: entity.clone(), indicator }
         }
     })
+}
+
+/// Asks a connected sensor for its state; what it answers is the state of its device then. One that does
+/// not answer in time is told as it was last known.
+async fn ask(ctx: &Ctx, device: DeviceId) -> Result<()> {
+    if !ctx.hub.online(device) {
+        return Ok(());
+    }
+    let until = ctx.now().plus_seconds(ASK_SECONDS);
+    let command = ctx.hub.send(ctx, device, Command::CollectStatus, None, until).await?;
+    let end = Instant::now() + Duration::from_secs(ASK_SECONDS.unsigned_abs());
+    while Instant::now() < end {
+        let open = ctx.store.command(command).await?.is_some_and(|row| row.state == CommandState::Open);
+        if !open || !ctx.hub.online(device) {
+            break;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Ok(())
 }
 
 async fn seen(ctx: &Ctx, demo: Option<DemoId>, observable: &EntityKey, by: EntityKind) -> Result<Fact> {

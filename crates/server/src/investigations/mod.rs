@@ -15,7 +15,7 @@ use hinomi_model::{
     Alert, AutomationLevel, DeviceId, Incident, Investigation, InvestigationId, InvestigationState, LogLine, StepState,
     Text, Timestamp,
 };
-use hinomi_store::{Job, StoreError, Tx};
+use hinomi_store::{InvestigationFilter, Job, PAGE_LIMIT_MAX, Page, StoreError, Tx};
 use serde_json::json;
 
 /// Kind of the job that runs an investigation.
@@ -229,11 +229,33 @@ pub async fn rerun(
     Ok(investigation)
 }
 
+/// Goes on with the investigations that wait for a device that has just connected: the first step that
+/// could not ask it is run again, and those behind it.
+pub(crate) async fn on_connect(ctx: &Ctx, device: DeviceId) {
+    let filter =
+        InvestigationFilter { state: vec![InvestigationState::PendingResource], ..InvestigationFilter::default() };
+    let waiting = match ctx.store.investigations(&filter, &Page::first(PAGE_LIMIT_MAX)).await {
+        Ok(listed) => listed.items,
+        Err(error) => {
+            tracing::error!(device.id = %device, "investigations that wait for {device} cannot be read: {error}");
+            return;
+        }
+    };
+    for investigation in waiting {
+        let Some(step) = investigation.steps.iter().find(|step| step.waits_for.contains(&device)) else { continue };
+        if let Err(error) = rerun(ctx, investigation.id, Some(step.name.clone()), "system").await {
+            let number = investigation.number;
+            tracing::error!(device.id = %device, "investigation {number} cannot go on: {error}");
+        }
+    }
+}
+
 /// Opens the steps from the one at `from` on.
 fn begin_again(investigation: &mut Investigation, from: usize, state: InvestigationState) {
     for step in investigation.steps.iter_mut().skip(from) {
         step.state = StepState::Pending;
         step.result = Text::default();
+        step.waits_for.clear();
     }
     investigation.state = state;
     investigation.state_reason = None;

@@ -398,6 +398,7 @@ async fn store(ctx: &Ctx, id: InvestigationId, at: usize, outcome: &Outcome, beg
     }
     step.state = outcome.state;
     step.result = outcome.result.clone();
+    step.waits_for.clone_from(&outcome.waits_for);
     step.ended_at = Some(now);
     let (name, title) = (step.name.clone(), step.title.clone());
     for line in &outcome.lines {

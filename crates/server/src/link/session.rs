@@ -109,6 +109,7 @@ impl Session {
         crate::indicators::on_connect(&self.ctx, self.device, status.block_list_version.max(on_the_way.block_list))
             .await;
         crate::rules::on_connect(&self.ctx, self.device, on_the_way.rules.unwrap_or(status.rules_version)).await;
+        crate::investigations::on_connect(&self.ctx, self.device).await;
         loop {
             let message = tokio::select! {
                 message = incoming.message() => message?,
