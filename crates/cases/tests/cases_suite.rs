@@ -522,6 +522,27 @@ fn the_playbook_finds_the_mail_and_proposes_what_to_do() {
 }
 
 #[test]
+fn what_is_directed_from_outside_is_cut_off_when_a_person_says_so() {
+    let mut alerts: Vec<Alert> = drafts(DEVICE, 1).into_iter().map(|draft| draft.alert).collect();
+    let directed = alerts.iter().position(|alert| alert.category == "command-and-control").expect("one of them");
+    alerts.swap(0, directed);
+    let (investigation, proposed) = investigate(AutomationLevel::Full, &alerts);
+    assert_eq!(investigation.playbook, "command_and_control");
+    let cut: Vec<(String, bool)> = proposed
+        .iter()
+        .filter_map(|proposal| {
+            let what = match &proposal.spec {
+                ActionSpec::AddIndicator { indicator } if indicator.kind.word() == "ip" => &*indicator.value,
+                ActionSpec::IsolateDevice { .. } => "isolate",
+                _ => return None,
+            };
+            Some((what.to_owned(), proposal.grounds.sure))
+        })
+        .collect();
+    assert_eq!(cut, [("198.51.100.7".to_owned(), false), ("isolate".to_owned(), false)], "a sensor's word alone");
+}
+
+#[test]
 fn full_automation_still_needs_what_the_server_saw_itself() {
     let alerts: Vec<Alert> = drafts(DEVICE, 1).into_iter().map(|draft| draft.alert).collect();
     let (_, proposed) = investigate(AutomationLevel::Full, &alerts);
