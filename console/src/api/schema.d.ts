@@ -1513,7 +1513,6 @@ export interface paths {
         trace?: never;
     };
     "/api/v1/indicators/looks": {
-    "/api/v1/indicators/preview": {
         parameters: {
             query?: never;
             header?: never;
@@ -1549,6 +1548,22 @@ export interface paths {
          * @description Permission: read.
          */
         get: operations["getIndicatorLook"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/indicators/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
          * Tell what an indicator would have matched in the last 30 days
          * @description Permission: read.
          */
@@ -4450,6 +4465,44 @@ export interface components {
          * @enum {string}
          */
         IndicatorPlace: "sensor" | "gateway" | "alert";
+        /** @description What an indicator would have matched. */
+        IndicatorPreview: {
+            /**
+             * Format: int64
+             * @description Alerts of that time that speak about it.
+             */
+            alerts: number;
+            /**
+             * Format: int64
+             * @description How many days back was looked.
+             */
+            days: number;
+            /** @description Names of some of the devices (untrusted). */
+            device_names: string[];
+            /**
+             * Format: int64
+             * @description Devices that had to do with the value in that time.
+             */
+            devices: number;
+            /** @description False: there are more, the counts are at least these. */
+            exact: boolean;
+            first_seen: components["schemas"]["Timestamp"] | null;
+            indicator: components["schemas"]["Indicator"] | null;
+            last_seen: components["schemas"]["Timestamp"] | null;
+            /** @description Some of the mailboxes. */
+            mailbox_names: string[];
+            /**
+             * Format: int64
+             * @description Mailboxes it came to in that time.
+             */
+            mailboxes: number;
+            refused: components["schemas"]["Text"] | null;
+            /**
+             * Format: int64
+             * @description How often it was seen there.
+             */
+            times: number;
+        };
         /** @description Which devices refuse what an indicator blocks. */
         IndicatorReach: {
             /**
@@ -4491,43 +4544,6 @@ export interface components {
             device_tags?: string[];
             /** @description Mail to recipients of these domains or domains below them, lower case. */
             mail_domains?: string[];
-        /** @description What an indicator would have matched. */
-        IndicatorPreview: {
-            /**
-             * Format: int64
-             * @description Alerts of that time that speak about it.
-             */
-            alerts: number;
-            /**
-             * Format: int64
-             * @description How many days back was looked.
-             */
-            days: number;
-            /** @description Names of some of the devices (untrusted). */
-            device_names: string[];
-            /**
-             * Format: int64
-             * @description Devices that had to do with the value in that time.
-             */
-            devices: number;
-            /** @description False: there are more, the counts are at least these. */
-            exact: boolean;
-            first_seen: components["schemas"]["Timestamp"] | null;
-            indicator: components["schemas"]["Indicator"] | null;
-            last_seen: components["schemas"]["Timestamp"] | null;
-            /** @description Some of the mailboxes. */
-            mailbox_names: string[];
-            /**
-             * Format: int64
-             * @description Mailboxes it came to in that time.
-             */
-            mailboxes: number;
-            refused: components["schemas"]["Text"] | null;
-            /**
-             * Format: int64
-             * @description How often it was seen there.
-             */
-            times: number;
         };
         /** @description What an administrator says about a value. */
         IndicatorSpec: {
@@ -6204,7 +6220,7 @@ export interface components {
             parent: string | null;
             /**
              * Format: int64
-             * @description On how many devices the file was seen.
+             * @description On how many devices the file was seen, or how many went to the place.
              */
             prevalence: number | null;
             severity: components["schemas"]["Severity"] | null;
@@ -9503,13 +9519,6 @@ export interface operations {
                 cursor?: string;
                 /** @description Page size, at most 200. */
                 limit?: number;
-    previewIndicator: {
-        parameters: {
-            query: {
-                /** @description Kind: fileSha256, ip, domain, url or senderAddress. */
-                kind: components["schemas"]["IndicatorKind"];
-                /** @description The value itself; what lies below a domain is not looked at. */
-                value: string;
             };
             header?: never;
             path?: never;
@@ -9588,6 +9597,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["IndicatorLook"];
+                };
+            };
+            /** @description Not done */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    previewIndicator: {
+        parameters: {
+            query: {
+                /** @description Kind: fileSha256, ip, domain, url or senderAddress. */
+                kind: components["schemas"]["IndicatorKind"];
+                /** @description The value itself; what lies below a domain is not looked at. */
+                value: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["IndicatorPreview"];
                 };
             };

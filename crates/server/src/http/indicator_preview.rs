@@ -50,6 +50,7 @@ pub async fn preview(
         severity: Severity::Medium,
         note: String::new(),
         expires_at: None,
+        scope: Default::default(),
     };
     let refused = guard::refusal(&spec(IndicatorAction::Block), &http.ctx.config.gateway.own_domains);
     let devices = recent(&http, &entity, EntityKind::Device, since).await?;
