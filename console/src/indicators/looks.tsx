@@ -35,26 +35,19 @@ function Look({ look }: { look: IndicatorLook }) {
       {look.reason ? <p className="small">{text(look.reason)}</p> : null}
       {look.truncated ? <p className="small">{t('indicator.lookTruncated')}</p> : null}
       {look.found.length ? (
-        <div className="table-scroll" style={{ maxHeight: '240px' }}>
-          <table className="plain">
-            <thead><tr><th>{t('columns.value')}</th><th>{t('columns.hits')}</th><th>{t('indicator.lookWhere')}</th><th>{t('columns.lastHit')}</th><th>{t('indicator.result')}</th></tr></thead>
-            <tbody>
-              {look.found.map((one) => (
-                <tr key={one.id}>
-                  <td className="mono" style={{ overflowWrap: 'anywhere' }}>{shown(one.kind, one.value)}</td>
-                  <td className="num">{one.hits}</td>
-                  <td>{t('indicator.lookPlaces', { devices: one.device_count, mailboxes: one.mailbox_count })}</td>
-                  <td><Ago at={one.last_seen} /></td>
-                  <td>
-                    {one.incidents.length ? <span>{t('indicator.lookIncidents', { count: one.incidents.length })} </span> : null}
-                    {one.actions.map((id, at) => <Link key={id} to={to.action(id)}>{t('indicator.lookAction', { number: at + 1 })} </Link>)}
-                    {one.not_ordered.map((why, at) => <span key={at} className="small secondary">{text(why)}</span>)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ul className="column" style={{ margin: 0, paddingInlineStart: '20px', gap: '8px' }}>
+          {look.found.map((one) => (
+            <li key={one.id} data-test="look-found">
+              <span className="mono" style={{ overflowWrap: 'anywhere' }}>{shown(one.kind, one.value)}</span>
+              <div className="small secondary">{t('indicator.lookSeen', { count: one.hits, devices: one.device_count, mailboxes: one.mailbox_count })} · <Ago at={one.last_seen} /></div>
+              <div className="row wrapping small">
+                {one.incidents.length ? <span>{t('indicator.lookIncidents', { count: one.incidents.length })}</span> : null}
+                {one.actions.map((id, at) => <Link key={id} to={to.action(id)} style={{ textDecoration: 'underline' }}>{t('indicator.lookAction', { number: at + 1 })}</Link>)}
+              </div>
+              {one.not_ordered.map((why, at) => <div key={at} className="small secondary">{text(why)}</div>)}
+            </li>
+          ))}
+        </ul>
       ) : look.state === 'done' ? <p className="small secondary">{t('indicator.lookNothing')}</p> : null}
     </section>
   );

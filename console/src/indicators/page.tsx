@@ -39,7 +39,7 @@ export default function IndicatorsPage() {
   const close = () => setOpen(null);
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const columns = useMemo<Column<Indicator>[]>(() => [
-    { id: 'action', head: t('columns.action'), width: '150px', cell: (row) => <Chip tone={TONES[row.spec.action]} title={row.spec.kind === 'certificateSha256' ? t('indicator.notEnforced') : undefined}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
+    { id: 'action', head: t('columns.action'), width: '124px', cell: (row) => <Chip tone={TONES[row.spec.action]} title={row.spec.kind === 'certificateSha256' ? t('indicator.notEnforced') : undefined}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
     { id: 'kind', head: t('columns.kind'), width: '140px', from: 620, cell: (row) => t(`indicatorKind.${row.spec.kind}`) },
     {
       id: 'value', head: t('columns.value'), width: 'minmax(140px, 1fr)', cell: (row) => {
@@ -51,7 +51,7 @@ export default function IndicatorsPage() {
       },
     },
     { id: 'severity', head: t('columns.severity'), width: '122px', from: 760, cell: (row) => <SeverityChip severity={row.spec.severity} /> },
-    { id: 'note', head: t('columns.note'), width: '180px', from: 1190, cell: (row) => row.spec.kind === 'certificateSha256' ? t('indicator.notEnforced') : isEverything(row.spec.scope) ? visible(row.spec.note) || '—' : <ScopeLine scope={row.spec.scope} /> },
+    { id: 'note', head: t('columns.note'), width: '180px', from: 1290, cell: (row) => row.spec.kind === 'certificateSha256' ? t('indicator.notEnforced') : isEverything(row.spec.scope) ? visible(row.spec.note) || '—' : <ScopeLine scope={row.spec.scope} /> },
     { id: 'hits', head: t('columns.hits'), width: '70px', from: 700, end: true, cell: (row) => <span className="num">{row.hits}</span> },
     { id: 'hit', head: t('columns.lastHit'), width: '100px', from: 900, end: true, cell: (row) => row.last_hit ? <Ago at={row.last_hit} /> : '—' },
     { id: 'by', head: t('columns.by'), width: '150px', from: 1360, cell: (row) => visible(row.created_by) },

@@ -31,7 +31,7 @@ function Answer({ answer }: { answer: IndicatorWhy }) {
     <div className="column" data-test="why">
       <p className="small secondary">{text(answer.precedence)}</p>
       {answer.considered.map((one) => (
-        <section key={one.id} className="column" style={{ gap: '4px', opacity: one.ended ? 0.75 : 1 }}>
+        <section key={one.id} className="column" style={{ gap: '4px' }}>
           <div className="row wrapping">
             <Chip tone={one.ended ? '' : TONES[one.action]}>{t(`indicatorState.${one.action}`)}</Chip>
             <span>{t(`indicatorKind.${one.kind}`)}</span>

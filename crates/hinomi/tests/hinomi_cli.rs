@@ -99,7 +99,8 @@ fn configurations_are_checked() {
 fn a_server_is_asked_backed_up_and_restored() {
     let dir = folder("serve");
     let (data, config, backup) = (dir.join("data"), dir.join("hinomi.toml"), dir.join("backup"));
-    let text = "[listen]\nconsole = \"127.0.0.1:0\"\nsensors = \"127.0.0.1:0\"\n[gateway]\nenabled = false\n";
+    let text = "[listen]\nconsole = \"127.0.0.1:0\"\nsensors = \"127.0.0.1:0\"\n[gateway]\nenabled = false\n\
+                [[indicators.feeds]]\nname = \"gone\"\nkind = \"mispFeed\"\nurl = \"http://127.0.0.1:1/\"\n";
     fs::write(&config, text).expect("write");
     let at = |command: &[&str], data: &Path| {
         let mut command = hinomi(command);
@@ -140,6 +141,33 @@ fn a_server_is_asked_backed_up_and_restored() {
     let (code, _, talk) = ask(&server, &data, &["incidents", "show", "INC-7"]);
     assert_eq!(code, 2);
     assert!(talk.contains("not_found"), "{talk}");
+    let list = dir.join("list.csv");
+    fs::write(&list, "type,value\ndomain,attacker.test\nsubject,*invoice*\nsubject,**\n").expect("write");
+    let list = list.to_str().expect("path");
+    let words = ["indicators", "import", list, "--action", "warn", "--mail-domain", "corp.example", "--json"];
+    let (code, out, talk) = ask(&server, &data, &words);
+    let import: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 0 && import["added"] == 2 && import["refused_count"] == 1, "{out}{talk}");
+    let (code, out, talk) = ask(&server, &data, &["indicators", "why", "pay[.]attacker[.]test"]);
+    assert!(
+        code == 0 && out.contains("→ warn domain attacker.test") && out.contains("X-Hinomi-Warning"),
+        "{out}{talk}"
+    );
+    assert!(out.contains("mail:corp.example") && out.contains("- sensor: Not enforced here"), "{out}");
+    assert_eq!(ask(&server, &data, &["indicators", "why", "unknown.test"]).0, 1);
+    let (code, out, _) = ask(&server, &data, &["indicators", "list", "--json"]);
+    let known: Value = serde_json::from_str(out.lines().next().expect("one")).expect("JSON");
+    let id = known["id"].as_str().expect("id");
+    assert_eq!(code, 0);
+    let (code, out, talk) = ask(&server, &data, &["indicators", "look", id, "--days", "3", "--json"]);
+    let look: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(code == 1 && look["state"] == "done" && look["days_done"] == 3, "{out}{talk}");
+    assert_eq!(ask(&server, &data, &["indicators", "looks"]).0, 0);
+    assert_eq!(ask(&server, &data, &["indicators", "devices", id]).0, 1, "nothing for sensors");
+    let (code, out, talk) = ask(&server, &data, &["indicators", "fetch", "gone", "--dry-run"]);
+    assert!(code == 1 && out.contains("failed") && out.contains("manifest.json"), "{out}{talk}");
+    assert!(ask(&server, &data, &["indicators", "feeds"]).1.contains("gone"));
+    assert_eq!(ask(&server, &data, &["indicators", "feed-runs", "gone", "--json"]).0, 0);
     let (code, line, talk) = run(at(&["enrolment-token", "create", "--note", "PC 1"], &data));
     assert!(code == 0 && line.starts_with("hinomi1."), "{talk}");
     let (code, _, talk) = run({

@@ -87,6 +87,9 @@ pub struct FeedRun {
     pub changed: u64,
     /// Values that stay as they are, among them those other people or lists speak about.
     pub unchanged: u64,
+    /// Values the feed took back (revoked, deleted): they count no more.
+    #[serde(default)]
+    pub removed: u64,
     /// Entries that were not taken.
     pub refused_count: u64,
     /// The first 50 of them and why.

@@ -201,8 +201,7 @@ async fn what_is_real_stays_as_it_was() -> Result<()> {
     let world = world().await;
     let ctx = &world.running.ctx;
     make_real(ctx).await?;
-    let real = incidents(ctx, None).await?;
-    assert_eq!(real.len(), 1);
+    assert_eq!(incidents(ctx, None).await?.len(), 1);
     // a real indicator on the story's attachment: a demo neither hits it nor is stopped by it
     let indicator = IndicatorSpec {
         kind: IndicatorKind::FileSha256,
@@ -227,6 +226,9 @@ async fn what_is_real_stays_as_it_was() -> Result<()> {
     };
     actions::propose(ctx, proposal(ActionSpec::AddIndicator { indicator: indicator.clone() }, None, None)).await?;
     settle(ctx).await?;
+    // the look back for it has found the real attachment
+    let real = incidents(ctx, None).await?;
+    assert_eq!(real.len(), 1);
     let before = dump(&world).await?;
 
     let demo = play(ctx, BUILT_IN).await?;

@@ -414,3 +414,40 @@ channels = ["desk"]
     assert_eq!(tests, [of_test(NotificationState::Failed), of_test(NotificationState::Sent)]);
     stage.house.close().await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_that_cannot_be_fetched_is_told_once() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let config = r#"
+[[indicators.feeds]]
+name = "isac"
+kind = "mispFeed"
+url = "http://127.0.0.1:1/"
+[notify]
+[[notify.channel]]
+name = "desk"
+kind = "webhook"
+url = "{base}/desk"
+allow_local = true
+[[notify.rule]]
+name = "connectors"
+about = ["connectors"]
+channels = ["desk"]
+"#;
+    let stage = Stage::open(config, dir.path()).await?;
+    let ctx = &stage.house.ctx;
+    let end = Instant::now() + WAIT;
+    for round in 0..2 {
+        hinomi_server::indicators::feeds::order(ctx, "isac", "aki", false).await?;
+        // the chores that look for it come every 15 s
+        while round == 0 && stage.came("desk").is_empty() {
+            ensure!(Instant::now() < end, "nothing was told");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    stage.house.settle().await?;
+    let [(_, body)] = stage.came("desk").try_into().expect("told once");
+    ensure!(body.to_string().contains("isac") && body.to_string().contains("hinomi indicators feeds"), "{body}");
+    ensure!(stage.told("desk").await?.len() == 1);
+    stage.house.close().await
+}

@@ -282,11 +282,17 @@ async fn a_taxii_server_is_read_page_by_page_and_only_what_is_new() {
     let run = fed.run("isac", false).await;
     assert_eq!(counts(&run), (FeedRunState::Done, 0, 0, 0, 0), "{run:?}");
 
+    // what the feed takes back counts no more
+    fed.stub.add(7, "[domain-name:value = 'evil.test']", json!({"revoked": true}));
+    let run = fed.run("isac", false).await;
+    assert_eq!((run.removed, run.refused_count), (1, 1), "{run:?}");
+    assert!(fed.indicators().await.iter().all(|one| one.spec.value != "evil.test"));
+
     // taking out what a run brought
-    let import = run_of(&fed, 1).await;
+    let import = run_of(&fed, 2).await;
     fed.world.step_up(&fed.who).await;
     fed.world.ask(&fed.who, "DELETE", &format!("/indicators/imports/{import}"), None).await.is(200);
-    assert_eq!(fed.indicators().await.len(), 4);
+    assert_eq!(fed.indicators().await.len(), 3);
 
     // it fails, once; what is wrong is told, and it recovers
     fed.stub.held().broken = true;

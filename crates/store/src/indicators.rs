@@ -112,6 +112,8 @@ writes! {
     /// Adds the indicators of a list: a value that has none in force at `now` gets one, another stays
     /// unless `replaces` takes it. Tells how many were added, changed and left.
     fn add_indicators(indicators: &[Indicator], replaces: &Replaces, now: Timestamp) -> ListChange;
+    /// Removes the indicators of these values that this name put in force; returns how many.
+    fn delete_indicators_of(by: &str, values: &[(IndicatorKind, String)]) -> u64;
     /// Removes what a list added, at most `max` indicators at a time; returns how many.
     fn delete_imported(id: ImportId, max: i64) -> u64;
     /// Notes a list that was taken in, or what is known of it now.
@@ -388,6 +390,18 @@ async fn insert_all(db: &mut Db<'_>, new: &[&Indicator], now: Timestamp) -> Resu
     }
     sql.run(db).await?;
     Ok(())
+}
+
+async fn delete_indicators_of(db: &mut Db<'_>, by: &str, values: &[(IndicatorKind, String)]) -> Result<u64> {
+    let mut removed = 0;
+    for (kind, value) in values {
+        if let Some(known) = indicator_of(db, *kind, value).await?
+            && known.created_by == by
+        {
+            removed += u64::from(delete_indicator(db, known.id).await?);
+        }
+    }
+    Ok(removed)
 }
 
 async fn delete_imported(db: &mut Db<'_>, id: ImportId, max: i64) -> Result<u64> {

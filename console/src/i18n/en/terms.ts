@@ -204,7 +204,7 @@ export const terms = {
     allow: 'Allow everywhere',
   },
   indicatorState: {
-    blockAndRemediate: 'Blocked and remediated',
+    blockAndRemediate: 'Block, remediate',
     block: 'Blocked',
     warn: 'Warned of',
     audit: 'Alert only',

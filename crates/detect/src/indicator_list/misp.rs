@@ -44,6 +44,10 @@ fn take(attribute: &Value, info: &str, reading: &mut Reading) -> Result<(), List
     };
     let (place, value, kind) = (text("uuid"), text("value"), text("type"));
     if is("deleted") {
+        let values: Vec<&str> = if kind.contains('|') { value.split('|').collect() } else { vec![value] };
+        for (kind, value) in kind.split('|').zip(values) {
+            of_type(kind).into_iter().for_each(|kind| reading.withdraw(kind, value));
+        }
         return Ok(());
     }
     if !is("to_ids") {

@@ -53,6 +53,8 @@ pub struct IndicatorList {
     pub refused: Vec<RefusedIndicator>,
     /// How many were not taken in all.
     pub refused_count: u64,
+    /// What the list takes back: it was said before and counts no more.
+    pub withdrawn: Vec<(IndicatorKind, String)>,
 }
 
 /// The list as a whole cannot be read.
@@ -84,6 +86,7 @@ pub fn read(text: &str, format: IndicatorFormat, defaults: &Defaults) -> Result<
         entries: reading.entries,
         refused: reading.refused,
         refused_count: reading.refused_count,
+        withdrawn: reading.withdrawn,
     })
 }
 
@@ -109,6 +112,7 @@ struct Reading<'a> {
     known: std::collections::HashSet<(IndicatorKind, String)>,
     refused: Vec<RefusedIndicator>,
     refused_count: u64,
+    withdrawn: Vec<(IndicatorKind, String)>,
 }
 
 /// What an entry says itself.
@@ -129,6 +133,16 @@ impl<'a> Reading<'a> {
             known: std::collections::HashSet::new(),
             refused: Vec::new(),
             refused_count: 0,
+            withdrawn: Vec::new(),
+        }
+    }
+
+    /// Notes a value the list takes back.
+    fn withdraw(&mut self, kind: IndicatorKind, value: &str) {
+        if let Ok(value) = sound(kind, &refang(value.trim()))
+            && self.withdrawn.len() < ENTRIES_MAX
+        {
+            self.withdrawn.push((kind, value));
         }
     }
 

@@ -30,6 +30,9 @@ fn take(object: &Value, reading: &mut Reading) -> Result<(), ListError> {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let (place, pattern) = (text("id"), text("pattern"));
     if object.get("revoked").and_then(Value::as_bool) == Some(true) {
+        for (path, value) in comparisons(pattern).unwrap_or_default() {
+            of_path(&path).into_iter().for_each(|kind| reading.withdraw(kind, &value));
+        }
         reading.refuse(place, pattern, "it was revoked", "取り消されています");
         return Ok(());
     }

@@ -339,7 +339,7 @@ fn tell_reach(reach: &IndicatorReach, language: Language) {
 }
 
 fn tell_run(run: &FeedRun, language: Language) {
-    let FeedRun { feed, at, added, changed, unchanged, refused_count, requests, bytes, .. } = run;
+    let FeedRun { feed, at, added, changed, unchanged, removed, refused_count, requests, bytes, .. } = run;
     let state = run.state.word();
     let dry = match (run.dry_run, language) {
         (false, _) => "",
@@ -348,12 +348,12 @@ fn tell_run(run: &FeedRun, language: Language) {
     };
     line(&printable(&match language {
         Language::Ja => format!(
-            "{feed} {at} {state}{dry}: 追加 {added}、変更 {changed}、変更なし {unchanged}、使えない項目 {refused_count}、\
-             リクエスト {requests}、{bytes} バイト"
+            "{feed} {at} {state}{dry}: 追加 {added}、変更 {changed}、変更なし {unchanged}、取り消し {removed}、\
+             使えない項目 {refused_count}、リクエスト {requests}、{bytes} バイト"
         ),
         Language::En => format!(
-            "{feed} {at} {state}{dry}: added {added}, changed {changed}, unchanged {unchanged}, refused \
-             {refused_count}, {requests} requests, {bytes} bytes"
+            "{feed} {at} {state}{dry}: added {added}, changed {changed}, unchanged {unchanged}, taken back {removed}, \
+             refused {refused_count}, {requests} requests, {bytes} bytes"
         ),
     }));
     let text = |text: &Text| if language == Language::Ja { text.ja.clone() } else { text.en.clone() };

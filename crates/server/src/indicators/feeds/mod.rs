@@ -58,6 +58,7 @@ struct Batch {
     places: HashMap<(IndicatorKind, String), usize>,
     refused: Vec<RefusedIndicator>,
     refused_count: u64,
+    withdrawn: Vec<(IndicatorKind, String)>,
     entries_max: usize,
     /// Something is left for the next run.
     more: bool,
@@ -91,6 +92,7 @@ impl Batch {
         self.refused_count += list.refused_count;
         self.refused.extend(list.refused);
         self.refused.truncate(REFUSED_MAX);
+        self.withdrawn.extend(list.withdrawn);
         for entry in list.entries {
             let key = (entry.kind, entry.value.clone());
             match self.places.get(&key) {
@@ -181,6 +183,7 @@ async fn enqueue(ctx: &Ctx, feed: &FeedConfig, by: &str, dry_run: bool, key: Str
         added: 0,
         changed: 0,
         unchanged: 0,
+        removed: 0,
         refused_count: 0,
         refused: Vec::new(),
         import_id: None,
@@ -290,6 +293,9 @@ async fn fetch(ctx: &Ctx, feed: &FeedConfig, run: &mut FeedRun) -> Result<()> {
         run.state = FeedRunState::Unchanged;
         return Ok(());
     }
+    if !run.dry_run {
+        run.removed = withdraw(ctx, &format!("{FEED_PREFIX}{}", feed.name), &batch).await?;
+    }
     if batch.entries.is_empty() {
         (run.refused_count, run.refused) = (batch.refused_count, batch.refused);
         run.state = FeedRunState::Done;
@@ -300,6 +306,7 @@ async fn fetch(ctx: &Ctx, feed: &FeedConfig, run: &mut FeedRun) -> Result<()> {
         entries: batch.entries,
         refused: batch.refused,
         refused_count: batch.refused_count,
+        withdrawn: Vec::new(),
     };
     let by = format!("{FEED_PREFIX}{}", feed.name);
     let order = Order { name: by.clone(), by: by.clone(), replaces: Replaces::Own(by), dry_run: run.dry_run };
@@ -312,6 +319,25 @@ async fn fetch(ctx: &Ctx, feed: &FeedConfig, run: &mut FeedRun) -> Result<()> {
     run.import_id = (!run.dry_run && import.added > 0).then_some(import.id);
     run.state = FeedRunState::Done;
     remember(ctx, run, known).await
+}
+
+/// Removes what the feed said before and takes back now, unless it is said anew.
+async fn withdraw(ctx: &Ctx, by: &str, batch: &Batch) -> Result<u64> {
+    let gone = batch.withdrawn.iter().filter(|key| !batch.places.contains_key(*key));
+    let gone: Vec<(IndicatorKind, String)> = gone.cloned().collect();
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    let mut tx = ctx.store.begin().await?;
+    let removed = tx.delete_indicators_of(by, &gone).await.context("remove what the feed takes back")?;
+    if removed > 0 {
+        super::changed(&mut tx, true).await?;
+    }
+    tx.commit().await?;
+    if removed > 0 {
+        super::publish(ctx, None, &ctx.hub.devices()).await?;
+    }
+    Ok(removed)
 }
 
 /// Notes how far a feed was read, once its values are stored.
