@@ -3917,6 +3917,11 @@ export interface components {
             refused_count: number;
             /**
              * Format: int64
+             * @description Values the feed took back (revoked, deleted): they count no more.
+             */
+            removed: number;
+            /**
+             * Format: int64
              * @description Requests made.
              */
             requests: number;

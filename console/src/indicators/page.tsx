@@ -39,7 +39,7 @@ export default function IndicatorsPage() {
   const close = () => setOpen(null);
   const why = !may && t('states.needRole', { role: t('role.responder') });
   const columns = useMemo<Column<Indicator>[]>(() => [
-    { id: 'action', head: t('columns.action'), width: '124px', cell: (row) => <Chip tone={TONES[row.spec.action]} title={row.spec.kind === 'certificateSha256' ? t('indicator.notEnforced') : undefined}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
+    { id: 'action', head: t('columns.action'), width: '124px', cell: (row) => row.spec.kind === 'certificateSha256' ? <Chip tone="outline" title={t('indicator.notEnforced')}>{t('indicator.notEnforcedShort')}</Chip> : <Chip tone={TONES[row.spec.action]}>{t(`indicatorState.${row.spec.action}`)}</Chip> },
     { id: 'kind', head: t('columns.kind'), width: '140px', from: 620, cell: (row) => t(`indicatorKind.${row.spec.kind}`) },
     {
       id: 'value', head: t('columns.value'), width: 'minmax(140px, 1fr)', cell: (row) => {

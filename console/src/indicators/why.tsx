@@ -6,7 +6,7 @@ import { useT } from '../i18n';
 import { visible } from '../lib/entity';
 import { Chip } from '../ui/chips';
 import { Dialog } from '../ui/dialog';
-import { SearchField } from '../ui/field';
+import { Field } from '../ui/field';
 import { Loaded } from '../ui/states';
 import { ScopeLine } from './scope';
 import { TONES } from './tones';
@@ -18,7 +18,7 @@ export function Why({ value: first, onClose }: { value: string; onClose: () => v
   const why = useGet<IndicatorWhy>(asked ? '/indicators/why' : null, { value: asked });
   return (
     <Dialog open wide onClose={onClose} title={t('indicator.why')} description={t('indicator.whyHint')}>
-      <SearchField label={t('columns.value')} value={value} onChange={setValue} />
+      <Field label={t('columns.value')} value={value} maxLength={2_048} className="input mono" onChange={(event) => setValue(event.target.value)} />
       {asked ? <Loaded query={why}>{(answer) => <Answer answer={answer} />}</Loaded> : null}
     </Dialog>
   );
