@@ -253,6 +253,47 @@ fn a_demo_is_played_listed_and_removed() {
         (&played["demo"]["name"], played["incidents"].as_array().map(Vec::len)),
         (&"two-attacks-apart".into(), Some(2))
     );
+    // its two stories are merged by hand and taken apart again
+    let (_, listed, _) = ask(&["incidents", "list", "--json"]);
+    let mut numbers: Vec<String> = listed.lines().map(|line| json(line)["number"].to_string()).collect();
+    numbers.sort_by_key(|number| number.parse::<i64>().expect("a number"));
+    let [.., one, two] = numbers.as_slice() else { panic!("two stories in {listed}") };
+    let (code, out, talk) = ask(&["incidents", "merge", one, &format!("INC-{two}"), "--comment", "one", "--json"]);
+    assert!(code == 0 && json(&out)["took_in"][0].to_string() == *two, "{out}{talk}");
+    let (code, out, talk) = ask(&["incidents", "unmerge", two, "--json"]);
+    assert!(code == 0 && json(&out)["redirected_to"].is_null(), "{out}{talk}");
+    let (code, _, talk) = ask(&["incidents", "unmerge", two]);
+    assert!(code == 2 && talk.contains("not_merged"), "{talk}");
+    // a tuning rule is drafted from an alert, tried, made, turned off and removed
+    let alert = get(&format!("{}/api/v1/alerts", server.url), &data.join("keys/authority.pem"), secret.trim());
+    let alert = alert["items"][0]["id"].as_str().expect("an alert").to_owned();
+    let (code, draft, talk) = ask(&["tuning", "draft", &alert, "--json"]);
+    assert!(code == 0 && json(&draft)["conditions"][0]["field"] == "rule", "{draft}{talk}");
+    let file = dir.join("rule.json");
+    fs::write(&file, draft).expect("write");
+    let file = file.to_str().expect("path");
+    let (code, out, talk) = ask(&["tuning", "preview", "--file", file, "--json"]);
+    assert!(code == 0 && json(&out)["matches"] == 0, "demos do not count: {out}{talk}");
+    assert_eq!(ask(&["tuning", "list"]).0, 1);
+    let (code, out, talk) = ask(&["tuning", "add", "--file", file, "--json"]);
+    assert!(code == 0 && json(&out)["owner"] == "token:cli", "{out}{talk}");
+    let id = json(&out)["id"].as_str().expect("id").to_owned();
+    let (code, out, _) = ask(&["tuning", "off", &id]);
+    assert!(code == 0 && out.contains("off") && out.contains("rule equals"), "{out}");
+    assert_eq!(ask(&["tuning", "list", "--in-force"]).0, 1);
+    let when = ["--when", "commandLine contains backup.sh", "--lower", "low", "--days", "30"];
+    let (code, out, talk) = ask(&[&["tuning", "add", "--title", "Backups", "--json"], &when[..]].concat());
+    assert!(
+        code == 0 && json(&out)["action"] == "lowerSeverity" && json(&out)["expires_at"].is_string(),
+        "{out}{talk}"
+    );
+    let (code, _, talk) = ask(&["tuning", "add", "--title", "x", "--when", "colour equals red"]);
+    assert!(code == 2 && talk.contains("colour"), "{talk}");
+    let (code, _, talk) = ask(&["tuning", "add", "--title", "x", "--when", "device equals ws"]);
+    assert!(code == 2 && talk.contains("not only where"), "{talk}");
+    assert_eq!(ask(&["tuning", "remove", &id]).0, 0);
+    assert_eq!(ask(&["tuning", "list", "--text", "backup", "--json"]).1.lines().count(), 1);
+    assert_eq!(ask(&["rules", "server", "quality"]).0, 1, "no alert but those of demos");
     let (_, listed, _) = ask(&["demo", "list", "--json"]);
     assert_eq!(listed.lines().count(), 2);
     let (code, _, talk) = ask(&["demo", "remove"]);
