@@ -151,7 +151,9 @@ pub fn is_about_mail(spec: &ActionSpec) -> bool {
     use IndicatorKind as Kind;
     match spec {
         ActionSpec::RestoreMessages { .. } => true,
-        ActionSpec::AddIndicator { indicator } => matches!(indicator.kind, Kind::SenderAddress | Kind::SenderDomain),
+        ActionSpec::AddIndicator { indicator } => {
+            matches!(indicator.kind, Kind::SenderAddress | Kind::SenderDomain | Kind::SubjectPattern)
+        }
         spec => spec.message_remedy().is_some(),
     }
 }

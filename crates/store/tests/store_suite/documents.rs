@@ -209,6 +209,28 @@ async fn actions(store: &Store) {
     assert_eq!(expired.iter().map(|action| action.id).collect::<Vec<_>>(), [id(201), id(210)]);
     let filter = ActionFilter { kind: Some("collect_status".to_owned()), incident: Some(id(1)), ..Default::default() };
     assert_eq!(store.actions(&filter, &Page::first(1)).await.unwrap().total, 3);
+
+    let turn = Turn { then: UnansweredThen::Escalate, at: at(500) };
+    let approval = Approval { unanswered: Some(turn), notice_at: Some(at(400)), ..Approval::default() };
+    let waits = Action { approval, ..action(212, 1, ActionState::PendingApproval) };
+    store.put_action(&waits).await.unwrap();
+    let ids = |actions: Vec<Action>| actions.into_iter().map(|action| action.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.due_actions(at(399)).await.unwrap()), []);
+    assert_eq!(ids(store.due_actions(at(400)).await.unwrap()), [id(212)]);
+    assert!(ids(store.pending_actions().await.unwrap()).contains(&id(212)));
+    store.put_action(&Action { state: ActionState::Declined, ..waits }).await.unwrap();
+    assert_eq!(ids(store.due_actions(at(999)).await.unwrap()), []);
+    assert_eq!(ids(store.actions_between(at(210), at(212), 9).await.unwrap()), [id(210)]);
+    assert_eq!(ids(store.actions_between(at(210), at(213), 1).await.unwrap()), [id(212)]);
+
+    assert_eq!(store.automation().await.unwrap(), AutomationPolicy::default());
+    let policy = AutomationPolicy { expiry_hours: 48, ..AutomationPolicy::default() };
+    assert_eq!(store.put_automation(&policy, 0).await.unwrap().version, 1);
+    let late = store.put_automation(&AutomationPolicy::default(), 0).await;
+    assert!(matches!(late, Err(StoreError::Conflict { current: 1, .. })));
+    assert_eq!(store.put_automation(&policy, 1).await.unwrap().version, 2);
+    let read = store.automation().await.unwrap();
+    assert_eq!((read.version, read.expiry_hours), (2, 48));
 }
 
 async fn indicators(store: &Store) {
