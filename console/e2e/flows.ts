@@ -384,6 +384,30 @@ export const flows: Flow[] = [
     },
   },
   {
+    name: 'regroup: merge by hand, take apart again, move an alert',
+    setting: en,
+    act: async ({ page, mock, base }) => {
+      const menu = async (item: RegExp) => {
+        await page.getByRole('button', { name: 'Edit' }).first().click();
+        await page.getByRole('menuitem', { name: item }).click();
+      };
+      await page.goto(`${base}/incidents/1042`);
+      await menu(/Merge with/);
+      await page.locator('.dialog input.input').fill('INC-1041');
+      await page.locator('[data-test=merge-confirm]').click();
+      await until('merged', () => mock.data.incidents.find((one) => one.number === 1041)?.status === 'redirected');
+      await page.locator('.dialog').waitFor({ state: 'detached' });
+      await menu(/Take out INC-1041/);
+      await page.locator('[data-test=unmerge-confirm]').click();
+      await until('apart', () => page.url().endsWith('/incidents/1041'));
+      await page.goto(`${base}/incidents/1042?tab=alerts`);
+      await page.locator('[data-test=alert-row] .checkbox').first().click();
+      await page.locator('[data-test=move-alerts]').click();
+      await page.locator('[data-test=move-confirm]').click();
+      await until('moved', () => mock.calls.includes('POST /alerts/move'));
+    },
+  },
+  {
     name: 'the script of the story plays its steps and fails when something is wrong',
     setting: en,
     mode: { loggedOut: true },

@@ -37,7 +37,8 @@ export default function IncidentPage() {
   const { id = '' } = useParams();
   const query = useGet<IncidentDetail>(`/incidents/${encodeURIComponent(id)}`);
   const { t } = useT();
-  if (!query.data) {
+  // what is kept of the page before is another incident
+  if (!query.data || query.isPlaceholderData) {
     return (
       <Page title={/^\d+$/.test(id) ? incidentName(Number(id)) : t('nav.incidents')} crumbs={[{ label: t('nav.incidents'), to: '/incidents' }]}>
         {query.error ? <ErrorState error={query.error} retry={() => void query.refetch()} /> : <Skeleton rows={8} height={30} />}
