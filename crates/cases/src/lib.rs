@@ -83,7 +83,7 @@ pub use tuning::{
     is_tampering, suggest_tuning, tune,
 };
 pub use weak::{
-    BEHAVIOUR_RULE, DEVICE_SECONDS, Habit, RareFact, SETTLED_SECONDS, SIGNS_MAX, TREE_SECONDS, TYPED_SECONDS, WeakSign,
-    adds_up, behaviour, groups_of, habit_of, habit_subject, is_weak, may_be_weak, novel_values, rare_fact, session_of,
-    weak_sign,
+    BEHAVIOUR_RULE, DEVICE_SECONDS, Habit, PAIR, RareFact, SETTLED_SECONDS, SIGNS_MAX, TREE_SECONDS, TYPED_SECONDS,
+    WeakSign, adds_up, behaviour, groups_of, habit_of, habit_subject, is_weak, may_be_weak, novel_values, pair_of,
+    pairs_in, rare_fact, rare_pair, session_of, weak_sign,
 };

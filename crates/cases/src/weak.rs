@@ -13,6 +13,7 @@ use crate::places::is_system_path;
 use crate::sighting::{is_sha256, urls_in};
 use hinomi_model::{Detection, DetectionSource, EntityKey, Event, MessageId, Severity, Table, Text, Timestamp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Points at which the signs of one process tree or message are an alert: three different signs none
 /// of which is ordinary, or two and something never seen here.
@@ -38,6 +39,11 @@ pub const ORDINARY: i64 = 3;
 pub const EVERYWHERE: i64 = 50;
 /// How long a habit must be known, seconds: a person has had a day to object.
 pub const SETTLED_SECONDS: i64 = 24 * 3600;
+
+/// What names of habits "this program starts that one" begin with.
+pub const PAIR: &str = "pair|";
+/// Characters of a program's name that count in a pair.
+const PAIR_NAME_CHARS: usize = 64;
 
 const POINTS_NEW: i64 = 20;
 const POINTS_ORDINARY: i64 = 5;
@@ -170,6 +176,51 @@ pub fn rare_fact(
         ),
     };
     Some(RareFact { entity: entity.clone(), text })
+}
+
+/// Names the habit "this program starts that one", without numbers in their names. None when one of
+/// them has no name.
+pub fn pair_of(parent: &str, child: &str) -> Option<String> {
+    let plain = |name: &str| -> String {
+        let letters =
+            name.chars().take(PAIR_NAME_CHARS).map(|letter| if letter.is_ascii_digit() { '#' } else { letter });
+        let mut name: String = letters.flat_map(char::to_lowercase).collect();
+        while name.contains("##") {
+            name = name.replace("##", "#");
+        }
+        name
+    };
+    (!parent.is_empty() && !child.is_empty()).then(|| format!("{PAIR}{}|{}", plain(parent), plain(child)))
+}
+
+/// The pairs of programs that process events show, with who showed them and when first.
+pub fn pairs_in(events: &[Event]) -> BTreeMap<(String, String), Timestamp> {
+    let mut pairs = BTreeMap::new();
+    let created =
+        |event: &&Event| event.table == Table::DeviceProcessEvents && event.str("ActionType") == Some("ProcessCreated");
+    for event in events.iter().filter(created) {
+        let text = |column: &str| event.str(column).unwrap_or_default();
+        let Some(pair) = pair_of(text("InitiatingProcessFileName"), text("FileName")) else { continue };
+        let first: &mut Timestamp = pairs.entry((pair, text("DeviceId").to_owned())).or_insert(event.timestamp);
+        *first = (*first).min(event.timestamp);
+    }
+    pairs
+}
+
+/// Tells that a program was never started by this one before; `habit` counts with those a day ago as
+/// settled.
+pub fn rare_pair(child: &ProcessFacts, parent: &ProcessFacts, habit: Habit) -> Option<RareFact> {
+    if habit.settled > 0 || habit.subjects > NEW_DEVICES {
+        return None;
+    }
+    let (child_name, parent) = (&child.file_name, &parent.file_name);
+    Some(RareFact {
+        entity: EntityKey::process(&child.key),
+        text: Text::new(
+            format!("{parent} was never seen starting {child_name} here before"),
+            format!("{parent} による {child_name} の起動は組織で初めて"),
+        ),
+    })
 }
 
 /// Makes a sign of a detection.
@@ -445,6 +496,28 @@ mod tests {
         let new = |rule: &str, minutes| sign(rule, minutes, false, true, "bash x.sh");
         assert_eq!(added(&[new("a", 0)]), 0);
         assert_eq!(added(&[new("a", 0), new("b", 1)]), 2, "20 + 20 and 20 for the file");
+    }
+
+    #[test]
+    fn a_pair_of_programs_is_new_until_the_organisation_knows_it() {
+        assert_eq!(pair_of("Python3.11", "sh"), Some("pair|python#.#|sh".to_owned()));
+        assert_eq!(pair_of("", "sh"), None);
+        let at = |seconds: i64| Timestamp::default().plus_seconds(seconds);
+        let event = |device: &str, seconds: i64| {
+            let mut event = Event::new(Table::DeviceProcessEvents, at(seconds));
+            event.set("ActionType", "ProcessCreated").set("DeviceId", device);
+            event.set("InitiatingProcessFileName", "soffice.bin").set("FileName", "sh");
+            event
+        };
+        let pairs = pairs_in(&[event("a", 5), event("b", 7), event("a", 2)]);
+        let firsts: Vec<_> =
+            pairs.iter().map(|((pair, device), first)| (pair.as_str(), device.as_str(), *first)).collect();
+        assert_eq!(firsts, [("pair|soffice.bin|sh", "a", at(2)), ("pair|soffice.bin|sh", "b", at(7))]);
+        let process = &sign("a", 0, false, false, "x").lineage[0];
+        let habit = |subjects, settled| Habit { subjects, settled };
+        assert!(rare_pair(process, process, habit(1, 0)).is_some());
+        assert!(rare_pair(process, process, habit(1, 1)).is_none(), "known since yesterday");
+        assert!(rare_pair(process, process, habit(3, 0)).is_none(), "three devices do it");
     }
 
     #[test]

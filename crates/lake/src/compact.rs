@@ -65,7 +65,7 @@ pub(crate) async fn without(
     let id = || ident(column);
     let inside = id().gt_eq(lit(from.as_str())).and(id().lt(lit(to.as_str())));
     let file = std::slice::from_ref(held);
-    let unwanted = engine.rows(held.file.table, file, Vec::new())?.filter(inside)?.count().await? as u64;
+    let unwanted = engine.rows(held.file.table, file)?.filter(inside)?.count().await? as u64;
     if unwanted == 0 {
         return Ok(None);
     }
@@ -91,7 +91,7 @@ async fn write(
     let (table, day) = (first.table, first.day.clone());
     let (key, time) = sort_columns(table);
     let order = vec![ident(key).sort(true, true), ident(time).sort(true, true)];
-    let mut rows = engine.rows(table, files, Vec::new())?;
+    let mut rows = engine.rows(table, files)?;
     if let Some(keep) = keep {
         rows = rows.filter(keep)?;
     }

@@ -3,13 +3,14 @@
 use crate::error::Result;
 use crate::files::Held;
 use crate::schema::schema_of;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::common::DFSchema;
 use datafusion::dataframe::DataFrame;
-use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::Expr;
+use datafusion::physical_plan::PhysicalExpr;
 use datafusion::prelude::SessionConfig;
 use hinomi_model::Table;
 use object_store::local::LocalFileSystem;
@@ -51,19 +52,19 @@ impl Engine {
         Ok(Engine { session: SessionContext::new_with_config_rt(config, runtime) })
     }
 
-    /// Returns the rows of some files and batches of one table, unordered.
-    pub fn rows(&self, table: Table, files: &[Arc<Held>], batches: Vec<RecordBatch>) -> Result<DataFrame> {
-        let tail = MemTable::try_new(schema_of(table), vec![batches])?;
-        let tail = self.session.read_table(Arc::new(tail))?;
-        if files.is_empty() {
-            return Ok(tail);
-        }
+    /// Makes an expression ready to be tried on batches of a table.
+    pub fn expression(&self, table: Table, expression: Expr) -> Result<Arc<dyn PhysicalExpr>> {
+        let schema = DFSchema::try_from(schema_of(table))?;
+        Ok(self.session.create_physical_expr(expression, &schema)?)
+    }
+
+    /// Returns the rows of some files of one table, unordered.
+    pub fn rows(&self, table: Table, files: &[Arc<Held>]) -> Result<DataFrame> {
         let urls = files.iter().map(|held| ListingTableUrl::parse(format!("{STORE_URL}{}", held.file.path)));
         let urls = urls.collect::<datafusion::error::Result<Vec<_>>>()?;
         let options = ListingOptions::new(Arc::new(ParquetFormat::default().with_enable_pruning(true)));
         let config =
             ListingTableConfig::new_with_multi_paths(urls).with_listing_options(options).with_schema(schema_of(table));
-        let files = self.session.read_table(Arc::new(ListingTable::try_new(config)?))?;
-        Ok(files.union(tail)?)
+        Ok(self.session.read_table(Arc::new(ListingTable::try_new(config)?))?)
     }
 }

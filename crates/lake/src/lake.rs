@@ -290,7 +290,7 @@ impl Lake {
         let mut found = 0;
         for held in files {
             let read = async {
-                let rows = self.inner.engine.rows(held.file.table, std::slice::from_ref(held), Vec::new())?;
+                let rows = self.inner.engine.rows(held.file.table, std::slice::from_ref(held))?;
                 let mut stream = rows.execute_stream().await?;
                 while let Some(batch) = futures::StreamExt::next(&mut stream).await {
                     batch?;

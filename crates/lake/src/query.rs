@@ -4,12 +4,15 @@ use crate::engine::Engine;
 use crate::error::{LakeError, Result};
 use crate::files::Held;
 use crate::schema::{schema_of, to_events};
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute::{SortColumn, SortOptions, filter_record_batch, lexsort_to_indices, take_record_batch};
+use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{Expr, ident};
 use datafusion::prelude::lit;
 use datafusion::scalar::ScalarValue;
 use futures::StreamExt;
 use hinomi_model::{DeviceId, Event, Kind, Table, Timestamp, Value};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Most rows one query returns.
@@ -48,6 +51,11 @@ impl LakeQuery {
             newest_first: true,
             limit: ROWS_MAX,
         }
+    }
+
+    /// Most rows of the answer.
+    fn rows(&self) -> usize {
+        self.limit.min(ROWS_MAX)
     }
 }
 
@@ -152,19 +160,72 @@ fn like(text: &str) -> String {
 }
 
 /// Runs the query over the sources of one table.
+///
+/// The tail is looked through here, with the engine's own expressions: planning a query costs the engine
+/// more than the tail's rows do, and investigations ask for hundreds of small answers.
 pub(crate) async fn run(engine: &Engine, query: &LakeQuery, sources: Sources) -> Result<Vec<Event>> {
     let Some(condition) = condition(query, sources.table)? else { return Ok(Vec::new()) };
-    let rows = engine.rows(sources.table, &sources.files, sources.tail)?.filter(condition)?;
-    let mut order = vec![ident("Timestamp").sort(!query.newest_first, true)];
-    if sources.table.column_index("ReportId").is_some() {
-        order.push(ident("ReportId").sort(!query.newest_first, true));
-    }
-    let rows = rows.sort(order)?.limit(0, Some(query.limit.min(ROWS_MAX)))?;
-    let batches = rows.collect().await?;
+    let late = in_tail(engine, query, sources.table, &condition, &sources.tail)?;
     let mut events = Vec::new();
-    for batch in batches {
-        debug_assert_eq!(batch.num_columns(), schema_of(sources.table).fields().len());
-        events.extend(to_events(sources.table, &batch));
+    if !sources.files.is_empty() {
+        let rows = engine.rows(sources.table, &sources.files)?.filter(condition)?;
+        let order = order_columns(sources.table).map(|column| ident(column).sort(!query.newest_first, true));
+        let rows = rows.sort(order.collect())?.limit(0, Some(query.rows()))?;
+        for batch in rows.collect().await? {
+            debug_assert_eq!(batch.num_columns(), schema_of(sources.table).fields().len());
+            events.extend(to_events(sources.table, &batch));
+        }
+    }
+    // stable: rows alike in both stay in the order they came
+    events.extend(late);
+    events.sort_by(|one, other| match query.newest_first {
+        false => one.timestamp.cmp(&other.timestamp).then_with(|| by_report(one, other)),
+        true => other.timestamp.cmp(&one.timestamp).then_with(|| by_report(other, one)),
+    });
+    events.truncate(query.rows());
+    Ok(events)
+}
+
+/// The columns events of a table are ordered by.
+fn order_columns(table: Table) -> impl Iterator<Item = &'static str> {
+    ["Timestamp", "ReportId"].into_iter().filter(move |column| table.column_index(column).is_some())
+}
+
+fn by_report(one: &Event, other: &Event) -> Ordering {
+    match (one.get("ReportId"), other.get("ReportId")) {
+        (Some(Value::Long(one)), Some(Value::Long(other))) => one.cmp(other),
+        (Some(Value::String(one)), Some(Value::String(other))) => one.cmp(other),
+        (one, other) => one.is_some().cmp(&other.is_some()),
+    }
+}
+
+/// Returns the rows of the tail that fulfil the condition: of each batch the first in the order asked for.
+fn in_tail(
+    engine: &Engine,
+    query: &LakeQuery,
+    table: Table,
+    condition: &Expr,
+    tail: &[RecordBatch],
+) -> Result<Vec<Event>> {
+    let mut events = Vec::new();
+    if tail.is_empty() {
+        return Ok(events);
+    }
+    let condition = engine.expression(table, condition.clone())?;
+    let options = SortOptions { descending: query.newest_first, nulls_first: true };
+    for batch in tail {
+        let truth = condition.evaluate(batch)?.into_array(batch.num_rows())?;
+        let truth = truth.as_boolean();
+        if truth.true_count() == 0 {
+            continue;
+        }
+        let found = filter_record_batch(batch, truth).map_err(DataFusionError::from)?;
+        let columns = order_columns(table).filter_map(|column| found.column_by_name(column));
+        let columns: Vec<SortColumn> =
+            columns.map(|values| SortColumn { values: values.clone(), options: Some(options) }).collect();
+        let order = lexsort_to_indices(&columns, Some(query.rows())).map_err(DataFusionError::from)?;
+        let found = take_record_batch(&found, &order).map_err(DataFusionError::from)?;
+        events.extend(to_events(table, &found));
     }
     Ok(events)
 }
@@ -202,6 +263,6 @@ pub(crate) fn merge(query: &LakeQuery, mut events: Vec<Event>) -> Vec<Event> {
     } else {
         events.sort_by_key(|event| event.timestamp);
     }
-    events.truncate(query.limit.min(ROWS_MAX));
+    events.truncate(query.rows());
     events
 }

@@ -19,7 +19,7 @@ use copies::Copies;
 use correlation::Together;
 pub(crate) use finding::Around;
 use finding::Finding;
-use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies};
+use hinomi_cases::{ProcessIndex, collect, file_hashes, message_copies, pairs_in};
 use hinomi_model::{
     DemoId, Event, FileHashes, InvestigationId, MessageCopy, MessageCopyRef, Severity, Sighting, Table, Timestamp,
 };
@@ -40,6 +40,7 @@ pub struct Desk {
     investigating: Mutex<BTreeSet<InvestigationId>>,
     /// Habits seen everywhere: what they do says nothing any more.
     everywhere: Mutex<HashSet<String>>,
+    pairs: Mutex<weak::Pairs>,
 }
 
 impl Default for Desk {
@@ -50,6 +51,7 @@ impl Default for Desk {
             turn: tokio::sync::Mutex::default(),
             investigating: Mutex::default(),
             everywhere: Mutex::default(),
+            pairs: Mutex::default(),
         }
     }
 }
@@ -69,6 +71,11 @@ impl Desk {
     /// The habits known to be everywhere.
     fn everywhere<T>(&self, work: impl FnOnce(&mut HashSet<String>) -> T) -> T {
         work(&mut self.everywhere.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The pairs of programs the store knows.
+    fn pairs<T>(&self, work: impl FnOnce(&mut weak::Pairs) -> T) -> T {
+        work(&mut self.pairs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The processes seen lately.
@@ -110,6 +117,7 @@ pub struct Analysis {
     hashes: BTreeSet<FileHashes>,
     copies: Vec<MessageCopy>,
     findings: Vec<Finding>,
+    pairs: weak::PairsShown,
     hits: Hits,
     demo: Option<DemoId>,
     together: Vec<Together>,
@@ -157,7 +165,8 @@ pub async fn read(ctx: &Ctx, events: &[Event], demo: Option<DemoId>) -> Result<A
     let hashes = if demo.is_none() { file_hashes(events) } else { BTreeSet::new() };
     let copies = message_copies(events);
     let (findings, hits) = finding::detect(ctx, events, &copies, demo).await?;
-    Ok(Analysis { sightings, hashes, copies, findings, hits, demo, ..Analysis::default() })
+    let pairs = pairs_in(events);
+    Ok(Analysis { sightings, hashes, copies, findings, pairs, hits, demo, ..Analysis::default() })
 }
 
 /// Writes what events said and moves the analyst's offset to `offset`, in one transaction. Those of a
@@ -196,6 +205,7 @@ pub async fn commit(ctx: &Ctx, offset: u64, analysis: &Analysis) -> Result<()> {
         abort_point("analysis.open");
     }
     tx.commit().await.context("commit analysis")?;
+    weak::learn_pairs(ctx, &analysis.pairs, analysis.demo);
     if important {
         abort_point("analysis.stored");
     }
@@ -232,6 +242,7 @@ async fn take_all(ctx: &Ctx, tx: &mut Tx, analysis: &Analysis, seen: &mut Copies
     tx.add_file_hashes(hashes).await.context("write hashes")?;
     seen.put(ctx, tx, copies, &mut news).await?;
     count(tx, &analysis.hits).await?;
+    weak::note_pairs(ctx, tx, &analysis.pairs, analysis.demo).await.context("write pairs of programs")?;
     for finding in findings {
         take(ctx, tx, finding, copies, &mut news).await?;
     }

@@ -131,6 +131,42 @@ async fn administrator_at_work() -> Result<()> {
     check("administrator-at-work").await
 }
 
+/// Two programs everybody knows, one of which never started the other: said in the alert.
+#[tokio::test]
+async fn a_pair_of_known_programs_never_seen_before_is_named() -> Result<()> {
+    let named = async |history: bool| -> Result<bool> {
+        let mut house = House::open().await?;
+        let batches = recorded::batches(&scenarios().join("weak-signs-add-up"))?;
+        for batch in batches.iter().filter(|_| history) {
+            let mut before = batch.clone();
+            before.events.retain(|event| event.table == Table::DeviceProcessEvents);
+            for (number, event) in before.events.iter_mut().enumerate() {
+                event.timestamp = event.timestamp.plus_seconds(-2 * 86_400);
+                let at = event.timestamp;
+                event.set("ProcessCreationTime", at).set("ReportId", 1_000_000 + number as i64);
+                event.set("InitiatingProcessFileName", "launcher").set("ProcessCommandLine", "x");
+            }
+            house.feed(&before).await?;
+        }
+        for batch in &batches {
+            house.feed(batch).await?;
+        }
+        house.settle().await?;
+        let mut told = Vec::new();
+        for incident in house.incidents().await? {
+            told.extend(
+                house.ctx.store.alerts_of_incident(incident.id).await?.into_iter().map(|alert| alert.description.en),
+            );
+        }
+        house.close().await?;
+        ensure!(!told.is_empty(), "there is an alert");
+        Ok(told.iter().any(|text| text.contains("was never seen starting")))
+    };
+    ensure!(named(true).await?, "both programs are known for two days, but not together");
+    ensure!(!named(false).await?, "in a new house every pair is new: not worth a word");
+    Ok(())
+}
+
 /// The analyst, investigations and actions over PostgreSQL: one scenario, or with `HINOMI_FULL` all.
 #[tokio::test]
 async fn over_postgresql() -> Result<()> {

@@ -50,6 +50,9 @@ writes! {
     fn delete_weak_signs(keys: &[String]) -> ();
     /// Removes signs from before then; returns how many.
     fn prune_weak_signs(before: Timestamp) -> u64;
+    /// Removes habits whose name begins like this, that a single subject showed, before then; returns
+    /// how many.
+    fn prune_habits(prefix: &str, before: Timestamp) -> u64;
     /// Notes that a subject showed a habit.
     fn put_habit(name: &str, subject: &str, at: Timestamp) -> ();
 }
@@ -120,6 +123,16 @@ async fn delete_weak_signs(db: &mut Db<'_>, keys: &[String]) -> Result<()> {
 
 async fn prune_weak_signs(db: &mut Db<'_>, before: Timestamp) -> Result<u64> {
     Sql::new("DELETE FROM weak_signs WHERE at < $1").bind(before).run(db).await
+}
+
+async fn prune_habits(db: &mut Db<'_>, prefix: &str, before: Timestamp) -> Result<u64> {
+    let mut sql = Sql::new("DELETE FROM habits WHERE first_seen < ");
+    sql.arg(before).push(" AND habit LIKE ").arg(format!("{prefix}%"));
+    sql.push(
+        " AND NOT EXISTS (SELECT 1 FROM habits AS other \
+         WHERE other.habit = habits.habit AND other.subject <> habits.subject)",
+    );
+    sql.run(db).await
 }
 
 async fn habit(db: &mut Db<'_>, name: &str, settled_before: Timestamp) -> Result<HabitRow> {

@@ -7,13 +7,20 @@ use crate::ids;
 use anyhow::Result;
 use hinomi_cases::{
     AlertDraft, DEVICE_SECONDS, Decision, Habit, RareFact, SETTLED_SECONDS, SIGNS_MAX, TREE_SECONDS, TYPED_SECONDS,
-    WeakSign, adds_up, behaviour, habit_of, habit_subject, is_weak, novel_values, rare_fact, session_of, weak_sign,
+    WeakSign, adds_up, behaviour, habit_of, habit_subject, is_weak, novel_values, pair_of, rare_fact, rare_pair,
+    session_of, weak_sign,
 };
-use hinomi_model::Timestamp;
+use hinomi_model::{DemoId, EntityKey, Timestamp};
 use hinomi_store::{Tx, WeakSignRow};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Habits remembered as seen everywhere; beyond it the store is asked again.
 const EVERYWHERE_MAX: usize = 10_000;
+/// Pairs of programs remembered; beyond it all are told to the store again.
+const PAIRS_MAX: usize = 20_000;
+/// Devices remembered per pair: more make it no more usual.
+const PAIR_DEVICES: usize = 64;
 
 /// Weighs a finding that may be weak. Returns the alert to place: its own when it is no weak sign or
 /// belongs to the story of an open alert, that of all signs when they add up. None when it is kept.
@@ -28,8 +35,7 @@ pub(super) async fn weigh(
 ) -> Result<Option<AlertDraft>> {
     let detection = &finding.detection;
     let at = detection.event.timestamp;
-    let demo = finding.demo.map(|demo| format!("demo:{demo}:")).unwrap_or_default();
-    let key = format!("{demo}{}", habit_of(detection, &finding.lineage));
+    let key = of_demo(finding.demo, &habit_of(detection, &finding.lineage));
     if ctx.desk.everywhere(|known| known.contains(&key)) {
         return Ok(None);
     }
@@ -78,7 +84,7 @@ pub(super) async fn weigh(
     let keys: Vec<String> = added.iter().map(|sign| sign.key.clone()).collect();
     tx.delete_weak_signs(&keys).await?;
     let mut whole = behaviour(draft, &added, &drafts);
-    whole.dedupe = format!("{demo}{}", whole.dedupe);
+    whole.dedupe = of_demo(finding.demo, &whole.dedupe);
     Ok(Some(whole))
 }
 
@@ -112,7 +118,78 @@ async fn rare_facts(tx: &mut Tx, finding: &Finding) -> Result<Vec<RareFact>> {
         let name = finding.lineage.first().map_or("", |process| process.file_name.as_str());
         facts.extend(rare_fact(&value, name, seen.devices, seen.first, finding.detection.event.timestamp));
     }
+    if let [child, parent, ..] = finding.lineage.as_slice()
+        && let Some(pair) = pair_of(&parent.file_name, &child.file_name)
+    {
+        // only of programs the organisation has known for a while: in a new one every pair is new
+        let since = finding.detection.event.timestamp.plus_seconds(-SETTLED_SECONDS);
+        for program in [child, parent] {
+            let seen = tx.sighting_summary_within(&EntityKey::file(&program.sha256), finding.demo).await?;
+            if seen.first.is_none_or(|first| first > since) {
+                return Ok(facts);
+            }
+        }
+        let known = tx.habit(&of_demo(finding.demo, &pair), since).await?;
+        facts.extend(rare_pair(child, parent, Habit { subjects: known.subjects, settled: known.settled }));
+    }
     Ok(facts)
+}
+
+/// A habit's name: demos have their own.
+fn of_demo(demo: Option<DemoId>, habit: &str) -> String {
+    demo.map_or_else(|| habit.to_owned(), |demo| format!("demo:{demo}:{habit}"))
+}
+
+/// Pairs of programs known to the store, and which devices showed them: what it has to be told once.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    known: HashMap<String, HashSet<u64>>,
+}
+
+impl Pairs {
+    /// True while the store should be told that a device showed a pair.
+    fn is_news(&self, pair: &str, device: &str) -> bool {
+        let known = self.known.get(pair);
+        known.is_none_or(|devices| devices.len() < PAIR_DEVICES && !devices.contains(&number_of(device)))
+    }
+
+    /// Remembers what the store knows now.
+    fn learn(&mut self, pair: String, device: &str) {
+        if self.known.len() >= PAIRS_MAX && !self.known.contains_key(&pair) {
+            self.known.clear();
+        }
+        let devices = self.known.entry(pair).or_default();
+        if devices.len() < PAIR_DEVICES {
+            devices.insert(number_of(device));
+        }
+    }
+}
+
+fn number_of(device: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    device.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Which program started which, on which device, and when first.
+pub(super) type PairsShown = BTreeMap<(String, String), Timestamp>;
+
+/// Notes which program starts which.
+pub(super) async fn note_pairs(ctx: &Ctx, tx: &mut Tx, pairs: &PairsShown, demo: Option<DemoId>) -> Result<()> {
+    for ((pair, device), at) in pairs {
+        let pair = of_demo(demo, pair);
+        if ctx.desk.pairs(|known| known.is_news(&pair, device)) {
+            tx.put_habit(&pair, device, *at).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Remembers pairs once they are stored.
+pub(super) fn learn_pairs(ctx: &Ctx, pairs: &PairsShown, demo: Option<DemoId>) {
+    for (pair, device) in pairs.keys() {
+        ctx.desk.pairs(|known| known.learn(of_demo(demo, pair), device));
+    }
 }
 
 fn finding_of(sign: &WeakSign, like: &Finding) -> Finding {

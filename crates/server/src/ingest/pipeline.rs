@@ -229,7 +229,9 @@ async fn try_maintain(ctx: &Ctx) -> Result<()> {
         ctx.lake.publish_compaction(merged);
     }
     let days = i64::from(ctx.config.retention.event_days);
-    let before = ctx.now().plus_seconds(-days * 86_400).day();
+    let oldest = ctx.now().plus_seconds(-days * 86_400);
+    ctx.store.prune_habits(hinomi_cases::PAIR, oldest).await.context("forget pairs of programs")?;
+    let before = oldest.day();
     let expired = ctx.lake.expired(&before);
     if !expired.is_empty() {
         let mut tx = ctx.store.begin().await?;

@@ -7,6 +7,7 @@ mod documents;
 mod durability;
 mod explorer;
 mod fixtures;
+mod habits;
 mod jobs;
 mod people;
 mod pivot;
