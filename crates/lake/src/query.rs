@@ -208,18 +208,8 @@ fn in_tail(
     tail: &[RecordBatch],
 ) -> Result<Vec<Event>> {
     let mut events = Vec::new();
-    if tail.is_empty() {
-        return Ok(events);
-    }
-    let condition = engine.expression(table, condition.clone())?;
     let options = SortOptions { descending: query.newest_first, nulls_first: true };
-    for batch in tail {
-        let truth = condition.evaluate(batch)?.into_array(batch.num_rows())?;
-        let truth = truth.as_boolean();
-        if truth.true_count() == 0 {
-            continue;
-        }
-        let found = filter_record_batch(batch, truth).map_err(DataFusionError::from)?;
+    for found in matching(engine, table, condition, tail)? {
         let columns = order_columns(table).filter_map(|column| found.column_by_name(column));
         let columns: Vec<SortColumn> =
             columns.map(|values| SortColumn { values: values.clone(), options: Some(options) }).collect();
@@ -228,6 +218,23 @@ fn in_tail(
         events.extend(to_events(table, &found));
     }
     Ok(events)
+}
+
+/// Returns the rows of each batch that fulfil the condition; batches without any are left out.
+fn matching(engine: &Engine, table: Table, condition: &Expr, tail: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    let mut found = Vec::new();
+    if tail.is_empty() {
+        return Ok(found);
+    }
+    let condition = engine.expression(table, condition.clone())?;
+    for batch in tail {
+        let truth = condition.evaluate(batch)?.into_array(batch.num_rows())?;
+        let truth = truth.as_boolean();
+        if truth.true_count() > 0 {
+            found.push(filter_record_batch(batch, truth).map_err(DataFusionError::from)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Gives the rows of one table to `take` batch by batch, in no order, with these columns of theirs and
@@ -242,8 +249,20 @@ pub(crate) async fn scan(
     let table = sources.table;
     let Some(condition) = condition(query, table)? else { return Ok(true) };
     let wanted = columns.iter().filter(|name| **name != "Timestamp" && table.column_index(name).is_some());
-    let wanted: Vec<Expr> = std::iter::once(&"Timestamp").chain(wanted).map(|name| ident(*name)).collect();
-    let rows = engine.rows(table, &sources.files, sources.tail)?.filter(condition)?.select(wanted)?;
+    let wanted: Vec<&str> = std::iter::once(&"Timestamp").chain(wanted).copied().collect();
+    let places: Vec<usize> = wanted.iter().filter_map(|name| table.column_index(name)).map(usize::from).collect();
+    for batch in matching(engine, table, &condition, &sources.tail)? {
+        let batch = batch.project(&places).map_err(DataFusionError::from)?;
+        if !take(to_events(table, &batch)) {
+            return Ok(false);
+        }
+        tokio::task::yield_now().await;
+    }
+    if sources.files.is_empty() {
+        return Ok(true);
+    }
+    let wanted: Vec<Expr> = wanted.into_iter().map(ident).collect();
+    let rows = engine.rows(table, &sources.files)?.filter(condition)?.select(wanted)?;
     let mut batches = rows.execute_stream().await?;
     while let Some(batch) = batches.next().await {
         if !take(to_events(table, &batch?)) {
