@@ -106,7 +106,7 @@ enum Simulate {
         /// Everything follows from it
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Most ordinary events that no rule sees; 0 = 1,000 per device, at most 20 million
+        /// Most ordinary events that no rule sees; 0 = 1,000 per device up to a million; at most 20 million
         #[arg(long, default_value_t = 0)]
         benign: u64,
     },

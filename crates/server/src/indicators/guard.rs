@@ -124,7 +124,7 @@ fn private(address: IpAddr, prefix: u32) -> Option<Text> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hinomi_model::Severity;
+    use hinomi_model::{IndicatorAction, Severity};
 
     #[test]
     fn what_is_ours_stays_open() {
