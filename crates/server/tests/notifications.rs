@@ -271,6 +271,103 @@ channels = ["chat", "cards", "soar", "siem", "old siem", "closed"]
     stage.house.close().await
 }
 
+/// A syslog server over TLS whose certificate is signed by itself: its certificate as PEM, its port and what
+/// it was told.
+async fn tls_syslog() -> Result<(String, u16, Arc<Mutex<Vec<String>>>)> {
+    let key = rcgen::KeyPair::generate()?;
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    let secret = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], secret)?;
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let lines: Arc<Mutex<Vec<String>>> = Arc::default();
+    let into = lines.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut text = String::new();
+            // who does not trust the certificate never gets this far
+            if let Ok(mut stream) = acceptor.accept(stream).await
+                && stream.read_to_string(&mut text).await.is_ok()
+            {
+                into.lock().expect("lines").push(text);
+            }
+        }
+    });
+    Ok((certificate.pem(), port, lines))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rules_choose_by_source_and_tag_and_syslog_goes_over_tls() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (authority, port, lines) = tls_syslog().await?;
+    let (stranger, ..) = tls_syslog().await?;
+    std::fs::write(dir.path().join("ca.pem"), authority)?;
+    std::fs::write(dir.path().join("stranger.pem"), stranger)?;
+    let webhook = |name: &str| {
+        format!(
+            "[[notify.channel]]\nname = \"{name}\"\nkind = \"webhook\"\nurl = \"{{base}}/{name}\"\n\
+             allow_local = true\nsecret_file = \"{{dir}}/key\"\n"
+        )
+    };
+    let syslog = |name: &str, file: &str| {
+        format!(
+            "[[notify.channel]]\nname = \"{name}\"\nkind = \"syslog_json\"\n\
+             url = \"tls://localhost:{port}\"\nca_file = \"{{dir}}/{file}\"\n"
+        )
+    };
+    let rule = |name: &str, choice: &str, channel: &str| {
+        format!(
+            "[[notify.rule]]\nname = \"{name}\"\nseverities = [\"high\", \"medium\", \"low\", \"informational\"]\n\
+             {choice}\nchannels = [\"{channel}\"]\n"
+        )
+    };
+    let parts = [
+        "[notify]\n".to_owned(),
+        ["behaviour", "indicators", "finance", "servers"].map(webhook).concat(),
+        syslog("siem", "ca.pem"),
+        syslog("distrusted", "stranger.pem"),
+        rule("behaviour", "sources = [\"rule\"]", "behaviour"),
+        rule("indicators", "sources = [\"customTi\"]", "indicators"),
+        rule("finance", "tags = [\"sales\", \"finance\"]", "finance"),
+        rule("servers", "tags = [\"servers\"]", "servers"),
+        rule("siem", "", "siem"),
+    ];
+    let mut stage = Stage::open(&parts.concat(), dir.path()).await?;
+    for batch in recorded::batches(&scenarios().join("mail-attachment-linux"))? {
+        if let Some(mut device) = recorded::device(&batch, stage.house.ctx.now()) {
+            device.tags = vec!["finance".to_owned()];
+            stage.house.ctx.store.put_device(&device).await?;
+        }
+    }
+    stage.play("mail-attachment-linux").await?;
+
+    let sent = |told: &[Notification]| !told.is_empty() && told.iter().all(|one| one.state == NotificationState::Sent);
+    for (channel, chosen) in [("behaviour", true), ("indicators", false), ("finance", true), ("servers", false)] {
+        let told = stage.told(channel).await?;
+        ensure!(sent(&told) == chosen && told.is_empty() != chosen, "{channel}: {told:?}");
+        assert_eq!(stage.came(channel).is_empty(), !chosen, "{channel}");
+    }
+
+    let told = stage.told("siem").await?;
+    ensure!(sent(&told), "{told:?}");
+    let until = Instant::now() + WAIT;
+    while lines.lock().expect("lines").len() < told.len() {
+        ensure!(Instant::now() < until, "syslog lines are missing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for line in lines.lock().expect("lines").iter() {
+        let (length, message) = line.split_once(' ').context("octet counting (RFC 5425)")?;
+        assert_eq!(length.parse::<usize>()?, message.len(), "{line}");
+    }
+    // nothing is told to a server whose certificate is not trusted
+    let tried = notifications::test(&stage.house.ctx, "distrusted", "kana").await?.context("a channel")?;
+    ensure!(!tried.ok && tried.answer.contains("certificate"), "{tried:?}");
+    stage.house.close().await
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_is_told_together_and_what_nobody_takes_is_told_to_others() -> Result<()> {
     let dir = tempfile::tempdir()?;
