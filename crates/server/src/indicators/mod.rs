@@ -152,8 +152,18 @@ async fn load_one(ctx: &Ctx, kind: IndicatorKind, value: &str) -> Result<()> {
     let turn = ctx.indicators.turn.lock().await;
     let now = ctx.now();
     let read = ctx.indicators.read.read().unwrap_or_else(PoisonError::into_inner).clone();
-    let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
+    // the version first: what it counts is in force when the changes read after it are
     let version = ctx.store.setting(VERSION_SETTING).await?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    let changes = ctx.store.setting(CHANGES_SETTING).await?.unwrap_or_default();
+    let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+    if number(&changes) == number(&read.changes) {
+        return Ok(());
+    }
+    if number(&changes) != number(&read.changes) + 1 {
+        // others changed something too: a list with their version must hold what they said
+        drop(turn);
+        return load(ctx).await;
+    }
     let known = ctx.store.indicator_of(kind, value).await.context("read indicator")?;
     let known = known.filter(|one| one.spec.expires_at.is_none_or(|end| end > now));
     let mut set = IndicatorSet::clone(&ctx.indicators.get());
@@ -179,11 +189,8 @@ async fn load_one(ctx: &Ctx, kind: IndicatorKind, value: &str) -> Result<()> {
     }
     list.hashes.truncate(SENSOR_HASHES_MAX);
     ctx.indicators.set(set, list);
-    let next = |text: &str| text.parse::<u64>().unwrap_or(0) + 1;
-    let only_this =
-        changes.parse::<u64>().ok() == Some(next(&read.changes)) && !(full && kind == IndicatorKind::FileSha256);
     // otherwise the next look at the counter reads all again
-    let changes = if only_this { changes } else { read.changes };
+    let changes = if full && kind == IndicatorKind::FileSha256 { read.changes } else { changes };
     let next_end = read.next_end.into_iter().chain(known.and_then(|one| one.spec.expires_at)).min();
     *ctx.indicators.read.write().unwrap_or_else(PoisonError::into_inner) = Read { changes, next_end };
     Ok(())
