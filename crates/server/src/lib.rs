@@ -33,6 +33,7 @@ pub mod live;
 pub mod mail_header;
 pub mod mailboxes;
 pub mod notifications;
+mod outside;
 pub mod pivot;
 pub mod regroup;
 pub mod related;

@@ -54,6 +54,7 @@ pub async fn on_command_result(
     abort_point("receipt.arrived");
     tx.commit().await?;
     abort_point("receipt.stored");
+    ctx.hub.answered();
     if let Some(action) = changed {
         announce(ctx, &action);
     }

@@ -2,6 +2,7 @@
 
 use super::draft::Draft;
 use super::{DirectoryError, PEOPLE_MAX, csv};
+use crate::outside::SYSTEM_AUTHORITIES;
 use ldap3::adapters::{Adapter, EntriesOnly, PagedResults};
 use ldap3::{LdapConnAsync, LdapConnSettings, LdapError, Scope, SearchEntry};
 use serde::{Deserialize, Serialize};
@@ -15,8 +16,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest reading.
 const READ_TIMEOUT: Duration = Duration::from_secs(1_800);
-/// Where Debian's package ca-certificates keeps the authorities.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Bit of `userAccountControl`: the account is disabled (Microsoft, MS-ADTS 2.2.16).
 const ACCOUNT_DISABLED: u32 = 0x2;
 

@@ -48,13 +48,8 @@ pub async fn create(
     caller.note("", json!({ "kind": body.spec.kind(), "reason": body.reason, "propose_only": body.propose_only }));
     length("reason", body.reason.trim(), 1, REMARK_MAX)?;
     let key = idempotency_key(&headers)?.map(|key| format!("{}:{key}", caller.name()));
-    if let ActionSpec::IsolateDevice { device_id, .. } = &body.spec
-        && !body.propose_only
-    {
-        check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
-    }
     if !body.propose_only {
-        check_presence(&http, &caller, &body.spec)?;
+        check_one(&http, &caller, &body.spec).await?;
     }
     if let Some(incident) = body.incident_id {
         http.ctx
@@ -122,6 +117,14 @@ async fn check_isolation(http: &Http, caller: &Caller, mut devices: BTreeSet<Dev
     if devices.len() > 1 { caller.require_step_up(now) } else { Ok(()) }
 }
 
+/// What one order or approval needs of the one who gives it.
+async fn check_one(http: &Http, caller: &Caller, spec: &ActionSpec) -> Answer<()> {
+    if let ActionSpec::IsolateDevice { device_id, .. } = spec {
+        check_isolation(http, caller, BTreeSet::from([*device_id])).await?;
+    }
+    check_presence(http, caller, spec)
+}
+
 /// `POST /actions/{id}/approve`
 pub async fn approve(
     State(http): State<Http>,
@@ -131,10 +134,7 @@ pub async fn approve(
 ) -> Answer<Versioned<Action>> {
     let comment = remark(&caller, id, body)?;
     let action = http.ctx.store.action(id).await?.ok_or_else(Fail::not_found)?;
-    if let ActionSpec::IsolateDevice { device_id, .. } = &action.spec {
-        check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
-    }
-    check_presence(&http, &caller, &action.spec)?;
+    check_one(&http, &caller, &action.spec).await?;
     let action = crate::actions::approve(&http.ctx, id, &caller.name(), comment).await?;
     Ok(Versioned(action.version, action))
 }
@@ -240,10 +240,7 @@ pub async fn again(
 ) -> Answer<Versioned<Action>> {
     let comment = remark(&caller, id, body)?;
     let action = http.ctx.store.action(id).await?.ok_or_else(Fail::not_found)?;
-    if let ActionSpec::IsolateDevice { device_id, .. } = &action.spec {
-        check_isolation(&http, &caller, BTreeSet::from([*device_id])).await?;
-    }
-    check_presence(&http, &caller, &action.spec)?;
+    check_one(&http, &caller, &action.spec).await?;
     let action = crate::actions::again(&http.ctx, id, &caller.name(), comment).await?;
     Ok(Versioned(action.version, action))
 }

@@ -8,10 +8,9 @@ use hinomi_cases::playbook::{Fact, Presence, Query};
 use hinomi_model::{
     DeliveryLocation, DemoId, DeviceId, EntityKey, EntityKind, IndicatorKind, InvestigationId, MessageCopyRef, Text,
 };
-use hinomi_store::{CommandState, Page};
+use hinomi_store::Page;
 use hinomi_wire::Command;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Sightings read per value.
 const SIGHTINGS_MAX: u32 = 200;
@@ -19,8 +18,6 @@ const SIGHTINGS_MAX: u32 = 200;
 const PAGES_MAX: usize = 10;
 /// Longest wait for a sensor's answer, seconds.
 const ASK_SECONDS: i64 = 10;
-/// How often its arrival is looked for.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Answers one query of an investigation, from what is real or from within its demo.
 ///
@@ -70,15 +67,7 @@ async fn ask(ctx: &Ctx, device: DeviceId) -> Result<()> {
     }
     let until = ctx.now().plus_seconds(ASK_SECONDS);
     let command = ctx.hub.send(ctx, device, Command::CollectStatus, None, until).await?;
-    let end = Instant::now() + Duration::from_secs(ASK_SECONDS.unsigned_abs());
-    while Instant::now() < end {
-        let open = ctx.store.command(command).await?.is_some_and(|row| row.state == CommandState::Open);
-        if !open || !ctx.hub.online(device) {
-            break;
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
-    }
-    Ok(())
+    Ok(ctx.hub.wait(ctx, device, command, Duration::from_secs(ASK_SECONDS.unsigned_abs())).await?)
 }
 
 async fn seen(ctx: &Ctx, demo: Option<DemoId>, observable: &EntityKey, by: EntityKind) -> Result<Fact> {

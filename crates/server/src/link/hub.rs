@@ -11,8 +11,11 @@ use hinomi_store::{CommandRow, CommandState, StoreError};
 use hinomi_wire::proto::{SignedCommand, ToSensor, to_sensor::Message};
 use hinomi_wire::{Command, CommandEnvelope};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -55,6 +58,8 @@ pub struct Hub {
     /// Sequences are taken, stored and sent one command at a time: a sensor refuses a sequence below
     /// one it has seen.
     ordering: Arc<tokio::sync::Mutex<()>>,
+    /// Told when an answer is stored or a device has gone.
+    news: Arc<Notify>,
 }
 
 /// What a device that has just connected is being sent.
@@ -94,6 +99,7 @@ impl Hub {
         let current = connections.open.get(&device).is_none_or(|open| open.number == connection.number);
         if current {
             connections.open.remove(&device);
+            self.news.notify_waiters();
         }
         current
     }
@@ -102,6 +108,35 @@ impl Hub {
     pub fn drop_device(&self, device: DeviceId) {
         if let Some(connection) = self.lock().open.remove(&device) {
             connection.end.cancel();
+            self.news.notify_waiters();
+        }
+    }
+
+    /// Tells those who [`wait`](Self::wait) that a device's answer is stored.
+    pub(crate) fn answered(&self) {
+        self.news.notify_waiters();
+    }
+
+    /// Waits for the answer to a command, at most `limit`; ends early when the device goes.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn wait(
+        &self,
+        ctx: &Ctx,
+        device: DeviceId,
+        command: CommandId,
+        limit: Duration,
+    ) -> Result<(), StoreError> {
+        let end = Instant::now() + limit;
+        loop {
+            // before the look: an answer that comes in between is not missed
+            let mut news = pin!(self.news.notified());
+            news.as_mut().enable();
+            let open = ctx.store.command(command).await?.is_some_and(|row| row.state == CommandState::Open);
+            if !open || !self.online(device) || tokio::time::timeout_at(end, news).await.is_err() {
+                return Ok(());
+            }
         }
     }
 

@@ -1,14 +1,11 @@
 //! `[notify]`: channels, rules, hours.
 
+use crate::outside::{SYSTEM_AUTHORITIES, secret};
 use hinomi_model::{DetectionSource, Language, NotificationKind, Severity, Timestamp};
 use hinomi_notify::{Hook, HookForm, SmtpSettings, Syslog, SyslogForm};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Where Debian's package ca-certificates keeps the authorities.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// A file with an address or a secret is not longer, bytes.
-const SECRET_BYTES_MAX: usize = 8_192;
 const DAY: i64 = 86_400;
 
 /// `[notify]`
@@ -478,15 +475,6 @@ impl Channel {
             Err(_) => String::new(),
         }
     }
-}
-
-fn secret(file: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("read {}: {error}", file.display()))?;
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.is_empty() || text.len() > SECRET_BYTES_MAX {
-        return Err(format!("{} is empty or longer than {SECRET_BYTES_MAX} bytes", file.display()));
-    }
-    Ok(text.to_owned())
 }
 
 /// The second a time lies in: what is due together has one time.

@@ -1,7 +1,8 @@
 //! Fetching: one host, its authorities, and limits on time and size.
 
 use super::config::{FeedConfig, is_local};
-use anyhow::{Context, Result, bail, ensure};
+use crate::outside::{self, SYSTEM_AUTHORITIES};
+use anyhow::{Context, Error, Result, bail, ensure};
 use futures::StreamExt;
 use hinomi_model::FeedKind;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE};
@@ -12,8 +13,6 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Where Debian's package ca-certificates keeps the authorities.
-const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// A feed that does not answer costs at most this per request …
 const ANSWER_SECONDS: u64 = 60;
 /// … and a run at most this.
@@ -26,8 +25,6 @@ const RUN_BYTES_MAX: u64 = 512 << 20;
 const REQUESTS_MAX: u64 = 5_000;
 /// Redirections followed, on the same host only.
 const REDIRECTS_MAX: usize = 3;
-/// Bytes of a file with a password or key.
-const SECRET_BYTES_MAX: u64 = 4_096;
 /// Characters of a refusal that are told.
 const ANSWER_CHARS: usize = 200;
 
@@ -74,7 +71,6 @@ impl Fetch {
             .redirect(policy)
             .connect_timeout(Duration::from_secs(15))
             .timeout(Duration::from_secs(ANSWER_SECONDS))
-            // an answer is read as it comes: nothing grows while it is unpacked
             .user_agent("Hinomi");
         if base.scheme() == "https" {
             let file = feed.ca_file.as_deref().unwrap_or(Path::new(SYSTEM_AUTHORITIES));
@@ -187,23 +183,16 @@ fn authorization(feed: &FeedConfig) -> Result<Option<HeaderValue>> {
     use base64::Engine;
     let text = match (&feed.user, &feed.password_file, &feed.key_file) {
         (Some(user), Some(file), _) => {
-            let plain = format!("{user}:{}", secret(file)?);
+            let plain = format!("{user}:{}", outside::secret(file).map_err(Error::msg)?);
             format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(plain))
         }
         // a MISP instance takes its key as it is
-        (_, _, Some(file)) if feed.kind == FeedKind::Misp => secret(file)?,
-        (_, _, Some(file)) => format!("Bearer {}", secret(file)?),
+        (_, _, Some(file)) if feed.kind == FeedKind::Misp => outside::secret(file).map_err(Error::msg)?,
+        (_, _, Some(file)) => format!("Bearer {}", outside::secret(file).map_err(Error::msg)?),
         _ => return Ok(None),
     };
     let mut value =
         HeaderValue::from_str(&text).ok().context("the password or key has characters that cannot be sent")?;
     value.set_sensitive(true);
     Ok(Some(value))
-}
-
-fn secret(file: &Path) -> Result<String> {
-    let size = std::fs::metadata(file).with_context(|| format!("read {}", file.display()))?.len();
-    ensure!(size <= SECRET_BYTES_MAX, "{} is larger than a password or key", file.display());
-    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
