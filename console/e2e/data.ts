@@ -210,7 +210,7 @@ export const actions: Action[] = [
   }) },
   { ...propose(8, { kind: 'quarantine_file', device_id: devices[2]!.id, sha256: SHA.script, paths: ['/var/www/html/up.php'] }, text('up.php is suspicious.', 'up.php は疑わしいファイルです。')), state: 'expired', incident_id: incidents[5]!.id, investigation_id: null, created_at: at(8 * 86_400), finished_at: at(86_400), expires_at: at(86_400), approval: approval({
     history: [
-      { at: at(8 * 86_400), by: 'automation', text: text('Waits for a person: the evidence is not enough to act without a person; level full (devices).', '承認待ち: 人の確認なしで対処するには根拠が足りません。レベル full (デバイス)。') },
+      { at: at(8 * 86_400), by: 'automation', text: text('Waits for a person: the evidence is not enough to act without a person; level full (devices).', '承認待ち: 人の確認なしで対処するには根拠が足りません。レベル「完全自動」 (デバイス)。') },
       { at: at(2 * 86_400), by: 'system', text: text('Approvers were told that it expires soon.', '期限が近いことを承認者に通知しました。') },
       { at: at(86_400), by: 'system', text: text('Expired: it was not approved in time. It can be ordered again.', '期限までに承認されなかったため、期限切れになりました。もう一度実行できます。') },
     ],
@@ -285,7 +285,7 @@ export const reach: IndicatorReach = {
 };
 export const looks: IndicatorLook[] = [
   { id: id(7, 20), by: 'admin', at: at(60), state: 'done', indicators: [id(7, 3)], import_id: null, from: at(31 * 86_400), to: at(60), days_done: 30, days: 30, events: 1_240_551, messages: 18_204, truncated: false, counts: true, found_count: 1, finished_at: at(40), reason: null,
-    found: [{ id: id(7, 3), kind: 'fileSha256', value: SHA.stage2, action: 'blockAndRemediate', hits: 3, first_seen: at(BEGIN + 60), last_seen: at(BEGIN), devices: [PC.id], device_count: 1, mailboxes: [], mailbox_count: 0, incidents: [id(1, 1)], actions: [id(6, 1)], not_ordered: [text('mailboxes is not configured', 'mailboxes is not configured')] }] },
+    found: [{ id: id(7, 3), kind: 'fileSha256', value: SHA.stage2, action: 'blockAndRemediate', hits: 3, first_seen: at(BEGIN + 60), last_seen: at(BEGIN), devices: [PC.id], device_count: 1, mailboxes: [], mailbox_count: 0, incidents: [id(1, 1)], actions: [id(6, 1)], not_ordered: [text('mailboxes is not configured', 'mailboxes が設定されていません')] }] },
   { id: id(7, 21), by: 'feed:isac', at: at(7_200), state: 'running', indicators: [], import_id: id(11, 1), from: at(31 * 86_400), to: at(7_200), days_done: 12, days: 30, events: 402_118, messages: 5_120, truncated: false, counts: true, found: [], found_count: 0, finished_at: null, reason: null },
 ];
 const run = (number: number, more: Partial<FeedRun>): FeedRun => ({ id: id(7, 30 + number), feed: 'isac', by: 'schedule', at: at(number * 3_600), dry_run: false, state: 'done', finished_at: at(number * 3_600 - 4), requests: 5, bytes: 48_212, more: false, added: 14, changed: 3, unchanged: 2, removed: 1, refused_count: 1, refused: [{ place: 'indicator--0001', value: "[ipv4-addr:value = '10.0.0.1' AND domain-name:value = 'a.example']", reason: text('its pattern needs several values together; each alone would say too much', '複数の値の組み合わせを必要とするパターンです') }], import_id: null, reason: null, ...more });
@@ -362,7 +362,7 @@ export function preview(level: AutomationLevel, of: Action[]): AutomationPreview
   const runs = (action: Action) => level === 'full' && action.spec.kind !== 'isolate_device';
   const items = of.map((action) => ({
     action, outcome: runs(action) ? ('ran' as const) : ('escalated' as const), at: action.created_at,
-    reason: runs(action) ? text('Ran without a person: level full (device group Offices, 19:00-08:00).', '自動で実行: レベル full (デバイス グループ Offices、19:00〜08:00)。') : text('Waits for a person: two persons must approve this kind; level full (devices). Nobody answered within 60 minutes.', '承認待ち: この種類の対処には 2 人の承認が必要です。レベル full (デバイス)。60 分以内に誰も回答しませんでした。'),
+    reason: runs(action) ? text('Ran without a person: level full (device group Offices, 19:00-08:00).', '自動で実行: レベル「完全自動」 (デバイス グループ Offices、19:00〜08:00)。') : text('Waits for a person: two persons must approve this kind; level full (devices). Nobody answered within 60 minutes.', '承認待ち: この種類の対処には 2 人の承認が必要です。レベル「完全自動」 (デバイス)。60 分以内に誰も回答しませんでした。'),
   }));
   const count = (kind: string, outcome: string) => items.filter((item) => item.action.spec.kind === kind && item.outcome === outcome).length;
   return {

@@ -78,7 +78,10 @@ pub fn up(data: &Path, with_sensor: bool) -> Result<()> {
         println!("  {line}");
     }
     println!("  Data and logs: {}", data.display());
-    println!("  Stop: cargo xtask down");
+    match data_dir(None)? == *data {
+        true => println!("  Stop: cargo xtask down"),
+        false => println!("  Stop: cargo xtask down --data {}", data.display()),
+    }
     Ok(())
 }
 

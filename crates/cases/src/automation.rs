@@ -276,6 +276,17 @@ pub fn held_by(
     })
 }
 
+/// A level's name in Japanese.
+fn ja_of(level: AutomationLevel) -> &'static str {
+    match level {
+        AutomationLevel::None => "自動調査なし",
+        AutomationLevel::SemiAll => "半自動: すべて承認制",
+        AutomationLevel::SemiCore => "半自動: システムのフォルダーは承認制",
+        AutomationLevel::SemiTemp => "半自動: 一時フォルダー以外は承認制",
+        AutomationLevel::Full => "完全自動",
+    }
+}
+
 /// Decides whether an action runs without a person at an hour.
 pub fn judge(
     policy: &AutomationPolicy,
@@ -287,8 +298,8 @@ pub fn judge(
     reach: usize,
 ) -> Judged {
     let Setting { level, unanswered, place } = setting(policy, concerned, server, now);
-    let word = level.word();
-    let at = Text::new(format!("level {word} ({})", place.en), format!("レベル {word} ({})", place.ja));
+    let (en, ja) = (level.word(), ja_of(level));
+    let at = Text::new(format!("level {en} ({})", place.en), format!("レベル「{ja}」({})", place.ja));
     let (runs, reason) = match held_by(policy, spec, grounds, concerned, reach) {
         Some(held) => (
             false,

@@ -147,6 +147,34 @@ pub enum ActionError {
     Store(#[from] StoreError),
 }
 
+impl ActionError {
+    /// What is wrong, for people.
+    pub fn text(&self) -> Text {
+        match self {
+            ActionError::WrongState { what, state, wanted } => Text::new(
+                format!("the {what} is {state}: {wanted} is not possible"),
+                format!("現在の状態 ({state}) では実行できません ({wanted})"),
+            ),
+            ActionError::SamePerson { needed } => Text::new(
+                format!("{needed} different persons must approve this; you did already"),
+                format!("{needed} 人の異なる担当者の承認が必要です。すでに承認済みです"),
+            ),
+            ActionError::NoPerson => Text::new(
+                "two persons must approve this; an API token is none",
+                "2 人の担当者の承認が必要です。API トークンでは承認できません",
+            ),
+            ActionError::Invalid { reason, .. } => reason.clone(),
+            ActionError::Unavailable { what } => {
+                Text::new(format!("{what} is not configured"), format!("{what} が設定されていません"))
+            }
+            ActionError::NotFound { what, id } => {
+                Text::new(format!("there is no {what} {id}"), format!("{what} {id} はありません"))
+            }
+            ActionError::Store(_) => Text::new("the store failed", "データベースでエラーが発生しました"),
+        }
+    }
+}
+
 /// Proposes an action, and approves it when the proposal says so. The same idempotency key returns
 /// the action made before.
 ///

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hinomi_api::Problem;
+use hinomi_model::Text;
 use hinomi_store::StoreError;
 
 /// Why a request was not done. The outermost layer turns it into a problem document, so that every
@@ -276,28 +277,14 @@ impl From<PasskeyError> for Fail {
 
 impl From<ActionError> for Fail {
     fn from(error: ActionError) -> Self {
+        let Text { en, ja } = error.text();
         match error {
             ActionError::NotFound { .. } => Fail::not_found(),
-            ActionError::WrongState { what, state, wanted } => Fail::conflict(
-                "wrong_state",
-                format!("the {what} is {state}: {wanted} is not possible"),
-                format!("現在の状態 ({state}) では実行できません ({wanted})"),
-            ),
-            ActionError::SamePerson { needed } => Fail::conflict(
-                "same_person",
-                format!("{needed} different persons must approve this; you did already"),
-                format!("{needed} 人の異なる担当者の承認が必要です。すでに承認済みです"),
-            ),
-            ActionError::NoPerson => Fail::new(
-                StatusCode::FORBIDDEN,
-                "needs_person",
-                "two persons must approve this; an API token is none",
-                "2 人の担当者の承認が必要です。API トークンでは承認できません",
-            ),
-            ActionError::Invalid { field, reason } => Fail::field(field, reason.en, reason.ja),
-            ActionError::Unavailable { what } => {
-                Fail::unavailable(format!("{what} is not configured"), format!("{what} が設定されていません"))
-            }
+            ActionError::WrongState { .. } => Fail::conflict("wrong_state", en, ja),
+            ActionError::SamePerson { .. } => Fail::conflict("same_person", en, ja),
+            ActionError::NoPerson => Fail::new(StatusCode::FORBIDDEN, "needs_person", en, ja),
+            ActionError::Invalid { field, .. } => Fail::field(field, en, ja),
+            ActionError::Unavailable { .. } => Fail::unavailable(en, ja),
             ActionError::Store(error) => error.into(),
         }
     }

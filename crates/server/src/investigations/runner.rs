@@ -340,7 +340,10 @@ async fn order(ctx: &Ctx, case: &Case<'_>) -> Result<Outcome> {
                 }
             }
             Err(actions::ActionError::Store(error)) => return Err(error.into()),
-            Err(error) => lines.push(Text::same(format!("{kind}: {error}"))),
+            Err(error) => {
+                let Text { en, ja } = error.text();
+                lines.push(Text::new(format!("{kind}: {en}"), format!("{kind}: {ja}")));
+            }
         }
     }
     let mut outcome = Outcome {

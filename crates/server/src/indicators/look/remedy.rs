@@ -141,7 +141,7 @@ impl Orders<'_> {
         match actions::propose(self.ctx, proposal).await {
             Ok(action) => self.found.actions.push(action.id),
             Err(ActionError::Store(error)) => return Err(error.into()),
-            Err(error) => self.found.not_ordered.push(Text::same(format!("{error}"))),
+            Err(error) => self.found.not_ordered.push(error.text()),
         }
         Ok(())
     }
