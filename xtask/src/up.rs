@@ -17,11 +17,16 @@ use std::time::{Duration, Instant};
 const READY: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
 
+/// Where a running system keeps everything unless another folder is given.
+fn usual_dir() -> Result<PathBuf> {
+    Ok(PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".local/share/hinomi"))
+}
+
 /// The folder given, or the user's own.
 pub fn data_dir(given: Option<PathBuf>) -> Result<PathBuf> {
     let dir = match given {
         Some(dir) => std::path::absolute(dir)?,
-        None => PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?).join(".local/share/hinomi"),
+        None => usual_dir()?,
     };
     fs::DirBuilder::new()
         .recursive(true)
@@ -78,7 +83,7 @@ pub fn up(data: &Path, with_sensor: bool) -> Result<()> {
         println!("  {line}");
     }
     println!("  Data and logs: {}", data.display());
-    match data_dir(None)? == *data {
+    match usual_dir()? == *data {
         true => println!("  Stop: cargo xtask down"),
         false => println!("  Stop: cargo xtask down --data {}", data.display()),
     }
